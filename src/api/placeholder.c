@@ -1,0 +1,2 @@
+/* Takes the place of the room's first source. */
+typedef int placeholder;

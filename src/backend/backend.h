@@ -1,0 +1,132 @@
+/* A backend stores the bytes of one LUN: memory, file, rbd, and filters stacked above them.
+ * One table of functions each, at the end of its file; what a filter leaves out passes on. */
+#pragma once
+
+#include "base/error.h"
+#include "base/reactor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct backend;
+
+enum io_op {
+	IO_READ,
+	IO_WRITE,
+	IO_FLUSH,        /* all writes completed before it are durable after it */
+	IO_DISCARD,      /* a hint: parts smaller than discard_granularity may keep their data */
+	IO_WRITE_ZEROES, /* exact: all bytes of the range read as zero afterwards */
+	IO_OP_COUNT,
+};
+
+#define IO_FUA      (1u << 0) /* write, write zeroes: durable before completion */
+#define IO_NO_UNMAP (1u << 1) /* write zeroes: keep the space allocated */
+
+/* One request. Who submits it owns it, and its buffers stay untouched until the completion, which
+ * comes exactly once, on `reactor`, never inside the submitting call.
+ * Invariant (asserted): the range lies inside the backend and length > 0, but for IO_FLUSH. Byte
+ * granular: alignment to blocks is the SCSI layer's. */
+struct io {
+	enum io_op op;
+	unsigned flags;
+	uint64_t offset, length; /* bytes */
+	struct iovec *iov; /* read, write: sums up to length; the submitter's until completion */
+	unsigned iov_count;
+	struct reactor *reactor;
+	void (*done)(struct io *io); /* io->result is set */
+	int result;                  /* 0 or negative errno */
+
+	/* The backend's own, opaque to the submitter. */
+	struct message message;
+	struct backend *backend;
+	void *private_data;
+	uint64_t started_ns;
+};
+
+/* What the layers above must know. Constant while open, but for size_bytes. */
+struct backend_info {
+	uint64_t size_bytes;
+	uint32_t discard_granularity; /* bytes; 0: discard is not supported */
+	uint32_t optimal_io;          /* bytes; 0: nothing special (RBD: object size) */
+	bool write_cache;             /* completed writes may be lost until a flush (WCE) */
+	bool read_only;
+	bool rotational;
+};
+
+/* What a backend tells from any thread; the receiver only posts a message and returns. */
+enum backend_event {
+	BACKEND_RESIZED,  /* call backend_refresh, then read info */
+	BACKEND_LOST,     /* fenced or gone: every request fails from now on; close it, open anew */
+	BACKEND_RELEASED, /* the lock is wanted elsewhere or was taken: no longer writable here */
+};
+struct backend_listener {
+	void (*event)(struct backend_listener *listener, enum backend_event event);
+};
+
+/* `kind` picks the row of the table; the rest is what that kind needs. Copied by open. */
+struct backend_config {
+	const char *kind;                     /* "memory", "file", "rbd" */
+	const char *name;                     /* for messages: "rbd/disk_1" */
+	uint64_t size_bytes;                  /* memory */
+	const char *path;                     /* file */
+	struct cluster_client *cluster;       /* rbd: the data client that this image is on */
+	const char *pool, *namespace, *image; /* rbd */
+	bool read_only;
+	struct backend_listener *listener; /* may be NULL */
+};
+
+/* Opens and closes may block: call them from a worker thread, never from a reactor.
+ * Errors: -ENOENT, -EACCES, -EBUSY, ..., with a sentence in err. */
+int backend_open(const struct backend_config *config, struct backend **ret_backend,
+                 struct error *err) MUST_CHECK;
+/* No request may be outstanding. NULL is fine. */
+void backend_free(struct backend *backend);
+DEFINE_AUTO(backend);
+
+/* Any thread, never blocks for the cluster or the disk. */
+void backend_submit(struct backend *backend, struct io *io);
+
+/* Becomes the only writer (RBD: exclusive lock, managed by hand from now on). May block, worker
+ * thread. 0, also where a backend needs no lock; -EBUSY: somebody alive has it (his address in
+ * err). A lock whose owner's address `own_past` says is a dead instance of ourselves is broken
+ * first. */
+struct backend_lock_policy {
+	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
+	 */
+	bool (*may_break)(void *argument, const char *owner_address);
+	void *argument;
+};
+int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
+                    struct error *err) MUST_CHECK;
+/* Gives the lock back. No write may be outstanding. Worker thread. */
+int backend_release(struct backend *backend, struct error *err) MUST_CHECK;
+
+/* A copy; any thread. */
+void backend_get_info(const struct backend *backend, struct backend_info *ret_info);
+/* Reads size anew. Worker thread. */
+int backend_refresh(struct backend *backend, struct error *err) MUST_CHECK;
+
+/* ---- for backends and filters ---- */
+
+struct backend_ops {
+	const char *name;
+	/* Allocates its own struct with a struct backend as first member. */
+	int (*open)(const struct backend_config *config, struct backend **ret_backend,
+	            struct error *err);
+	void (*close)(struct backend *backend); /* frees */
+	void (*submit[IO_OP_COUNT])(struct backend *backend, struct io *io);
+	int (*acquire)(struct backend *backend, const struct backend_lock_policy *policy,
+	               struct error *err);
+	int (*release)(struct backend *backend, struct error *err);
+	int (*refresh)(struct backend *backend, struct error *err);
+	void (*get_info)(const struct backend *backend, struct backend_info *ret_info);
+};
+
+struct backend {
+	const struct backend_ops *ops;
+	struct backend *below; /* filters; NULL at the bottom */
+};
+
+/* Any thread, exactly once for each io: stores the result and delivers it to io->reactor. */
+void io_complete(struct io *io, int result);

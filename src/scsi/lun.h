@@ -1,0 +1,79 @@
+/* A logical unit: identity, limits, state, and what several nexuses share (unit attentions, range
+ * locks, reservations). Reference counted; created and driven by the target room, used by nexuses
+ * on every reactor. */
+#pragma once
+
+#include "base/auto.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+struct lun;
+
+enum lun_state {
+	LUN_OPENING,       /* 02/04/01; becomes READY with 06/2A/09 */
+	LUN_READY,         /* this gateway owns it and serves */
+	LUN_FAILED,        /* 02/04/0C: could not be opened, or was lost */
+	LUN_STANDBY,       /* 02/04/0B: another gateway owns it */
+	LUN_TRANSITIONING, /* 02/04/0A: ownership is changing */
+	LUN_STATE_COUNT,
+};
+
+/* Identity and limits. Strings are copied. */
+struct lun_config {
+	const char *name;      /* "rbd/disk_1", for messages */
+	const char *wwn;       /* unit serial: VPD 80h, source of the NAA designator */
+	const char *vendor_id; /* VPD 83h descriptor 3: "rbd/POOL/IMAGE;osd_op_timeout=30..." */
+	uint32_t block_size;   /* bytes: 512 or 4096 */
+	uint32_t max_sectors;  /* hw_max_sectors: announced maximum transfer, 512-byte units */
+	uint64_t max_inflight_bytes; /* max_data_area_mb; 0 = no bound */
+	bool read_only;
+};
+
+/* One line of REPORT TARGET PORT GROUPS. */
+enum alua_state {
+	ALUA_OPTIMIZED = 0,
+	ALUA_NON_OPTIMIZED = 1,
+	ALUA_STANDBY = 2,
+	ALUA_UNAVAILABLE = 3,
+	ALUA_TRANSITIONING = 15,
+};
+struct port_group {
+	uint16_t tag; /* group id = relative target port = portal group tag */
+	enum alua_state state;
+};
+
+int lun_new(const struct lun_config *config, struct lun **ret_lun) MUST_CHECK;
+struct lun *lun_get(struct lun *lun);
+/* The last put frees it; it must be without backend then. NULL is fine. Any thread. */
+void lun_put(struct lun *lun);
+
+const char *lun_name(const struct lun *lun);
+enum lun_state lun_get_state(const struct lun *lun);
+
+/* The calls below change a LUN while nexuses use it. Any thread but not two at once for one LUN. */
+
+/* Puts a backend under the LUN (borrowed until lun_quiesce's callback) and makes it READY;
+ * establishes 06/2A/09 on every nexus that saw it opening. */
+void lun_serve(struct lun *lun, struct backend *backend);
+/* Changes the state; from READY only by lun_quiesce(). */
+void lun_set_state(struct lun *lun, enum lun_state state);
+/* Stops handing requests to the backend: new commands are answered as `state` says, those in flight
+ * are waited for. quiesced() is called on any thread when none is left; the backend is the caller's
+ * again then. */
+void lun_quiesce(struct lun *lun, enum lun_state state, void (*quiesced)(void *argument),
+                 void *argument);
+/* The backend's size has changed (backend_refresh was called): 06/2A/09 on every nexus. */
+void lun_resized(struct lun *lun);
+/* New read_only or limits; identity never changes. */
+int lun_change(struct lun *lun, const struct lun_config *config) MUST_CHECK;
+/* The port groups as all gateways agree on; 06/2A/06 on every nexus if a state changed. */
+int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t count) MUST_CHECK;
+
+struct lun_counters {
+	uint64_t reads, writes, read_bytes, write_bytes, others, errors;
+	uint32_t nexuses, in_flight;
+};
+void lun_get_counters(const struct lun *lun, struct lun_counters *ret_counters);

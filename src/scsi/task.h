@@ -1,0 +1,96 @@
+/* A SCSI task as a transport sees it: begin, bring the data, execute, done, release.
+ * All calls on the reactor of the task's nexus; done() comes exactly once, there, never inside
+ * scsi_task_begin() or scsi_task_execute(). */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/reactor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SCSI_CDB_MAX   32
+#define SCSI_SENSE_MAX 96
+
+enum scsi_attribute { /* as in RFC 7143 11.3.1 */
+	              SCSI_UNTAGGED = 0,
+	              SCSI_SIMPLE = 1,
+	              SCSI_ORDERED = 2,
+	              SCSI_HEAD_OF_QUEUE = 3,
+	              SCSI_ACA = 4,
+};
+
+enum scsi_status {
+	SCSI_GOOD = 0x00,
+	SCSI_CHECK_CONDITION = 0x02,
+	SCSI_CONDITION_MET = 0x04,
+	SCSI_BUSY = 0x08,
+	SCSI_RESERVATION_CONFLICT = 0x18,
+	SCSI_TASK_SET_FULL = 0x28,
+	SCSI_TASK_ABORTED = 0x40,
+};
+
+enum scsi_residual { SCSI_NO_RESIDUAL, SCSI_UNDERFLOW, SCSI_OVERFLOW };
+
+struct nexus;
+
+struct scsi_task {
+	/* Set by the transport before scsi_task_begin(), unchanged until done. */
+	struct nexus *nexus;
+	uint8_t lun[8];
+	uint8_t cdb[SCSI_CDB_MAX];    /* zero padded */
+	uint8_t cdb_len;              /* bytes that came: 16, or more with an extended CDB */
+	uint8_t attribute;            /* enum scsi_attribute */
+	bool wants_read, wants_write; /* R and W of the command PDU */
+	uint32_t expected_len;        /* Expected Data Transfer Length, bytes */
+	uint32_t tag;                 /* initiator task tag: logs and ABORT TASK */
+	void (*done)(struct scsi_task *task);
+
+	/* Set by scsi_task_begin() when it answers SCSI_BEGIN_NEEDS_DATA: what to take from the
+	 * initiator, <= expected_len. The transport puts a buffer of at least that many bytes into
+	 * `data` and fills it; data beyond it that comes all the same is dropped. */
+	uint32_t data_out_len;
+	/* Data-out: from the transport. Data-in: from the device server. From the nexus' reactor's
+	 * pool; put back by scsi_task_release(). */
+	struct buffer *data;
+
+	/* The result, valid in done(). */
+	bool aborted; /* send nothing: the task was aborted by its own nexus, or the nexus is gone
+	               */
+	uint8_t status;
+	uint8_t sense_len;
+	uint8_t sense[SCSI_SENSE_MAX];
+	uint32_t data_in_len; /* bytes of data to send, <= expected_len; 0 unless data-in */
+	enum scsi_residual residual_kind;
+	uint32_t residual; /* bytes */
+
+	/* The device server's own. */
+	struct scsi_task_state {
+		const struct scsi_opcode *opcode;
+		struct itl *itl;
+		struct list link;       /* in the itl's task list */
+		struct message message; /* completions that must not run inside a call */
+		void *io_context;       /* of the handler */
+		uint64_t lba;
+		uint32_t blocks;
+		uint64_t started_ms;
+		uint8_t phase;
+	} state;
+};
+
+enum scsi_begin {
+	SCSI_BEGIN_NEEDS_DATA, /* bring data_out_len bytes, then scsi_task_execute() */
+	SCSI_BEGIN_STARTED,    /* nothing to bring; done() will come (with an error, maybe) */
+};
+
+/* Looks up the LUN, runs every check that the CDB allows (opcode table, unit attention, ALUA,
+ * reservations, fields, range), and starts commands that take no data. */
+enum scsi_begin scsi_task_begin(struct scsi_task *task);
+/* The data is there: task->data holds data_out_len bytes. */
+void scsi_task_execute(struct scsi_task *task);
+/* The transport gives up on a task that waits for data (Data-Out error, connection gone): done()
+ * comes with aborted set. Only between SCSI_BEGIN_NEEDS_DATA and scsi_task_execute(). */
+void scsi_task_cancel(struct scsi_task *task);
+/* After done(), when the data has been sent: gives buffer and references back. */
+void scsi_task_release(struct scsi_task *task);
