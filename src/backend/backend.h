@@ -25,8 +25,9 @@ enum io_op {
 
 /* One request. Who submits it owns it, and its buffers stay untouched until the completion, which
  * comes exactly once, on `reactor`, never inside the submitting call.
- * Invariant (asserted): the range lies inside the backend and length > 0, but for IO_FLUSH. Byte
- * granular: alignment to blocks is the SCSI layer's. */
+ * Invariant (asserted): length > 0, but for IO_FLUSH. The submitter has checked the range against
+ * the size; one that is outside nevertheless (the image shrank meanwhile) completes with -ERANGE.
+ * Byte granular: alignment to blocks is the SCSI layer's. */
 struct io {
 	enum io_op op;
 	unsigned flags;
@@ -84,7 +85,8 @@ int backend_open(const struct backend_config *config, struct backend **ret_backe
 void backend_free(struct backend *backend);
 DEFINE_AUTO(backend);
 
-/* Any thread, never blocks for the cluster or the disk. */
+/* Any thread, never blocks for the cluster or the disk. Requests that change data are answered
+ * -EROFS while backend_acquire() has not succeeded or after backend_release(). */
 void backend_submit(struct backend *backend, struct io *io);
 
 /* Becomes the only writer (RBD: exclusive lock, managed by hand from now on). May block, worker
@@ -116,6 +118,9 @@ struct backend_ops {
 	            struct error *err);
 	void (*close)(struct backend *backend); /* frees */
 	void (*submit[IO_OP_COUNT])(struct backend *backend, struct io *io);
+	/* Filters: sees (and may change) the result of each request that it passed on. Any thread.
+	 */
+	int (*completed)(struct backend *backend, struct io *io, int result);
 	int (*acquire)(struct backend *backend, const struct backend_lock_policy *policy,
 	               struct error *err);
 	int (*release)(struct backend *backend, struct error *err);
@@ -126,7 +131,14 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 	struct backend *below; /* filters; NULL at the bottom */
+	struct backend *above; /* NULL at the top */
 };
+
+/* Puts a filter (made by its own *_filter_new) on top of *stack, which becomes the filter. Before
+ * the first request. */
+void backend_push(struct backend **stack, struct backend *filter);
+/* A filter passes a request on to the layer below it. */
+void backend_next(struct backend *filter, struct io *io);
 
 /* Any thread, exactly once for each io: stores the result and delivers it to io->reactor. */
 void io_complete(struct io *io, int result);
