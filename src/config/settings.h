@@ -57,14 +57,16 @@ struct settings {
 	int max_inflight_mb;    /* 1024 */
 	bool discovery_by_acl;  /* false */
 	bool exclusive_writers; /* false */
+
+	struct settings_raw *raws; /* private: values that could not be taken as they stand */
 };
 
 /* What is wrong but not fatal (an invalid value, an option in the wrong section): file, line, why.
  */
 typedef void (*settings_warning_fn)(void *argument, const char *text);
 
-/* A missing file is no error: all defaults. Fatal form errors: -EINVAL with file and line. Values
- * that start with config:// are kept as they are until settings_resolve(). */
+/* A missing file is no error: all defaults. Fatal form errors: -EINVAL with file and line. Options
+ * whose value starts with config:// have their default until settings_resolve(). */
 int settings_load(const char *path, settings_warning_fn warn, void *argument,
                   struct settings **ret_settings, struct error *err) MUST_CHECK;
 int settings_parse(const char *text, const char *path, settings_warning_fn warn, void *argument,
