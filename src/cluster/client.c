@@ -1,0 +1,273 @@
+/* One connection to the cluster: options, connecting with errors that say what to do, pools,
+ * fencing. See client.h. */
+#include "cluster/client.h"
+#include "base/text.h"
+#include "cluster/version.h"
+
+#include <errno.h>
+#include <rados/librados.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CONNECT_TIMEOUT_S 5
+
+struct cluster_client {
+	rados_t rados;
+	char *address;
+};
+
+/* Set over what the configuration file says. Names that the library does not know (other releases)
+ * are passed over. */
+struct option {
+	const char *name, *value;
+};
+static const struct option common_options[] = {
+	/* Errors reach people through our log, once; never stderr. */
+	{ "err_to_stderr", "false" }, { "log_to_stderr", "false" },     { "log_to_file", "false" },
+	{ "log_file", "" },           { "rados_mon_op_timeout", "30" },
+};
+static const struct option control_options[] = {
+	{ "rados_osd_op_timeout", "30" },
+};
+static const struct option data_options[] = {
+	/* A write that timed out may still land (H5): it waits instead. */
+	{ "rados_osd_op_timeout", "0" },
+	/* Completed is durable, and no gateway answers from a memory of its own (H2). */
+	{ "rbd_cache", "false" },
+	{ "rbd_persistent_cache_mode", "disabled" },
+	/* Buffers stay untouched until the completion. */
+	{ "rbd_disable_zero_copy_writes", "false" },
+	/* A discard is a hint: what is less than a granule is left alone, not written. */
+	{ "rbd_skip_partial_discard", "true" },
+	{ "rbd_discard_granularity_bytes", "65536" },
+	/* Reached, the submitting thread would block for all images of the client. */
+	{ "objecter_inflight_ops", "8192" },
+	{ "objecter_inflight_op_bytes", "1073741824" },
+	/* Breaking a lock must fence its owner; any other expiry makes that fail (H13). */
+	{ "rbd_blocklist_on_break_lock", "true" },
+	{ "rbd_blacklist_on_break_lock", "true" },
+	{ "rbd_blocklist_expire_seconds", "0" },
+	{ "rbd_blacklist_expire_seconds", "0" },
+	/* Reading a disk writes nothing. */
+	{ "rbd_atime_update_interval", "0" },
+};
+
+static void set_options(rados_t rados, const struct option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)rados_conf_set(rados, options[i].name, options[i].value);
+}
+
+static void configure(rados_t rados, const struct cluster_client_config *config)
+{
+	char timeout[16];
+	(void)snprintf(timeout, sizeof timeout, "%u",
+	               config->connect_timeout_s ? config->connect_timeout_s
+	                                         : DEFAULT_CONNECT_TIMEOUT_S);
+	(void)rados_conf_set(rados, "client_mount_timeout", timeout);
+	set_options(rados, common_options, ARRAY_LEN(common_options));
+	if (config->data)
+		set_options(rados, data_options, ARRAY_LEN(data_options));
+	else
+		set_options(rados, control_options, ARRAY_LEN(control_options));
+}
+
+static int read_configuration(rados_t rados, const struct cluster_client_config *config,
+                              struct error *err)
+{
+	const char *path = config->conf_path ? config->conf_path : getenv("CEPH_CONF");
+	int r = rados_conf_read_file(rados, config->conf_path);
+	if (r < 0)
+		return error_set(err, r, "cannot read the Ceph configuration %s: %s",
+		                 path ? path : "/etc/ceph/ceph.conf", strerror(-r));
+	r = rados_conf_parse_env(rados, NULL);
+	if (r < 0)
+		return error_set(err, r, "CEPH_ARGS holds what Ceph does not understand: %s",
+		                 strerror(-r));
+	return 0;
+}
+
+/* A list of files, of which the first that can be read is taken, as librados does. 0 if there is
+ * one, else why the last cannot be read. */
+static int find_keyring(const char *list)
+{
+	int r = -ENOENT;
+	AUTO_FREE char *copy = strdup(list);
+	char *rest = copy;
+	for (char *path; r != 0 && (path = strsep(&rest, ",; ")) != NULL;) {
+		if (*path == '\0')
+			continue;
+		if (access(path, R_OK) == 0)
+			r = 0;
+		else if (errno == EACCES)
+			r = -EACCES;
+	}
+	return r;
+}
+
+/* Without a key librados goes on and times out, so the keyring is looked at first. */
+static int explain_connect(rados_t rados, const char *name, int r, struct error *err)
+{
+	char keyring[1024] = "", monitors[256] = "", key[8] = "";
+	(void)rados_conf_get(rados, "keyring", keyring, sizeof keyring);
+	(void)rados_conf_get(rados, "mon_host", monitors, sizeof monitors);
+	bool has_key = rados_conf_get(rados, "key", key, sizeof key) != 0 || key[0] != '\0';
+	int found = has_key ? 0 : find_keyring(keyring);
+	if (found == -EACCES)
+		return error_set(err, -EACCES,
+		                 "the keyring of %s cannot be read (%s): give this user access",
+		                 name, keyring);
+	if (found < 0)
+		return error_set(err, -ENOENT, "there is no keyring for %s: looked for %s", name,
+		                 keyring);
+	if (monitors[0] == '\0')
+		return error_set(err, -ENOENT,
+		                 "the Ceph configuration names no monitor: set mon_host");
+	if (r == -ETIMEDOUT)
+		return error_set(err, r,
+		                 "no Ceph monitor answers (%s): check the network and mon_host",
+		                 monitors);
+	if (r == -ENOENT)
+		return error_set(err, r, "the keyring %s holds no key of %s", keyring, name);
+	if (r == -EACCES || r == -EPERM)
+		return error_set(
+		        err, -EACCES,
+		        "Ceph refuses the key of %s (keyring %s): compare `ceph auth get %s`", name,
+		        keyring, name);
+	return error_set(err, r, "cannot connect to the Ceph cluster at %s as %s: %s", monitors,
+	                 name, strerror(-r));
+}
+
+static int read_address(struct cluster_client *client, struct error *err)
+{
+	char *address;
+	int r = rados_getaddrs(client->rados, &address);
+	if (r < 0)
+		return error_set(err, r, "cannot learn this client's own address: %s",
+		                 strerror(-r));
+	client->address = strdup(address);
+	rados_buffer_free(address);
+	return client->address ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+int cluster_client_connect(const struct cluster_client_config *config,
+                           struct cluster_client **ret_client, struct error *err)
+{
+	AUTO(cluster_client) struct cluster_client *client = calloc(1, sizeof *client);
+	if (!client)
+		return error_set(err, -ENOMEM, "out of memory");
+	int r = rados_create2(&client->rados, "ceph", config->client_name, 0);
+	if (r < 0) {
+		client->rados = NULL;
+		return error_set(err, r, "'%s' is no name of a Ceph client, like client.admin: %s",
+		                 config->client_name, strerror(-r));
+	}
+	r = read_configuration(client->rados, config, err);
+	if (r < 0)
+		return r;
+	configure(client->rados, config);
+	r = rados_connect(client->rados);
+	if (r < 0)
+		return explain_connect(client->rados, config->client_name, r, err);
+	r = read_address(client, err);
+	if (r < 0)
+		return r;
+	*ret_client = steal(&client);
+	return 0;
+}
+
+void cluster_client_free(struct cluster_client *client)
+{
+	if (!client)
+		return;
+	if (client->rados)
+		rados_shutdown(client->rados);
+	free(client->address);
+	free(client);
+}
+
+void *cluster_client_handle(struct cluster_client *client)
+{
+	return client->rados;
+}
+
+const char *cluster_client_address(const struct cluster_client *client)
+{
+	return client->address;
+}
+
+int cluster_pool_open(struct cluster_client *client, const char *pool, const char *namespace,
+                      void **ret_pool, struct error *err)
+{
+	rados_ioctx_t handle;
+	int r = rados_ioctx_create(client->rados, pool, &handle);
+	if (r == -ENOENT)
+		return error_set(err, r, "'%s' pool does not exist!", pool);
+	if (r < 0)
+		return error_set(err, r, "cannot open pool '%s': %s", pool, strerror(-r));
+	/* Before anything is opened on it: a full pool then answers instead of hanging. */
+	version_set_full_try(handle);
+	if (namespace && *namespace)
+		rados_ioctx_set_namespace(handle, namespace);
+	*ret_pool = handle;
+	return 0;
+}
+
+void cluster_pool_close(void *pool)
+{
+	if (pool)
+		rados_ioctx_destroy(pool);
+}
+
+int cluster_fence(struct cluster_client *client, const char *address, unsigned expire_s,
+                  struct error *err)
+{
+	AUTO_FREE char *copy = strdup(address); /* librados wants it writable */
+	if (!copy)
+		return error_set(err, -ENOMEM, "out of memory");
+	int r = version_blocklist_add(client->rados, copy, expire_s);
+	if (r == -EACCES || r == -EPERM)
+		return error_set(
+		        err, r,
+		        "may not fence %s: the client needs the capability mon 'profile rbd'",
+		        address);
+	if (r < 0)
+		return error_set(err, r, "cannot fence %s: %s", address, strerror(-r));
+	r = rados_wait_for_latest_osdmap(client->rados);
+	if (r < 0)
+		return error_set(err, r, "%s is fenced, but the new OSD map does not come: %s",
+		                 address, strerror(-r));
+	return 0;
+}
+
+/* The key becomes part of a JSON text, so only harmless characters. */
+static bool key_ok(const char *key)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+	                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+	return *key && strspn(key, allowed) == strlen(key);
+}
+
+int cluster_config_key(struct cluster_client *client, const char *key, char **ret_text,
+                       struct error *err)
+{
+	if (!key_ok(key))
+		return error_set(err, -EINVAL, "'%s' is no config-key of Ceph", key);
+	AUTO_STRING struct string command = { 0 };
+	string_format(&command, "{\"prefix\":\"config-key get\",\"key\":\"%s\"}", key);
+	if (command.failed)
+		return error_set(err, -ENOMEM, "out of memory");
+	const char *commands[] = { command.text };
+	char *answer = NULL, *status = NULL;
+	size_t answer_len = 0, status_len = 0;
+	int r = rados_mon_command(client->rados, commands, 1, "", 0, &answer, &answer_len, &status,
+	                          &status_len);
+	if (r < 0)
+		error_set(err, r, "cannot read the config-key %s of Ceph: %s", key, strerror(-r));
+	else if (!(*ret_text = strndup(answer ? answer : "", answer_len)))
+		r = error_set(err, -ENOMEM, "out of memory");
+	rados_buffer_free(answer);
+	rados_buffer_free(status);
+	return r < 0 ? r : 0;
+}
