@@ -1,0 +1,97 @@
+/* Connects to the cluster (or opens the folder), joins the store's members, registers. */
+#include "target/connect.h"
+
+#include "base/text.h"
+#include "cluster/client.h"
+#include "config/secret.h"
+#include "config/settings.h"
+#include "store/store.h"
+#include "target/data_clients.h"
+#include "target/registration.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DIR_PREFIX "dir:"
+
+static int open_store(const struct settings *settings, struct connection *connection,
+                      struct error *err)
+{
+	struct store_config config = {
+		.kind = "rados",
+		.pool = settings->pool,
+		.object = settings->gateway_conf,
+		.exclusive_writers = settings->exclusive_writers,
+	};
+	if (text_starts(settings->store, DIR_PREFIX)) {
+		config.kind = "dir";
+		config.path = settings->store + strlen(DIR_PREFIX);
+	} else if (strcmp(settings->store, "rados") == 0) {
+		struct cluster_client_config client = {
+			.conf_path = connection->conf_path,
+			.client_name = settings->cluster_client_name,
+		};
+		int r = cluster_client_connect(&client, &connection->control, err);
+		if (r < 0)
+			return r;
+		config.cluster = connection->control;
+	} else {
+		return error_set(err, -EINVAL,
+		                 "setting store = %s: only `rados` and `dir:PATH` are known",
+		                 settings->store);
+	}
+	return store_open(&config, &connection->store, err);
+}
+
+static int join(const struct settings *settings, const char *gateway_name,
+                struct store_listener *listener, struct connection *connection, struct error *err)
+{
+	int r = store_join(connection->store, gateway_name, listener, err);
+	if (r < 0 || !connection->control)
+		return r;
+	r = registration_new(connection->store, gateway_name, &connection->registration, err);
+	if (r < 0)
+		return r;
+	struct data_clients_config config = {
+		.count = (unsigned)settings->cluster_clients,
+		.conf_path = connection->conf_path,
+		.client_name = settings->cluster_client_name,
+		.registration = connection->registration,
+	};
+	if (data_clients_new(&config, &connection->clients) < 0)
+		return error_set(err, -ENOMEM, "cluster clients: out of memory");
+	return 0;
+}
+
+int connection_make(const struct settings *settings, const char *gateway_name,
+                    struct store_listener *listener, struct connection *ret_connection,
+                    struct error *err)
+{
+	struct connection connection = { 0 };
+	connection.conf_path = settings_ceph_conf(settings);
+	int r = connection.conf_path ? 0 : error_set(err, -ENOMEM, "settings: out of memory");
+	if (r == 0)
+		r = secret_keys_load(settings->ceph_config_dir, settings->priv_key,
+		                     settings->pub_key, &connection.keys, err);
+	if (r == 0)
+		r = open_store(settings, &connection, err);
+	if (r == 0)
+		r = join(settings, gateway_name, listener, &connection, err);
+	if (r < 0) {
+		connection_end(&connection);
+		return r;
+	}
+	*ret_connection = connection;
+	return 0;
+}
+
+void connection_end(struct connection *connection)
+{
+	data_clients_free(connection->clients);
+	registration_free(connection->registration);
+	store_free(connection->store);
+	cluster_client_free(connection->control);
+	secret_keys_free(connection->keys);
+	free(connection->conf_path);
+	*connection = (struct connection){ 0 };
+}

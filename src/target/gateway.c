@@ -1,0 +1,566 @@
+/* The gateway moves by steps, like a disk: gateway_step() looks at what is missing and starts it.
+ *
+ *   connect -> load (object -> plan) -> apply (disks, then the server's snapshot) -> report
+ *
+ * A change that comes while a step is under way is looked at when that step has ended; nothing is
+ * ever interrupted, and applying twice is the same as applying once. */
+#include "target/gateway.h"
+
+#include "base/log.h"
+#include "base/notify.h"
+#include "config/object.h"
+#include "config/settings.h"
+#include "iscsi/server.h"
+#include "store/store.h"
+#include "target/connect.h"
+#include "target/disk_set.h"
+#include "target/plan.h"
+#include "target/snapshot.h"
+#include "target/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define RETRY_MS          1000
+#define SETTLE_MS         10000 /* a disk that has not settled by then is reported as it is */
+#define STOP_GRACE_MS     2000
+#define WORKER_COUNT      16
+#define REACTOR_COUNT_MAX 8
+
+struct gateway {
+	struct reactor *manager;
+	const struct settings *settings;
+	char *name;
+	struct reactor *reactors[REACTOR_COUNT_MAX];
+	unsigned reactor_count;
+	struct iscsi_server *server;
+	struct workers *workers;
+
+	bool connected;
+	struct connection connection;
+	struct disk_host host;
+
+	struct disk_set disks; /* and the plan in force */
+
+	/* Steps: wanted and under way. */
+	bool load_wanted, apply_wanted, report_wanted;
+	bool job_busy, apply_busy;
+	uint64_t settle_deadline_ms;
+	struct timer retry;    /* armed: no job before it expires */
+	struct timer settle;   /* the report waits for disks, until then */
+	bool snapshot_unready; /* a target of the last snapshot waits for a disk */
+	struct job job;
+	struct error job_error;
+	struct plan *job_plan;
+	char load_problem[ERROR_TEXT_MAX], apply_problem[ERROR_TEXT_MAX];
+	char job_report[ERROR_TEXT_MAX];
+	uint64_t reported_epoch;
+	bool announced_ready;
+
+	/* Events from other threads. */
+	struct store_listener listener;
+	atomic_bool changed_posted;
+	struct message changed_message, step_message;
+	bool step_posted;
+	struct message applied_message;
+	struct error applied_error;
+
+	bool stopping, server_stopped;
+	struct message server_stopped_message;
+	void (*stopped)(void *argument);
+	void *stopped_argument;
+};
+
+static void gateway_step(struct gateway *gateway);
+
+const char *gateway_get_name(const struct gateway *gateway)
+{
+	return gateway->name;
+}
+
+struct workers *gateway_workers(struct gateway *gateway)
+{
+	return gateway->workers;
+}
+
+static void step_later(struct gateway *gateway)
+{
+	if (gateway->step_posted)
+		return;
+	gateway->step_posted = true;
+	reactor_deliver(gateway->manager, &gateway->step_message);
+}
+
+static void step_message(struct message *message)
+{
+	struct gateway *gateway = container_of(message, struct gateway, step_message);
+	gateway->step_posted = false;
+	gateway_step(gateway);
+}
+
+static void retry_expired(struct timer *timer)
+{
+	gateway_step(container_of(timer, struct gateway, retry));
+}
+
+static void settle_expired(struct timer *timer)
+{
+	gateway_step(container_of(timer, struct gateway, settle));
+}
+
+static void store_changed(struct store_listener *listener)
+{
+	struct gateway *gateway = container_of(listener, struct gateway, listener);
+	if (!atomic_exchange(&gateway->changed_posted, true))
+		reactor_post(gateway->manager, &gateway->changed_message);
+}
+
+static void changed_message(struct message *message)
+{
+	struct gateway *gateway = container_of(message, struct gateway, changed_message);
+	atomic_store(&gateway->changed_posted, false);
+	gateway->load_wanted = true;
+	gateway_step(gateway);
+}
+
+void gateway_reload(struct gateway *gateway)
+{
+	gateway->load_wanted = true;
+	step_later(gateway);
+}
+
+static void start_job(struct gateway *gateway, void (*work)(struct job *),
+                      void (*done)(struct job *))
+{
+	assert(!gateway->job_busy);
+	gateway->job_busy = true;
+	gateway->job_error = (struct error){ 0 };
+	gateway->job.work = work;
+	gateway->job.done = done;
+	gateway->job.reactor = gateway->manager;
+	workers_submit(gateway->workers, &gateway->job);
+}
+
+/* ---- connect ---- */
+
+static void connect_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	struct error *err = &gateway->job_error;
+	if (connection_make(gateway->settings, gateway->name, &gateway->listener,
+	                    &gateway->connection, err) < 0 &&
+	    !err->code)
+		(void)error_set(err, -EIO, "cannot connect");
+}
+
+static void disk_changed(struct disk_host *host, struct disk *disk);
+
+static void connect_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	if (gateway->job_error.code) {
+		log_limited(LOG_LEVEL_WARNING, 10000, "waiting: %s", gateway->job_error.text);
+		notify_service_manager("STATUS=waiting: %s", gateway->job_error.text);
+		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+	} else {
+		gateway->connected = true;
+		gateway->load_wanted = true;
+		gateway->host = (struct disk_host){
+			.manager = gateway->manager,
+			.workers = gateway->workers,
+			.store = gateway->connection.store,
+			.clients = gateway->connection.clients,
+			.registration = gateway->connection.registration,
+			.changed = disk_changed,
+		};
+		log_info("%s: configuration store connected", gateway->name);
+	}
+	gateway_step(gateway);
+}
+
+/* ---- load ---- */
+
+static int read_plan(struct gateway *gateway, struct plan **ret_plan, struct error *err)
+{
+	AUTO_FREE char *text = NULL;
+	AUTO_JSON json_t *object = NULL;
+	struct store_version version;
+	int r = store_load(gateway->connection.store, &text, &version, err);
+	if (r < 0)
+		return r;
+
+	char now[32];
+	time_t seconds = time(NULL);
+	struct tm parts;
+	(void)strftime(now, sizeof now, "%Y/%m/%d %H:%M:%S", gmtime_r(&seconds, &parts));
+	struct object_context context = {
+		.gateway_name = gateway->name,
+		.now = now,
+		.encryption = gateway->connection.keys != NULL,
+	};
+	if (*text) {
+		bool changed; /* the API commits upgrades; here only the meaning counts */
+		r = object_parse(text, &object, err);
+		if (r == 0 && !object_is_newer(object))
+			r = object_upgrade(object, &context, &changed, err);
+	} else {
+		object = object_seed(&context);
+		r = object ? 0 : error_set(err, -ENOMEM, "configuration object: out of memory");
+	}
+	if (r < 0)
+		return r;
+	struct plan_context plan_context = {
+		.settings = gateway->settings,
+		.keys = gateway->connection.keys,
+		.gateway_name = gateway->name,
+	};
+	return plan_make(object, &plan_context, ret_plan, err);
+}
+
+static void load_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	struct error *err = &gateway->job_error;
+	int r = read_plan(gateway, &gateway->job_plan, err);
+	if (r < 0 && !err->code)
+		(void)error_set(err, r, "configuration object: %s", strerror(-r));
+}
+
+static void load_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	if (gateway->job_error.code) {
+		log_limited(LOG_LEVEL_ERROR, 10000, "configuration not read, what runs goes on: %s",
+		            gateway->job_error.text);
+		gateway->load_wanted = true;
+		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+	} else if (!gateway->stopping) {
+		(void)snprintf(gateway->load_problem, sizeof gateway->load_problem, "%s",
+		               gateway->job_plan->problem);
+		disk_set_adopt(&gateway->disks, steal(&gateway->job_plan));
+		gateway->apply_wanted = true;
+		gateway->report_wanted = true;
+		gateway->settle_deadline_ms = reactor_now_ms(gateway->manager) + SETTLE_MS;
+	}
+	plan_free(steal(&gateway->job_plan));
+	gateway_step(gateway);
+}
+
+/* ---- apply ---- */
+
+static void disks_emptied(struct disk_set *set)
+{
+	step_later(container_of(set, struct gateway, disks));
+}
+
+static void server_applied(void *argument, const struct error *err)
+{
+	struct gateway *gateway = argument;
+	gateway->applied_error = *err;
+	reactor_post(gateway->manager, &gateway->applied_message);
+}
+
+static void applied_message(struct message *message)
+{
+	struct gateway *gateway = container_of(message, struct gateway, applied_message);
+	gateway->apply_busy = false;
+	(void)snprintf(gateway->apply_problem, sizeof gateway->apply_problem, "%s",
+	               gateway->applied_error.code ? gateway->applied_error.text : "");
+	/* No session maps them any more, unless a newer plan retired them meanwhile. */
+	if (!gateway->apply_wanted)
+		disk_set_close_retired(&gateway->disks);
+	gateway_step(gateway);
+}
+
+static void start_apply(struct gateway *gateway)
+{
+	struct iscsi_config *config = NULL;
+	if (snapshot_make(&gateway->disks, gateway->settings, &config) < 0) {
+		log_error("configuration not applied: out of memory; trying again");
+		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+		return;
+	}
+	gateway->apply_wanted = false;
+	gateway->apply_busy = true;
+	gateway->snapshot_unready = false;
+	for (size_t i = 0; i < config->target_count; i++)
+		gateway->snapshot_unready |= !config->targets[i].ready;
+	iscsi_server_apply(gateway->server, config, server_applied, gateway);
+}
+
+/* A disk has settled or gone bad: targets become ready by a new snapshot. */
+static void disk_changed(struct disk_host *host, struct disk *disk)
+{
+	struct gateway *gateway = container_of(host, struct gateway, host);
+	if (gateway->snapshot_unready)
+		gateway->apply_wanted = true;
+	step_later(gateway);
+}
+
+/* ---- report ---- */
+
+static void collect_problems(struct gateway *gateway, char *ret_text, size_t size)
+{
+	AUTO_STRING struct string problems = { 0 };
+	string_add(&problems, gateway->load_problem);
+	if (*gateway->apply_problem)
+		string_format(&problems, "%s%s", problems.len ? "; " : "", gateway->apply_problem);
+	disk_set_add_problems(&gateway->disks, &problems);
+	(void)snprintf(ret_text, size, "%s", problems.len ? problems.text : ""); /* cut is fine */
+}
+
+static void report_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	struct error *err = &gateway->job_error;
+	int r = store_report(gateway->connection.store, gateway->reported_epoch,
+	                     gateway->job_report, err);
+	if (r < 0 && !err->code)
+		(void)error_set(err, r, "%s", strerror(-r));
+}
+
+static void report_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	if (gateway->job_error.code) {
+		log_limited(LOG_LEVEL_WARNING, 10000,
+		            "epoch %llu is in force, but not reported: %s",
+		            (unsigned long long)gateway->reported_epoch, gateway->job_error.text);
+		gateway->report_wanted = true;
+		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+	}
+	gateway_step(gateway);
+}
+
+static void start_report(struct gateway *gateway)
+{
+	gateway->report_wanted = false;
+	gateway->reported_epoch = gateway->disks.plan->epoch;
+	collect_problems(gateway, gateway->job_report, sizeof gateway->job_report);
+	log_info("epoch %llu is in force%s%s", (unsigned long long)gateway->disks.plan->epoch,
+	         *gateway->job_report ? ", but: " : "", gateway->job_report);
+	if (!gateway->announced_ready) {
+		gateway->announced_ready = true;
+		notify_service_manager("READY=1\nSTATUS=serving");
+	}
+	start_job(gateway, report_work, report_done);
+}
+
+/* True if the report is due; else sees to it that somebody steps again. */
+static bool report_due(struct gateway *gateway)
+{
+	if (!gateway->report_wanted || gateway->apply_busy || gateway->apply_wanted)
+		return false;
+	if (disk_set_settled(&gateway->disks))
+		return true;
+	uint64_t now_ms = reactor_now_ms(gateway->manager);
+	if (now_ms >= gateway->settle_deadline_ms)
+		return true;
+	reactor_arm(gateway->manager, &gateway->settle, gateway->settle_deadline_ms - now_ms);
+	return false;
+}
+
+/* ---- stop ---- */
+
+static void server_stopped(void *argument)
+{
+	struct gateway *gateway = argument;
+	reactor_post(gateway->manager, &gateway->server_stopped_message);
+}
+
+static void server_stopped_message(struct message *message)
+{
+	struct gateway *gateway = container_of(message, struct gateway, server_stopped_message);
+	gateway->server_stopped = true;
+	disk_set_close_all(&gateway->disks);
+	gateway_step(gateway);
+}
+
+static void leave_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	connection_end(&gateway->connection);
+}
+
+static void leave_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	gateway->connected = false;
+	gateway_step(gateway);
+}
+
+static void step_stopping(struct gateway *gateway)
+{
+	if (gateway->job_busy || gateway->apply_busy || !gateway->server_stopped ||
+	    disk_set_closing(&gateway->disks))
+		return;
+	if (gateway->connected) {
+		start_job(gateway, leave_work, leave_done);
+		return;
+	}
+	void (*stopped)(void *) = gateway->stopped;
+	gateway->stopped = NULL;
+	if (stopped)
+		stopped(gateway->stopped_argument);
+}
+
+void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void *argument)
+{
+	assert(!gateway->stopping);
+	log_info("%s: stopping", gateway->name);
+	notify_service_manager("STOPPING=1");
+	gateway->stopping = true;
+	gateway->stopped = stopped;
+	gateway->stopped_argument = argument;
+	reactor_disarm(gateway->manager, &gateway->retry);
+	reactor_disarm(gateway->manager, &gateway->settle);
+	iscsi_server_stop(gateway->server, STOP_GRACE_MS, server_stopped, gateway);
+}
+
+/* ---- the step ---- */
+
+static void gateway_step(struct gateway *gateway)
+{
+	if (gateway->stopping) {
+		step_stopping(gateway);
+		return;
+	}
+	if (gateway->apply_wanted && !gateway->apply_busy && gateway->disks.plan)
+		start_apply(gateway);
+	if (gateway->job_busy || timer_armed(&gateway->retry))
+		return;
+	if (!gateway->connected) {
+		start_job(gateway, connect_work, connect_done);
+	} else if (gateway->load_wanted) {
+		gateway->load_wanted = false;
+		start_job(gateway, load_work, load_done);
+	} else if (report_due(gateway)) {
+		start_report(gateway);
+	}
+}
+
+void gateway_free(struct gateway *gateway)
+{
+	if (!gateway)
+		return;
+	assert(!gateway->connected);
+	workers_free(gateway->workers);
+	iscsi_server_free(gateway->server);
+	for (unsigned i = 0; i < gateway->reactor_count; i++) {
+		reactor_stop(gateway->reactors[i]);
+		reactor_free(gateway->reactors[i]);
+	}
+	disk_set_done(&gateway->disks);
+	free(gateway->name);
+	free(gateway);
+}
+DEFINE_AUTO(gateway);
+
+static int start_reactors(struct gateway *gateway)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned count = (unsigned)gateway->settings->io_threads;
+	if (count == 0)
+		count = cores > 0 ? (unsigned)cores : 1;
+	if (count > REACTOR_COUNT_MAX)
+		count = REACTOR_COUNT_MAX;
+	for (unsigned i = 0; i < count; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "io-%u", i);
+		int r = reactor_new(name, NULL, &gateway->reactors[i]);
+		if (r < 0)
+			return r;
+		gateway->reactor_count++;
+		reactor_set_busy_poll_us(gateway->reactors[i],
+		                         (unsigned)gateway->settings->busy_poll_us);
+		r = reactor_start(gateway->reactors[i], -1);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int start_threads(struct gateway *gateway)
+{
+	int r = start_reactors(gateway);
+	if (r < 0)
+		return r;
+	r = workers_new(WORKER_COUNT, &gateway->workers);
+	if (r < 0)
+		return r;
+	struct iscsi_limits limits;
+	iscsi_limits_default(&limits);
+	limits.max_inflight_bytes = (uint64_t)gateway->settings->max_inflight_mb << 20;
+	return iscsi_server_new(gateway->reactors, gateway->reactor_count, &limits,
+	                        &gateway->server);
+}
+
+int gateway_new(struct reactor *manager, const struct settings *settings,
+                struct gateway **ret_gateway, struct error *err)
+{
+	AUTO(gateway) struct gateway *gateway = calloc(1, sizeof *gateway);
+	if (!gateway)
+		return error_set(err, -ENOMEM, "gateway: out of memory");
+	gateway->manager = manager;
+	gateway->settings = settings;
+	disk_set_init(&gateway->disks, &gateway->host, disks_emptied);
+	gateway->retry.expired = retry_expired;
+	gateway->settle.expired = settle_expired;
+	gateway->listener.changed = store_changed;
+	gateway->changed_message.run = changed_message;
+	gateway->step_message.run = step_message;
+	gateway->applied_message.run = applied_message;
+	gateway->server_stopped_message.run = server_stopped_message;
+	gateway->name = settings_gateway_name(settings);
+	if (!gateway->name)
+		return error_set(err, -ENOMEM, "gateway: out of memory");
+	int r = start_threads(gateway);
+	if (r < 0)
+		return error_set(err, r, "gateway %s: cannot start its threads: %s", gateway->name,
+		                 strerror(-r));
+	log_info("gateway %s: store %s, %u I/O threads", gateway->name, settings->store,
+	         gateway->reactor_count);
+	*ret_gateway = steal(&gateway);
+	step_later(*ret_gateway);
+	return 0;
+}
+
+json_t *gateway_status(struct gateway *gateway)
+{
+	AUTO_JSON json_t *luns = disk_set_status(&gateway->disks);
+	if (!luns)
+		return NULL;
+	return json_pack("{s:s, s:b, s:I, s:O}", "gateway", gateway->name, "serving",
+	                 gateway->announced_ready && !gateway->stopping, "epoch",
+	                 (json_int_t)gateway->reported_epoch, "luns", luns);
+}
+
+int gateway_add_sessions(struct gateway *gateway, json_t *status)
+{
+	struct iscsi_session_info *sessions = NULL;
+	size_t count = 0;
+	int r = iscsi_server_list(gateway->server, &sessions, &count);
+	if (r < 0)
+		return r;
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		const struct iscsi_session_info *s = &sessions[i];
+		/* A name that is not UTF-8 makes no row; short memory: a row less. */
+		(void)json_array_append_new(
+		        array, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "initiator",
+		                         s->initiator_name, "alias", s->initiator_alias, "target",
+		                         s->target_name, "peer", s->peer_address, "portal",
+		                         s->local_address, "tag", (int)s->portal_group_tag, "tsih",
+		                         (int)s->tsih));
+	}
+	free(sessions);
+	return json_object_set_new(status, "sessions", array) < 0 ? -ENOMEM : 0;
+}

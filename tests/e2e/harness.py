@@ -1,0 +1,289 @@
+"""What whole-program tests share: a gateway in a folder of its own, waiting with deadlines, TAP.
+
+A test is a function decorated with @case; its docstring-free name, read as a sentence, is the case.
+Programs come from $RBDGATE_BIN. Everything started is ended, and what failed shows its logs."""
+import base64
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.parse
+import urllib.request
+
+BIN = pathlib.Path(os.environ.get("RBDGATE_BIN", "build/src/programs"))
+IQN = "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
+CLIENT = "iqn.1994-05.com.redhat:rh7-client"
+DEADLINE_S = 30
+cases = []
+
+
+class Failure(Exception):
+    pass
+
+
+def case(function):
+    cases.append(function)
+    return function
+
+
+def main():
+    """Runs the cases of the test file that calls it; arguments pick cases by substring."""
+    picked = [c for c in cases if not sys.argv[1:] or any(a in c.__name__ for a in sys.argv[1:])]
+    print(f"1..{len(picked)}", flush=True)
+    failed = 0
+    for number, test in enumerate(picked, 1):
+        name = test.__name__
+        started = time.monotonic()
+        try:
+            test()
+            print(f"ok {number} - {name} # {time.monotonic() - started:.1f} s", flush=True)
+        except Exception:  # every failure is one line of TAP, and the next case still runs
+            failed += 1
+            print(f"not ok {number} - {name}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def wait_for(condition, what, deadline_s=DEADLINE_S, interval_s=0.02):
+    """Polls until condition() is true; returns its value. Never a plain sleep in a test."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {deadline_s} s: {what}")
+        time.sleep(interval_s)
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def expect_eq(got, wanted, what=""):
+    if got != wanted:
+        raise Failure(f"{what}: got {got!r}, wanted {wanted!r}")
+
+
+def free_port(address="127.0.0.1"):
+    with socket.socket() as s:
+        s.bind((address, 0))
+        return s.getsockname()[1]
+
+
+def run(*command, check=True, input=None, timeout=60, env=None):
+    """Runs a program to its end; returns its output (stdout and stderr together)."""
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          input=input, timeout=timeout, text=True, env=env)
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(str(c) for c in command)}: exit {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def status_of(*command, timeout=60):
+    return subprocess.run([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          timeout=timeout).returncode
+
+
+class Program:
+    """A program that runs until it is told to end; its log is a file."""
+
+    def __init__(self, name, arguments, log, prefix=(), env=None):
+        self.name, self.log = name, log
+        self.command = [*map(str, prefix), str(BIN / name), *map(str, arguments)]
+        self.env = env
+        self.process = None
+
+    def start(self):
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env=self.env)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.running():
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def stop(self, timeout=30):
+        """SIGTERM, and it must end well: a sanitizer's complaint is an exit code."""
+        if self.process is None:
+            return
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failure(f"{self.name} did not end within {timeout} s of SIGTERM")
+        self.process = None
+        if code != 0:
+            raise Failure(f"{self.name} ended with {code}")
+
+
+class Gateway:
+    """One gateway: rbd-target-io and rbd-target-api over one store, and gwcli on them."""
+
+    def __init__(self, folder, name="gw-1", store=None, address="127.0.0.1", api_port=None, portal_port=None,
+                 settings=None, rbdgate=None, prefix=(), env=None):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.name, self.address = name, address
+        self.portal_port = portal_port or free_port(address if not prefix else "127.0.0.1")
+        self.api_port = api_port or free_port(address if not prefix else "127.0.0.1")
+        self.prefix, self.env = list(prefix), env
+        self.config = self.folder / "iscsi-gateway.cfg"
+        options = {"minimum_gateways": 1, "api_host": address, "api_port": self.api_port, "api_secure": "false",
+                   "api_user": "admin", "api_password": "secretpassword", "log_to_stderr": "true",
+                   "log_to_file": "false", "ceph_config_dir": self.folder}
+        options.update(settings or {})
+        self.password = options["api_password"]
+        ours = {"store": store or f"dir:{self.folder / 'store'}", "gateway_name": name,
+                "portal_port": self.portal_port, "run_dir": self.folder / "run"}
+        ours.update(rbdgate or {})
+        self.config.write_text("[config]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()) +
+                               "[rbdgate]\n" + "".join(f"{k} = {v}\n" for k, v in ours.items()))
+        self.run_dir = pathlib.Path(ours["run_dir"])
+        self.io = Program("rbd-target-io", ["-c", self.config], self.folder / "io.log", prefix, env)
+        self.api = Program("rbd-target-api", ["-c", self.config], self.folder / "api.log", prefix, env)
+
+    def start(self):
+        self.io.start()
+        self.api.start()
+        self.wait_ready()
+
+    def wait_ready(self):
+        def ready():
+            for program in (self.io, self.api):
+                expect(program.running(), f"{program.name} of {self.name} ended:\n{tail(program.log)}")
+            try:
+                return self.request("GET", "/_ping")[0] == 200
+            except OSError:
+                return False
+        wait_for(ready, f"API of {self.name}", interval_s=0.05)
+
+    def stop(self):
+        problems = []
+        for program in (self.api, self.io):
+            try:
+                program.stop()
+            except Failure as failure:
+                problems.append(f"{failure}\n{tail(program.log)}")
+        if problems:
+            raise Failure("\n".join(problems))
+
+    def kill(self):
+        self.api.kill()
+        self.io.kill()
+
+    def request(self, method, path, timeout=60, **form):
+        """One API call: (status, JSON). Python's own client, so that it checks ours."""
+        url = f"http://{self.address}:{self.api_port}/api{path}"
+        data = urllib.parse.urlencode(form).encode() if form else None
+        request = urllib.request.Request(url, data=data, method=method)
+        credentials = base64.b64encode(f"admin:{self.password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {credentials}")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def call(self, method, path, **form):
+        status, body = self.request(method, path, **form)
+        if status != 200:
+            raise Failure(f"{method} {path} {form}: {status} {body}")
+        return body
+
+    def gwcli(self, *arguments, check=True, input=None):
+        return run(*self.prefix, BIN / "gwcli", "-c", self.config, *arguments, check=check, input=input, env=self.env)
+
+    def status(self):
+        """What the control socket of rbd-target-io says."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.run_dir / f"{self.name}.sock"))
+            s.sendall(b'{"ask": "status"}\n')
+            return json.loads(s.makefile().readline())
+
+    def wait_lun(self, disk, state="ready"):
+        def there():
+            return any(l["name"] == disk and l["state"] == state for l in self.status()["luns"])
+        wait_for(there, f"{disk} {state} on {self.name}")
+
+    def url(self, lun=0, user=None, secret=None):
+        login = f"{user}%{secret}@" if user else ""
+        return f"iscsi://{login}{self.address}:{self.portal_port}/{IQN}/{lun}"
+
+
+def tail(path, lines=30):
+    try:
+        return "".join(pathlib.Path(path).read_text(errors="replace").splitlines(True)[-lines:])
+    except OSError as error:
+        return str(error)
+
+
+@contextlib.contextmanager
+def folder():
+    path = tempfile.mkdtemp(prefix="rbdgate-e2e-")
+    try:
+        yield pathlib.Path(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def gateway(**arguments):
+    """A running gateway; stopped cleanly at the end, its logs shown if anything failed."""
+    with folder() as path:
+        gw = Gateway(path, **arguments)
+        try:
+            gw.start()
+            yield gw
+            gw.stop()
+        except BaseException:
+            gw.kill()
+            for program in (gw.io, gw.api):
+                for line in tail(program.log).splitlines():
+                    print(f"# {program.name}: {line}")
+            raise
+
+
+def make_target(gw, disks=("disk_1",), size="64M", client=None, user="myusername1", secret="mypassword12"):
+    """Target, gateway, disks; then ACLs off (and CHAP if user), or one client with all disks."""
+    gw.call("PUT", f"/target/{IQN}")
+    gw.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
+    for disk in disks:
+        gw.call("PUT", f"/disk/rbd/{disk}", mode="create", size=size)
+        gw.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
+    if client:
+        gw.call("PUT", f"/client/{IQN}/{client}")
+        if user:
+            gw.call("PUT", f"/clientauth/{IQN}/{client}", username=user, password=secret,
+                    mutual_username="", mutual_password="")
+        for disk in disks:
+            gw.call("PUT", f"/clientlun/{IQN}/{client}", disk=f"rbd/{disk}")
+    else:
+        gw.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        if user:
+            gw.call("PUT", f"/targetauth/{IQN}", username=user, password=secret, mutual_username="",
+                    mutual_password="")
