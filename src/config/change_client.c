@@ -93,7 +93,7 @@ int change_client_delete(struct change *change)
 
 /* compat: the target's number if no client of the target uses it for anything, else the lowest that
  * is free for this client; so clients may see one disk under different numbers. */
-static json_int_t choose_number(const json_t *target, const json_t *luns, const char *id)
+static json_int_t choose_number(const json_t *target, json_t *luns, const char *id)
 {
 	json_int_t number =
 	        json_number(json_object_get(json_object_get(target, "disks"), id), "lun_id", -1);

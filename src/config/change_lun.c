@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int choose_number(struct change *change, const json_t *disks, json_int_t *ret_number)
+static int choose_number(struct change *change, json_t *disks, json_int_t *ret_number)
 {
 	const char *wish = argument(change, "lun_id");
 	if (wish && *wish) {

@@ -1,0 +1,34 @@
+/* What routes run that are not changes of the object. Each answers its request. */
+#pragma once
+
+#include "api/request.h"
+
+/* run_object.c: parts of the object */
+void run_config(struct request *request);
+void run_targets(struct request *request);
+void run_gateways(struct request *request);
+void run_gateway(struct request *request);
+void run_disks(struct request *request);
+void run_stored_disk(struct request *request);
+void run_clients(struct request *request);
+void run_client(struct request *request);
+void run_client_luns(struct request *request);
+void run_groups(struct request *request);
+void run_group(struct request *request);
+
+/* run_live.c: what runs, asked of rbd-target-io here and of the other gateways */
+void run_ping(struct request *request);
+void run_disk(struct request *request);
+void run_targetinfo(struct request *request);
+void run_local_targetinfo(struct request *request);
+void run_gatewayinfo(struct request *request);
+void run_clientinfo(struct request *request);
+void run_local_clientinfo(struct request *request);
+
+/* run_host.c: this host and its settings */
+void run_sysinfo(struct request *request);
+void run_settings(struct request *request);
+
+/* run_snapshot.c */
+void run_snapshot_put(struct request *request);
+void run_snapshot_delete(struct request *request);
