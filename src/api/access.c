@@ -21,7 +21,7 @@ struct looked_up {
 	char name[256];
 	uint64_t until_ms;
 	size_t count;
-	struct address addresses[ADDRESSES_MAX];
+	struct ip addresses[ADDRESSES_MAX];
 };
 struct names {
 	pthread_mutex_t lock; /* of all below */
@@ -53,17 +53,17 @@ static void look_up(const char *name, struct looked_up *ret_entry)
 	if (getaddrinfo(name, NULL, &hints, &all) == 0) {
 		for (struct addrinfo *at = all; at && ret_entry->count < ADDRESSES_MAX;
 		     at = at->ai_next)
-			ret_entry->count += address_from_socket(
-			        at->ai_addr, &ret_entry->addresses[ret_entry->count]);
+			ret_entry->count += ip_from_socket(at->ai_addr,
+			                                   &ret_entry->addresses[ret_entry->count]);
 		freeaddrinfo(all);
 	}
 	ret_entry->until_ms = clock_monotonic_ms() + (ret_entry->count ? KNOWN_MS : UNKNOWN_MS);
 }
 
-static bool has_address(const struct looked_up *entry, const struct address *address)
+static bool has_address(const struct looked_up *entry, const struct ip *address)
 {
 	for (size_t i = 0; i < entry->count; i++)
-		if (address_equal(&entry->addresses[i], address))
+		if (ip_equal(&entry->addresses[i], address))
 			return true;
 	return false;
 }
@@ -99,11 +99,11 @@ static void remember(struct names *names, const struct looked_up *entry)
 }
 
 /* name: an address or a host name. */
-static bool name_has(struct names *names, const char *name, const struct address *address)
+static bool name_has(struct names *names, const char *name, const struct ip *address)
 {
-	struct address literal;
-	if (address_parse(name, &literal))
-		return address_equal(&literal, address);
+	struct ip literal;
+	if (ip_parse(name, &literal))
+		return ip_equal(&literal, address);
 	struct looked_up entry;
 	if (!recall(names, name, &entry)) {
 		look_up(name, &entry);
@@ -113,14 +113,14 @@ static bool name_has(struct names *names, const char *name, const struct address
 }
 
 /* Every gateway, and every portal address of every target. */
-static bool object_has(struct names *names, json_t *object, const struct address *address)
+static bool object_has(struct names *names, json_t *object, const struct ip *address)
 {
 	const char *name;
 	json_t *item, *text;
 	size_t i;
 	json_object_foreach (json_object_get(object, "targets"), name, item)
 		json_array_foreach (json_object_get(item, "ip_list"), i, text)
-			if (json_is_string(text) && address_in(address, json_string_value(text)))
+			if (json_is_string(text) && ip_in(address, json_string_value(text)))
 				return true;
 	json_object_foreach (json_object_get(object, "gateways"), name, item)
 		if (json_is_object(item) && name_has(names, name, address))
@@ -130,12 +130,12 @@ static bool object_has(struct names *names, json_t *object, const struct address
 
 static bool address_allowed(struct request *request, const struct sockaddr *peer)
 {
-	struct address address;
+	struct ip address;
 	char text[46] = "?";
-	if (address_from_socket(peer, &address)) {
+	if (ip_from_socket(peer, &address)) {
 		const struct settings *settings = request->api->config.settings;
 		for (size_t i = 0; settings->trusted_ip_list && settings->trusted_ip_list[i]; i++)
-			if (address_in(&address, settings->trusted_ip_list[i]))
+			if (ip_in(&address, settings->trusted_ip_list[i]))
 				return true;
 		if (host_has(&address))
 			return true;
@@ -144,7 +144,7 @@ static bool address_allowed(struct request *request, const struct sockaddr *peer
 			return false;
 		if (object_has(request->api->names, object, &address))
 			return true;
-		address_format(&address, text);
+		ip_format(&address, text);
 	}
 	answer_message(request, 403, "API access not available to %s", text);
 	return false;

@@ -7,18 +7,18 @@
 #include <sys/socket.h>
 
 /* An address in one form: IPv4 as ::ffff:a.b.c.d. */
-struct address {
+struct ip {
 	uint8_t bytes[16];
 };
-bool address_parse(const char *text, struct address *ret_address);
-bool address_from_socket(const struct sockaddr *socket, struct address *ret_address);
-bool address_equal(const struct address *a, const struct address *b);
+bool ip_parse(const char *text, struct ip *ret_ip);
+bool ip_from_socket(const struct sockaddr *socket, struct ip *ret_ip);
+bool ip_equal(const struct ip *a, const struct ip *b);
 /* As people write it; without the ::ffff: of IPv4. */
-void address_format(const struct address *address, char ret_text[46]);
+void ip_format(const struct ip *address, char ret_text[46]);
 /* text: an address or address/bits. */
-bool address_in(const struct address *address, const char *text);
+bool ip_in(const struct ip *address, const char *text);
 
 /* Texts; without loopback and link-local ones. */
 json_t *host_addresses(void) MUST_CHECK;
 /* Also the loopback ones. */
-bool host_has(const struct address *address);
+bool host_has(const struct ip *address);

@@ -55,11 +55,10 @@ void run_settings(struct request *request)
 	       json_pack("{s:i, s:[s], s:s, s:{s:i}, s:o, s:o, s:{s:o}, s:{s:o}, s:{s:i}, s:{s:i}}",
 	                 "api_version", 2, "backstores", "user:rbd", "default_backstore",
 	                 "user:rbd", "config", "minimum_gateways", settings->minimum_gateways,
-	                 "target_default_controls",
-	                 control_defaults(&target_control_group, settings),
-	                 "target_controls_limits", control_limits(&target_control_group),
+	                 "target_default_controls", control_defaults(OPTION_TARGET, settings),
+	                 "target_controls_limits", control_limits(OPTION_TARGET),
 	                 "disk_default_controls", "user:rbd",
-	                 control_defaults(&disk_control_group, settings), "disk_controls_limits",
-	                 "user:rbd", control_limits(&disk_control_group), "required_rbd_features",
+	                 control_defaults(OPTION_DISK, settings), "disk_controls_limits",
+	                 "user:rbd", control_limits(OPTION_DISK), "required_rbd_features",
 	                 "user:rbd", 4, "unsupported_rbd_features", "user:rbd", 0));
 }

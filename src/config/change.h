@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "config/option.h"
 #include "config/secret.h"
 #include "config/settings.h"
 
@@ -92,21 +93,9 @@ int change_group_delete(struct change *change); /* target_iqn group_name */
 
 /* ---- controls: overrides of settings for one target or one disk ---- */
 
-struct control {
-	const char *name;
-	bool is_flag; /* yes or no; else an integer of min..max */
-	int min, max;
-	size_t offset; /* in struct settings */
-};
-struct control_group {
-	const struct control *controls;
-	size_t count;
-};
-extern const struct control_group target_control_group, disk_control_group;
-
-json_t *control_defaults(const struct control_group *group,
-                         const struct settings *settings) MUST_CHECK;
-json_t *control_limits(const struct control_group *group) MUST_CHECK;
+json_t *control_defaults(enum option_section section, const struct settings *settings) MUST_CHECK;
+/* name -> {"type", "min", "max"} */
+json_t *control_limits(enum option_section section) MUST_CHECK;
 
 /* "iqn.YYYY-MM.domain.name:...", lower case. -EINVAL. */
 #define IQN_MAX 224

@@ -126,12 +126,10 @@ static int begin_lun(struct change *change, json_t **ret_target, json_t **ret_cl
 static int refuse_group_member(struct change *change, const json_t *client)
 {
 	const char *group = json_text(client, "group_name", "");
-	char iqn[IQN_MAX] = "";
 	if (!*group)
 		return 0;
-	(void)iqn_normalize(argument(change, "client_iqn"), iqn); /* it was found by it */
-	return refuse(change, 400, "Unable to manage disks for '%s' - it belongs to group %s", iqn,
-	              group);
+	return refuse(change, 400, "Unable to manage disks for '%s' - it belongs to group %s",
+	              argument(change, "client_iqn"), group);
 }
 
 int change_client_lun_put(struct change *change)

@@ -236,13 +236,13 @@ static int define_disk(struct change *change, const struct disk_request *request
 	                         "backstore_object_name", object_name, "allocating_host",
 	                         context->gateway_name, "controls");
 	r = put_new(change, object_member(change->object, "disks"), id, disk);
-	return r < 0 ? r : apply_controls(change, &disk_control_group, disk);
+	return r < 0 ? r : apply_controls(change, OPTION_DISK, disk);
 }
 
 static int create_disks(struct change *change, struct disk_request *request)
 {
 	AUTO_JSON json_t *trial = json_object();
-	int r = apply_controls(change, &disk_control_group, trial);
+	int r = apply_controls(change, OPTION_DISK, trial);
 	if (r == 0)
 		r = check_create(change, request);
 	for (unsigned i = 1; r == 0 && i <= request->count; i++) {
@@ -284,7 +284,7 @@ static int resize_disk(struct change *change, struct disk_request *request)
 static int reconfigure_disk(struct change *change, struct disk_request *request)
 {
 	json_t *disk = find_disk(change, request->id);
-	int r = apply_controls(change, &disk_control_group, disk);
+	int r = apply_controls(change, OPTION_DISK, disk);
 	if (r < 0)
 		return r;
 	if (!json_text(disk, "owner", NULL))

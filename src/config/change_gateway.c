@@ -1,42 +1,19 @@
 /* Gateways of a target: add, delete. A gateway is meant by its whole name, or by a first label that
  * only one has. */
+#include "config/address.h"
 #include "config/change_parts.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <string.h>
 
 #define NAME_MAX_LEN 256
 #define PORTALS_MAX  64
-
-/* ---- addresses: compared in binary ---- */
-
-struct address {
-	int family;
-	unsigned char bytes[16];
-};
-
-static bool parse_address(const char *text, struct address *ret_address)
-{
-	*ret_address = (struct address){ .family = AF_INET };
-	if (inet_pton(AF_INET, text, ret_address->bytes) == 1)
-		return true;
-	ret_address->family = AF_INET6;
-	return inet_pton(AF_INET6, text, ret_address->bytes) == 1;
-}
-
-static bool same_address(const char *a, const char *b)
-{
-	struct address x, y;
-	return parse_address(a, &x) && parse_address(b, &y) && memcmp(&x, &y, sizeof x) == 0;
-}
 
 static bool list_has(const json_t *list, const char *address)
 {
 	size_t i;
 	json_t *item;
 	json_array_foreach (list, i, item)
-		if (json_is_string(item) && same_address(json_string_value(item), address))
+		if (json_is_string(item) && address_equal(json_string_value(item), address))
 			return true;
 	return false;
 }
@@ -124,8 +101,7 @@ static int add_addresses(struct change *change, const char *text, json_t *added,
 			item[len - 1] = '\0';
 			address = item + 1;
 		}
-		struct address binary;
-		if (!parse_address(address, &binary))
+		if (!address_is_valid(address))
 			return refuse(change, 400,
 			              "IP address provided is not usable (name doesn't resolve, or "
 			              "not a valid IPv4/IPv6 address)");

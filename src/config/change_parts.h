@@ -43,8 +43,7 @@ bool lun_number_used(json_t *luns, json_int_t number);
 int settle_owners(struct change *change) MUST_CHECK;
 
 /* Argument controls, applied to the member `controls` of item. Refuses with upstream's words. */
-int apply_controls(struct change *change, const struct control_group *group,
-                   json_t *item) MUST_CHECK;
+int apply_controls(struct change *change, enum option_section section, json_t *item) MUST_CHECK;
 json_t *empty_auth(void) MUST_CHECK;
 int add_work(struct change *change, enum change_work_kind kind, const char *pool, const char *image,
              uint64_t size_bytes) MUST_CHECK;

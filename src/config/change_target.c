@@ -23,7 +23,7 @@ static int create_target(struct change *change, const char *iqn)
 	int r = put_new(change, targets, iqn, new_target(change));
 	if (r < 0)
 		return r;
-	return apply_controls(change, &target_control_group, json_object_get(targets, iqn));
+	return apply_controls(change, OPTION_TARGET, json_object_get(targets, iqn));
 }
 
 static int reconfigure_target(struct change *change, json_t *target)
@@ -54,7 +54,7 @@ int change_target_put(struct change *change)
 	 */
 	json_t *target = json_object_get(json_object_get(change->object, "targets"), iqn);
 	AUTO_JSON json_t *nobody = json_object();
-	r = apply_controls(change, &target_control_group, mode && target ? target : nobody);
+	r = apply_controls(change, OPTION_TARGET, mode && target ? target : nobody);
 	if (r < 0)
 		return r;
 	if (!mode)
