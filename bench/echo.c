@@ -25,7 +25,7 @@
 #define WARMUP_NS     300000000u
 
 struct options {
-	bool writes, json;
+	bool writes, spin, json;
 	uint64_t size_bytes;
 	unsigned depth;
 	uint64_t duration_ns;
@@ -130,7 +130,7 @@ struct client {
 	struct side side;
 	uint64_t started_ns[DEPTH_MAX]; /* a ring: answers come in order */
 	unsigned depth, oldest;
-	bool measuring;
+	bool measuring, spin;
 	struct measurement result;
 };
 
@@ -154,7 +154,8 @@ static int exchange_until(struct client *client, uint64_t end_ns)
 		if (r < 0)
 			return r;
 		/* With output left over the socket is full both ways: never sleep then. */
-		int messages = side_receive(&client->side, client->side.owed ? MSG_DONTWAIT : 0);
+		bool sleep = !client->side.owed && !client->spin;
+		int messages = side_receive(&client->side, sleep ? 0 : MSG_DONTWAIT);
 		if (messages < 0)
 			return messages;
 		messages_came(client, messages);
@@ -168,6 +169,7 @@ static int run_client(struct client *client, const struct options *options, pid_
 	struct process_usage own, before;
 	client->depth = options->depth;
 	client->side.owed = options->depth;
+	client->spin = options->spin;
 	uint64_t now_ns = measure_now_ns();
 	for (unsigned i = 0; i < options->depth; i++)
 		client->started_ns[i] = now_ns;
@@ -272,6 +274,7 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, 't' },
 	{ "cpu", required_argument, NULL, 'c' },
 	{ "server-cpu", required_argument, NULL, 'S' },
+	{ "spin", no_argument, NULL, 'p' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL },
@@ -285,6 +288,8 @@ static bool take_option(int id, const char *text, struct options *options)
 		return !(options->writes = false);
 	case 'w':
 		return options->writes = true;
+	case 'p':
+		return options->spin = true;
 	case 'j':
 		return options->json = true;
 	case 's':

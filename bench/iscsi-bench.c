@@ -167,14 +167,15 @@ static int watch_lane(struct bench *bench, struct lane *lane)
 static int turn(struct bench *bench)
 {
 	struct epoll_event events[CONNECTIONS_MAX];
+	bool spin = bench->options->spin;
 	bench->now_ns = 0;
 	if (bench->options->connections == 1)
-		return turn_lane(bench, &bench->lanes[0], true);
+		return turn_lane(bench, &bench->lanes[0], !spin);
 	int n = epoll_wait(bench->epoll_fd, events, CONNECTIONS_MAX,
-	                   (int)bench->options->config.timeout_ms);
-	if (n == 0)
+	                   spin ? 0 : (int)bench->options->config.timeout_ms);
+	if (n == 0 && !spin)
 		fprintf(stderr, "iscsi-bench: the target gives no sign of life\n");
-	if (n <= 0)
+	if (n < 0 || (n == 0 && !spin))
 		return n == 0 ? -ETIMEDOUT : -errno;
 	for (int i = 0; i < n; i++) {
 		struct lane *lane = events[i].data.ptr;

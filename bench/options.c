@@ -45,6 +45,7 @@ enum option_id {
 	OPTION_CONNECTIONS,
 	OPTION_SECONDS,
 	OPTION_CPU,
+	OPTION_SPIN,
 	OPTION_VERIFY,
 	OPTION_DIGESTS,
 	OPTION_CHAP,
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
 	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
 	{ "seconds", required_argument, NULL, OPTION_SECONDS },
 	{ "cpu", required_argument, NULL, OPTION_CPU },
+	{ "spin", no_argument, NULL, OPTION_SPIN },
 	{ "verify", no_argument, NULL, OPTION_VERIFY },
 	{ "digests", no_argument, NULL, OPTION_DIGESTS },
 	{ "chap", required_argument, NULL, OPTION_CHAP },
@@ -155,6 +157,8 @@ static bool take_option(enum option_id id, const char *text, struct options *opt
 		       options->size_bytes <= 64u << 20;
 	case OPTION_RANGE:
 		return measure_parse_size(text, &options->range_bytes);
+	case OPTION_SPIN:
+		return options->spin = true;
 	case OPTION_VERIFY:
 		return options->verify = true;
 	case OPTION_DIGESTS:

@@ -14,7 +14,7 @@ struct options {
 	uint64_t duration_ns, warmup_ns;
 	int cpu;
 	pid_t server_pid;
-	bool sequential, verify, json;
+	bool sequential, verify, spin, json;
 };
 
 /* 0; 1 = help was asked for and is on stdout; -EINVAL, told on stderr. */
