@@ -3,9 +3,11 @@
  * scsi_task_begin() or scsi_task_execute(). */
 #pragma once
 
+#include "backend/backend.h"
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/reactor.h"
+#include "scsi/range_lock.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,14 +70,25 @@ struct scsi_task {
 	/* The device server's own. */
 	struct scsi_task_state {
 		const struct scsi_opcode *opcode;
-		struct itl *itl;
-		struct list link;       /* in the itl's task list */
-		struct message message; /* completions that must not run inside a call */
-		void *io_context;       /* of the handler */
+		struct itl *itl;        /* NULL: the LUN is not mapped */
+		struct list link;       /* in the itl's task list, in order of arrival */
+		struct message message; /* a step that must not run inside a call */
+		void (*step)(struct scsi_task *task);
+		/* After the backend's part, and after all parts of a write. */
+		void (*then)(struct scsi_task *task, int result);
+		void (*written)(struct scsi_task *task, int result);
+		struct io io;
+		struct iovec iov[2];
+		struct range range;
+		struct buffer *scratch; /* of the handler; put back when the task ends */
+		uint64_t position;      /* of the handler: how far it is */
 		uint64_t lba;
 		uint32_t blocks;
+		uint64_t cdb_bytes; /* that the CDB asks to move */
 		uint64_t started_ms;
-		uint8_t phase;
+		uint32_t reserved_bytes;
+		uint8_t phase, abort;
+		bool inside, entered;
 	} state;
 };
 
@@ -84,10 +97,14 @@ enum scsi_begin {
 	SCSI_BEGIN_STARTED,    /* nothing to bring; done() will come (with an error, maybe) */
 };
 
+/* done() may also come while the transport still collects data, when task management aborts the
+ * task: data that come after it are dropped. */
+
 /* Looks up the LUN, runs every check that the CDB allows (opcode table, unit attention, ALUA,
  * reservations, fields, range), and starts commands that take no data. */
 enum scsi_begin scsi_task_begin(struct scsi_task *task);
-/* The data is there: task->data holds data_out_len bytes. */
+/* The data is there: task->data holds data_out_len bytes. Nothing happens if the task has been
+ * aborted meanwhile: done() comes anyway. */
 void scsi_task_execute(struct scsi_task *task);
 /* The transport gives up on a task that waits for data (Data-Out error, connection gone): done()
  * comes with aborted set. Only between SCSI_BEGIN_NEEDS_DATA and scsi_task_execute(). */

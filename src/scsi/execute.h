@@ -1,0 +1,86 @@
+/* What the handlers of commands call: how a task moves data and how it ends. A task ends exactly
+ * once: by one of the task_* functions that say so. On the task's reactor. */
+#pragma once
+
+#include "backend/backend.h"
+#include "scsi/lun_private.h"
+#include "scsi/nexus_private.h"
+#include "scsi/opcode.h"
+#include "scsi/sense.h"
+#include "scsi/task.h"
+
+enum task_phase {
+	TASK_BEGINNING,
+	TASK_COLLECTING, /* the transport brings its data */
+	TASK_QUEUED,     /* waits for older tasks [SAM-5 8] */
+	TASK_LOCKING,    /* waits for its range */
+	TASK_RUNNING,
+	TASK_ENDED, /* done() will come in this turn */
+	TASK_DONE,
+};
+
+enum task_abort {
+	ABORT_NOT,
+	ABORT_SILENT, /* by its own nexus: no status */
+	ABORT_STATUS, /* by another nexus: TASK ABORTED (TAS=1) */
+};
+
+static inline struct lun *task_lun(const struct scsi_task *task)
+{
+	return task->state.itl->lun;
+}
+
+/* ---- ends ---- */
+
+void task_end_good(struct scsi_task *task);
+/* A status without sense data. */
+void task_end_status(struct scsi_task *task, enum scsi_status status);
+void task_end_check(struct scsi_task *task, enum sense_code code);
+void task_end_detail(struct scsi_task *task, enum sense_code code,
+                     const struct sense_detail *detail);
+/* With INFORMATION: an LBA or an offset. */
+void task_end_information(struct scsi_task *task, enum sense_code code, uint64_t information);
+/* INVALID FIELD IN CDB, or in the parameter list; bit 8: the whole byte. */
+void task_end_bad_cdb(struct scsi_task *task, uint16_t byte, uint8_t bit);
+void task_end_bad_list(struct scsi_task *task, uint16_t byte, uint8_t bit);
+/* Resources are short: TASK SET FULL if the nexus has other commands here, else BUSY. */
+void task_end_full(struct scsi_task *task);
+/* A backend error. */
+void task_end_failed(struct scsi_task *task, int result);
+/* Takes the task off: marks it, and ends it unless the backend has it. Never calls done(). */
+void task_abort(struct scsi_task *task, enum task_abort how);
+
+/* ---- data-in ---- */
+
+/* A zeroed buffer of max_len bytes for the answer; NULL: no memory, the task has been ended. */
+uint8_t *task_reply_start(struct scsi_task *task, size_t max_len);
+/* The answer is len bytes long: cut to allocation length and EDTL. Ends with GOOD. */
+void task_reply_end(struct scsi_task *task, uint64_t len);
+
+/* ---- the backend ---- */
+
+/* A buffer that lives as long as the task (one a task); NULL: no memory, the task has been ended.
+ */
+uint8_t *task_scratch(struct scsi_task *task, size_t len);
+/* One request at a time. then() comes with 0 or a negative errno, not if the task was aborted. */
+void task_io(struct scsi_task *task, enum io_op op, unsigned flags, uint64_t offset,
+             uint64_t length, void *data, void (*then)(struct scsi_task *task, int result));
+/* The same from two pieces of memory. */
+void task_io2(struct scsi_task *task, enum io_op op, unsigned flags, uint64_t offset,
+              struct iovec first, struct iovec second,
+              void (*then)(struct scsi_task *task, int result));
+/* Writes the data of a task to its LBA: read_write.c. */
+void write_then(struct scsi_task *task, void (*written)(struct scsi_task *task, int result));
+/* IO_FUA if the CDB asks for it. */
+unsigned task_fua(const struct scsi_task *task);
+
+/* ---- between the files of the room ---- */
+
+/* All checks before data move; false: the task has been ended. */
+bool task_admit(struct scsi_task *task);
+/* The checks that hold at the moment a task is started; false: ended. */
+bool task_readmit(struct scsi_task *task);
+/* Starts the tasks that waited for older ones of this itl. */
+void task_start_queued(struct itl *itl);
+/* Answers for a LUN that is not served here [SPC-4 5.16]; true: the command may run. */
+bool alua_admit(struct scsi_task *task);

@@ -1,0 +1,351 @@
+/* Logical units: identity, state, and the accounts of what is in flight. */
+#include "scsi/lun.h"
+
+#include "base/buffer.h"
+#include "scsi/lun_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* No transfer is refused that upstream took, whatever MAXIMUM TRANSFER LENGTH says. */
+#define TRANSFER_FLOOR_BYTES (8u << 20)
+
+/* ---- life ---- */
+
+static void lun_free(struct lun *lun)
+{
+	assert(list_empty(&lun->itls) && !lun->backend);
+	reservations_done(&lun->reservations);
+	range_lock_done(&lun->ranges);
+	(void)pthread_mutex_destroy(&lun->lock); /* fails only if it is held */
+	free(lun->name);
+	free(lun->wwn);
+	free(lun->vendor_id);
+	free(lun);
+}
+
+static void set_limits(struct lun *lun, const struct lun_config *config)
+{
+	uint64_t bytes = (uint64_t)config->max_sectors * 512;
+	uint64_t largest = bytes > TRANSFER_FLOOR_BYTES ? bytes : TRANSFER_FLOOR_BYTES;
+	if (largest > BUFFER_MAX_BYTES / 2)
+		largest = BUFFER_MAX_BYTES / 2;
+	lun->max_sectors = config->max_sectors;
+	lun->max_transfer_blocks = (uint32_t)(largest >> lun->block_shift);
+	lun->max_inflight_bytes = config->max_inflight_bytes;
+	lun->configured_read_only = config->read_only;
+	lun->read_only = config->read_only || lun->info.read_only;
+}
+
+int lun_new(const struct lun_config *config, struct lun **ret_lun)
+{
+	if (config->block_size != 512 && config->block_size != 4096)
+		return -EINVAL;
+	struct lun *lun = aligned_alloc(_Alignof(struct lun), sizeof *lun);
+	if (!lun)
+		return -ENOMEM;
+	memset(lun, 0, sizeof *lun);
+	lun->references = 1;
+	lun->block_size = config->block_size;
+	lun->block_shift = (unsigned)__builtin_ctz(config->block_size);
+	list_init(&lun->itls);
+	reservations_init(&lun->reservations);
+	int r = -pthread_mutex_init(&lun->lock, NULL);
+	if (r == 0)
+		r = range_lock_init(&lun->ranges);
+	if (r < 0) {
+		free(lun);
+		return r;
+	}
+	lun->name = strdup(config->name);
+	lun->wwn = strdup(config->wwn);
+	lun->vendor_id = strdup(config->vendor_id);
+	set_limits(lun, config);
+	if (!lun->name || !lun->wwn || !lun->vendor_id) {
+		lun_free(lun);
+		return -ENOMEM;
+	}
+	*ret_lun = lun;
+	return 0;
+}
+
+struct lun *lun_get(struct lun *lun)
+{
+	(void)atomic_fetch_add(&lun->references, 1);
+	return lun;
+}
+
+void lun_put(struct lun *lun)
+{
+	if (lun && atomic_fetch_sub(&lun->references, 1) == 1)
+		lun_free(lun);
+}
+
+const char *lun_name(const struct lun *lun)
+{
+	return lun->name;
+}
+
+enum lun_state lun_get_state(const struct lun *lun)
+{
+	return (enum lun_state)atomic_load_explicit(&lun->state, memory_order_acquire);
+}
+
+int lun_change(struct lun *lun, const struct lun_config *config)
+{
+	if (config->block_size != lun->block_size)
+		return -EINVAL; /* every initiator would misread the disk */
+	(void)pthread_mutex_lock(&lun->lock);
+	uint32_t max_sectors = lun->max_sectors;
+	set_limits(lun, config);
+	if (lun->max_sectors != max_sectors)
+		lun_attention_locked(lun, SENSE_INQUIRY_CHANGED, NULL);
+	(void)pthread_mutex_unlock(&lun->lock);
+	return 0;
+}
+
+/* ---- state ---- */
+
+/* With the lock held. */
+static void take_info(struct lun *lun)
+{
+	backend_get_info(lun->backend, &lun->info);
+	lun->blocks = lun->info.size_bytes >> lun->block_shift;
+	lun->read_only = lun->configured_read_only || lun->info.read_only;
+}
+
+void lun_serve(struct lun *lun, struct backend *backend)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	assert(!lun->backend && lun->state != LUN_READY);
+	uint64_t blocks = lun->blocks;
+	lun->backend = backend;
+	take_info(lun);
+	if (lun->state == LUN_OPENING || (blocks && blocks != lun->blocks))
+		lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
+	atomic_store(&lun->state, LUN_READY);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_set_state(struct lun *lun, enum lun_state state)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	assert(lun->state != LUN_READY && state != LUN_READY);
+	atomic_store(&lun->state, state);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+/* Calls quiesced() if it is due; who takes the callback out calls it. */
+static void finish_quiesce(struct lun *lun)
+{
+	void (*quiesced)(void *argument) = NULL;
+	void *argument = NULL;
+	(void)pthread_mutex_lock(&lun->lock);
+	if (lun->quiesced && lun_commands(lun) == 0) {
+		quiesced = lun->quiesced;
+		argument = lun->quiesced_argument;
+		lun->quiesced = NULL;
+		lun->backend = NULL;
+		atomic_store(&lun->quiescing, false);
+	}
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (quiesced)
+		quiesced(argument);
+}
+
+void lun_quiesce(struct lun *lun, enum lun_state state, void (*quiesced)(void *argument),
+                 void *argument)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	assert(!lun->quiesced && state != LUN_READY);
+	lun->quiesced = quiesced;
+	lun->quiesced_argument = argument;
+	atomic_store(&lun->state, state);
+	atomic_store(&lun->quiescing, true);
+	(void)pthread_mutex_unlock(&lun->lock);
+	finish_quiesce(lun);
+}
+
+void lun_resized(struct lun *lun)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	if (lun->backend) {
+		uint64_t blocks = lun->blocks;
+		take_info(lun);
+		if (blocks != lun->blocks)
+			lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
+	}
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t count)
+{
+	if (count > LUN_MAX_PORT_GROUPS)
+		return -E2BIG;
+	(void)pthread_mutex_lock(&lun->lock);
+	bool changed = count != lun->group_count;
+	for (size_t i = 0; i < count && !changed; i++)
+		changed = groups[i].tag != lun->groups[i].tag ||
+		          groups[i].state != lun->groups[i].state;
+	bool first = lun->group_count == 0;
+	for (size_t i = 0; i < count; i++)
+		lun->groups[i] = groups[i];
+	lun->group_count = count;
+	if (changed && !first)
+		lun_attention_locked(lun, SENSE_ACCESS_STATE_CHANGED, NULL);
+	(void)pthread_mutex_unlock(&lun->lock);
+	return 0;
+}
+
+void lun_reset(struct lun *lun)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	reservations_release6(lun, NULL);
+	lun->software_protected = false;
+	lun->descriptor_sense = false;
+	lun_attention_locked(lun, SENSE_LUN_RESET, NULL);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_copy_info(struct lun *lun, struct backend_info *ret_info)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	*ret_info = lun->info;
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+bool lun_is_thin(struct lun *lun)
+{
+	struct backend_info info;
+	lun_copy_info(lun, &info);
+	return info.discard_granularity != 0;
+}
+
+/* ---- in flight ---- */
+
+bool lun_reserve(struct lun *lun, uint32_t bytes)
+{
+	uint64_t max = atomic_load_explicit(&lun->max_inflight_bytes, memory_order_relaxed);
+	uint64_t was = atomic_fetch_add_explicit(&lun->load, bytes, memory_order_relaxed);
+	uint64_t others = was & LOAD_BYTES;
+	if (max == 0 || others == 0 || others + bytes <= max)
+		return true;
+	(void)atomic_fetch_sub_explicit(&lun->load, bytes, memory_order_relaxed);
+	return false;
+}
+
+bool lun_enter(struct lun *lun)
+{
+	/* First counted, then looked: quiescing sets the state first, then looks at the count. */
+	(void)atomic_fetch_add(&lun->load, LOAD_COMMAND);
+	if (atomic_load(&lun->state) == LUN_READY)
+		return true;
+	lun_leave(lun, true, 0);
+	return false;
+}
+
+void lun_leave(struct lun *lun, bool entered, uint32_t bytes)
+{
+	uint64_t share = (entered ? LOAD_COMMAND : 0) + bytes;
+	if (share == 0)
+		return;
+	uint64_t left = atomic_fetch_sub(&lun->load, share) - share;
+	if (entered && left / LOAD_COMMAND == 0 && atomic_load(&lun->quiescing))
+		finish_quiesce(lun);
+}
+
+/* ---- nexuses ---- */
+
+void lun_attention_locked(struct lun *lun, enum sense_code code, const struct itl *except)
+{
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		if (itl != except)
+			ua_add(&itl->attentions, code);
+	}
+}
+
+void lun_attention(struct lun *lun, enum sense_code code, const struct itl *except)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	lun_attention_locked(lun, code, except);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+enum sense_code itl_take_attention(struct itl *itl)
+{
+	(void)pthread_mutex_lock(&itl->lun->lock);
+	enum sense_code code = ua_take(&itl->attentions);
+	(void)pthread_mutex_unlock(&itl->lun->lock);
+	return code;
+}
+
+void itl_remove_attention(struct itl *itl, enum sense_code code)
+{
+	(void)pthread_mutex_lock(&itl->lun->lock);
+	ua_remove(&itl->attentions, code);
+	(void)pthread_mutex_unlock(&itl->lun->lock);
+}
+
+void itl_add_attention(struct itl *itl, enum sense_code code)
+{
+	(void)pthread_mutex_lock(&itl->lun->lock);
+	ua_add(&itl->attentions, code);
+	(void)pthread_mutex_unlock(&itl->lun->lock);
+}
+
+void lun_attach(struct lun *lun, struct itl *itl)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	list_append(&lun->itls, &itl->lun_link);
+	lun->itl_count++;
+	reservations_apply(lun);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+static void add_counters(struct lun_counters *sum, const struct itl_counters *one)
+{
+	sum->reads += one->reads;
+	sum->writes += one->writes;
+	sum->read_bytes += one->read_bytes;
+	sum->write_bytes += one->write_bytes;
+	sum->others += one->others;
+	sum->errors += one->errors;
+}
+
+void lun_detach(struct itl *itl)
+{
+	struct lun *lun = itl->lun;
+	assert(list_empty(&itl->tasks));
+	(void)pthread_mutex_lock(&lun->lock);
+	reservations_release6(lun, itl);
+	list_remove(&itl->lun_link);
+	lun->itl_count--;
+	add_counters(&lun->retired, &itl->counters);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void itl_put(struct itl *itl)
+{
+	if (!itl || atomic_fetch_sub(&itl->references, 1) != 1)
+		return;
+	lun_put(itl->lun);
+	free(itl);
+}
+
+void lun_get_counters(const struct lun *lun, struct lun_counters *ret_counters)
+{
+	/* The lock is the only thing that changes. */
+	pthread_mutex_t *lock = (pthread_mutex_t *)&lun->lock;
+	(void)pthread_mutex_lock(lock);
+	struct lun_counters sum = lun->retired;
+	const struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link)
+		add_counters(&sum, &itl->counters);
+	sum.nexuses = (uint32_t)lun->itl_count;
+	sum.in_flight = (uint32_t)lun_commands(lun);
+	(void)pthread_mutex_unlock(lock);
+	*ret_counters = sum;
+}

@@ -1,0 +1,137 @@
+/* What the device server itself knows of a logical unit and of the I_T_L nexuses that use it.
+ *
+ * Lock order: lun->lock, then lun->ranges.lock. Neither is held while a handler, a transport or a
+ * backend is called. */
+#pragma once
+
+#include "backend/backend.h"
+#include "base/list.h"
+#include "base/reactor.h"
+#include "scsi/lun.h"
+#include "scsi/range_lock.h"
+#include "scsi/reservation.h"
+#include "scsi/unit_attention.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct nexus;
+struct scsi_task;
+
+/* Commands in the backend and bytes reserved, in one number, so that one atomic does. */
+#define LOAD_COMMAND ((uint64_t)1 << 44)
+#define LOAD_BYTES   (LOAD_COMMAND - 1)
+
+#define LUN_MAX_PORT_GROUPS 64
+
+struct lun {
+	atomic_uint references;
+	char *name, *wwn, *vendor_id;
+	uint32_t block_size;
+	unsigned block_shift;
+
+	/* Read by every command without a lock; written with `lock` held. */
+	_Atomic uint32_t state; /* enum lun_state; `backend` is valid while READY */
+	_Atomic uint64_t blocks;
+	_Atomic uint32_t max_transfer_blocks;
+	_Atomic uint32_t max_sectors;
+	_Atomic uint64_t max_inflight_bytes;
+	atomic_bool read_only;          /* of the configuration or the backend */
+	atomic_bool software_protected; /* SWP of the control mode page */
+	atomic_bool descriptor_sense;   /* D_SENSE of the control mode page */
+	struct backend *backend;
+
+	struct range_lock ranges;
+
+	pthread_mutex_t lock; /* guards all that follows, and every itl's attentions */
+	struct list itls;     /* itl.lun_link */
+	size_t itl_count;
+	bool configured_read_only;
+	struct backend_info info; /* as last seen */
+	struct port_group groups[LUN_MAX_PORT_GROUPS];
+	size_t group_count;
+	struct reservations reservations;
+	struct lun_counters retired; /* of nexuses that are gone */
+	void (*quiesced)(void *argument);
+	void *quiesced_argument;
+
+	_Alignas(64) _Atomic uint64_t load;
+	atomic_bool quiescing;
+};
+
+/* Counters of one nexus: written by its reactor only, read by anyone. */
+struct itl_counters {
+	_Atomic uint64_t reads, writes, read_bytes, write_bytes, others, errors;
+};
+
+/* An I_T_L nexus: one LUN as one nexus sees it. Lives on the reactor of the nexus but for the
+ * fields that say otherwise. */
+struct itl {
+	atomic_uint references;
+	struct nexus *nexus; /* NULL: detached */
+	struct reactor *reactor;
+	struct lun *lun;
+	uint16_t number;
+	bool prevents_removal;
+	bool has_queued; /* a task waits for older ones */
+	atomic_bool read_only;
+	unsigned ordered;   /* ORDERED tasks in `tasks` */
+	struct list tasks;  /* begun and not done, in order of arrival */
+	struct list visits; /* of walks that wait for tasks */
+	struct list link;   /* in nexus->leaving */
+	struct itl_counters counters;
+
+	struct ua_set attentions; /* lun->lock */
+	struct list lun_link;     /* lun->lock */
+	/* What reservations of others forbid now (RESERVED_*); written with lun->lock held, read
+	 * by every command. */
+	_Atomic uint32_t reserved;
+	const struct reservation_port *port; /* of the nexus: valid while attached */
+};
+
+void itl_put(struct itl *itl);
+static inline struct itl *itl_get(struct itl *itl)
+{
+	(void)atomic_fetch_add(&itl->references, 1);
+	return itl;
+}
+
+/* Makes an itl known to its LUN: it shares reservations and unit attentions from now on. */
+void lun_attach(struct lun *lun, struct itl *itl);
+/* On the itl's reactor, without tasks. Ends what does not survive the loss of a nexus. */
+void lun_detach(struct itl *itl);
+
+/* A unit attention for every nexus but `except` (may be NULL). */
+void lun_attention(struct lun *lun, enum sense_code code, const struct itl *except);
+/* The same with lun->lock held. */
+void lun_attention_locked(struct lun *lun, enum sense_code code, const struct itl *except);
+enum sense_code itl_take_attention(struct itl *itl);
+void itl_remove_attention(struct itl *itl, enum sense_code code);
+void itl_add_attention(struct itl *itl, enum sense_code code);
+
+/* Back to what a logical unit reset leaves [SAM-5 6.3.3]. */
+void lun_reset(struct lun *lun);
+void lun_copy_info(struct lun *lun, struct backend_info *ret_info);
+
+/* Blocks can be unmapped and read as zero then (LBPME, LBPRZ). */
+bool lun_is_thin(struct lun *lun);
+
+/* Counts bytes against max_inflight_bytes; false: too many. One transfer always fits. */
+bool lun_reserve(struct lun *lun, uint32_t bytes);
+/* Counts a command about to use the backend; false: the LUN is not served. */
+bool lun_enter(struct lun *lun);
+/* The end of both; `entered` and `bytes` as they were counted. */
+void lun_leave(struct lun *lun, bool entered, uint32_t bytes);
+static inline uint64_t lun_commands(const struct lun *lun)
+{
+	return atomic_load(&lun->load) / LOAD_COMMAND;
+}
+
+static inline uint64_t lun_blocks(const struct lun *lun)
+{
+	return atomic_load_explicit(&lun->blocks, memory_order_relaxed);
+}
+static inline uint64_t lun_bytes_of(const struct lun *lun, uint64_t blocks)
+{
+	return blocks << lun->block_shift;
+}
