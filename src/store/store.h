@@ -30,8 +30,8 @@ DEFINE_AUTO(store);
 
 /* What a commit is guarded by. */
 struct store_version {
-	uint64_t epoch;    /* of the xattr; 0 if there is none */
-	uint64_t revision; /* RADOS object version; dir: generation of the file */
+	uint64_t epoch;    /* rados: of the xattr; dir: of the text; 0 if there is none */
+	uint64_t revision; /* hash of the text: also tells writers that left the epoch alone */
 	bool exists;
 };
 /* The whole text, NUL terminated, to be free()d. An object that is not there: "" and !exists. */
