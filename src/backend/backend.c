@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct backend_ops *const kinds[] = { &memory_ops, &file_ops };
+static const struct backend_ops *const kinds[] = { &memory_ops, &file_ops, &rbd_ops };
 
 int backend_open(const struct backend_config *config, struct backend **ret_backend,
                  struct error *err)

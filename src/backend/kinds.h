@@ -5,3 +5,4 @@
 
 extern const struct backend_ops memory_ops; /* memory.c */
 extern const struct backend_ops file_ops;   /* file.c */
+extern const struct backend_ops rbd_ops;    /* rbd.c */

@@ -1,7 +1,6 @@
 /* One connection to the cluster: options, connecting with errors that say what to do, pools,
  * fencing. See client.h. */
 #include "cluster/client.h"
-#include "base/text.h"
 #include "cluster/version.h"
 
 #include <errno.h>
@@ -36,8 +35,10 @@ static const struct option data_options[] = {
 	/* Completed is durable, and no gateway answers from a memory of its own (H2). */
 	{ "rbd_cache", "false" },
 	{ "rbd_persistent_cache_mode", "disabled" },
-	/* Buffers stay untouched until the completion. */
-	{ "rbd_disable_zero_copy_writes", "false" },
+	/* Zero copy would save a third of the CPU of a 1 MiB write, but a write that the lock
+	 * refuses (fenced, lock lost) then never completes and rbd_close() hangs: its completion
+	 * waits for the buffer, whose release waits for the completion (seen with 16.2.15). */
+	{ "rbd_disable_zero_copy_writes", "true" },
 	/* A discard is a hint: what is less than a granule is left alone, not written. */
 	{ "rbd_skip_partial_discard", "true" },
 	{ "rbd_discard_granularity_bytes", "65536" },
@@ -239,35 +240,4 @@ int cluster_fence(struct cluster_client *client, const char *address, unsigned e
 		return error_set(err, r, "%s is fenced, but the new OSD map does not come: %s",
 		                 address, strerror(-r));
 	return 0;
-}
-
-/* The key becomes part of a JSON text, so only harmless characters. */
-static bool key_ok(const char *key)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-	                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
-	return *key && strspn(key, allowed) == strlen(key);
-}
-
-int cluster_config_key(struct cluster_client *client, const char *key, char **ret_text,
-                       struct error *err)
-{
-	if (!key_ok(key))
-		return error_set(err, -EINVAL, "'%s' is no config-key of Ceph", key);
-	AUTO_STRING struct string command = { 0 };
-	string_format(&command, "{\"prefix\":\"config-key get\",\"key\":\"%s\"}", key);
-	if (command.failed)
-		return error_set(err, -ENOMEM, "out of memory");
-	const char *commands[] = { command.text };
-	char *answer = NULL, *status = NULL;
-	size_t answer_len = 0, status_len = 0;
-	int r = rados_mon_command(client->rados, commands, 1, "", 0, &answer, &answer_len, &status,
-	                          &status_len);
-	if (r < 0)
-		error_set(err, r, "cannot read the config-key %s of Ceph: %s", key, strerror(-r));
-	else if (!(*ret_text = strndup(answer ? answer : "", answer_len)))
-		r = error_set(err, -ENOMEM, "out of memory");
-	rados_buffer_free(answer);
-	rados_buffer_free(status);
-	return r < 0 ? r : 0;
 }

@@ -10,9 +10,9 @@
 struct cluster_client;
 
 struct cluster_client_config {
-	const char *conf_path;   /* NULL: as librados finds it */
-	const char *client_name; /* "client.admin" */
-	bool data;               /* options of the data path: no cache, zero copy, no op time-out */
+	const char *conf_path;      /* NULL: as librados finds it */
+	const char *client_name;    /* "client.admin" */
+	bool data;                  /* options of the data path: no cache, no op time-out */
 	unsigned connect_timeout_s; /* 0: 5 */
 };
 

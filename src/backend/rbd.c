@@ -1,0 +1,284 @@
+/* An RBD image as a backend: librbd's asynchronous calls. Completions come on librbd's threads and
+ * are only delivered there. The cache is off, so a completed write is durable. */
+#include "backend/rbd.h"
+#include "backend/kinds.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "cluster/client.h"
+#include "cluster/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define DISCARD_GRANULARITY 65536u /* rbd_discard_granularity_bytes */
+
+static void tell(struct disk *disk, enum backend_event event)
+{
+	if (disk->listener)
+		disk->listener->event(disk->listener, event);
+}
+
+int disk_failed(struct disk *disk, int r)
+{
+	if (r == -ESHUTDOWN && !atomic_exchange(&disk->lost, true)) {
+		log_warning("%s: this gateway's client %s was fenced; the disk is opened anew",
+		            disk->name, cluster_client_address(disk->cluster));
+		tell(disk, BACKEND_LOST);
+	}
+	return r;
+}
+
+static void disk_done(rbd_completion_t completion, void *argument)
+{
+	struct io *io = argument;
+	struct disk *disk = disk_of(io->backend);
+	ssize_t r = rbd_aio_get_return_value(completion);
+	rbd_aio_release(completion);
+	if (io->op == IO_READ && r >= 0 && (uint64_t)r != io->length)
+		r = -ERANGE; /* the image shrank meanwhile */
+	if (r < 0)
+		disk_failed(disk, (int)r);
+	/* Only writes with the lock come here, so librbd refuses because it is gone. */
+	if (r == -EROFS && atomic_exchange(&disk->writable, false))
+		tell(disk, BACKEND_RELEASED);
+	io_complete(io, r < 0 ? (int)r : 0);
+}
+
+static int start_read(struct disk *disk, struct io *io, rbd_completion_t completion)
+{
+	if (io->iov_count == 1)
+		return rbd_aio_read(disk->image, io->offset, io->length, io->iov->iov_base,
+		                    completion);
+	return rbd_aio_readv(disk->image, io->iov, (int)io->iov_count, io->offset, completion);
+}
+
+static int start_write(struct disk *disk, struct io *io, rbd_completion_t completion)
+{
+	if (io->iov_count == 1)
+		return rbd_aio_write(disk->image, io->offset, io->length, io->iov->iov_base,
+		                     completion);
+	return rbd_aio_writev(disk->image, io->iov, (int)io->iov_count, io->offset, completion);
+}
+
+static int start_flush(struct disk *disk, struct io *io, rbd_completion_t completion)
+{
+	return rbd_aio_flush(disk->image, completion);
+}
+
+static int start_discard(struct disk *disk, struct io *io, rbd_completion_t completion)
+{
+	return rbd_aio_discard(disk->image, io->offset, io->length, completion);
+}
+
+static int start_write_zeroes(struct disk *disk, struct io *io, rbd_completion_t completion)
+{
+	int thick = (io->flags & IO_NO_UNMAP) ? RBD_WRITE_ZEROES_FLAG_THICK_PROVISION : 0;
+	return rbd_aio_write_zeroes(disk->image, io->offset, io->length, completion, thick, 0);
+}
+
+static int (*const starters[IO_OP_COUNT])(struct disk *, struct io *, rbd_completion_t) = {
+	[IO_READ] = start_read,
+	[IO_WRITE] = start_write,
+	[IO_FLUSH] = start_flush,
+	[IO_DISCARD] = start_discard,
+	[IO_WRITE_ZEROES] = start_write_zeroes,
+};
+
+static int check(struct disk *disk, const struct io *io)
+{
+	if (atomic_load_explicit(&disk->lost, memory_order_relaxed))
+		return -ESHUTDOWN;
+	if (io->op == IO_FLUSH)
+		return 0;
+	if (!range_ok(io->offset, io->length, atomic_load(&disk->size_bytes)))
+		return -ERANGE;
+	/* librbd would take the lock by itself. */
+	return io->op == IO_READ || atomic_load(&disk->writable) ? 0 : -EROFS;
+}
+
+/* 0: the completion comes. */
+static int start(struct disk *disk, struct io *io)
+{
+	rbd_completion_t completion;
+	int r = rbd_aio_create_completion(io, disk_done, &completion);
+	if (r < 0)
+		return r;
+	r = starters[io->op](disk, io, completion);
+	if (r < 0)
+		rbd_aio_release(completion);
+	return r < 0 ? r : 0;
+}
+
+static void disk_submit(struct backend *backend, struct io *io)
+{
+	struct disk *disk = disk_of(backend);
+	int r = check(disk, io);
+	if (r == 0)
+		r = start(disk, io);
+	if (r < 0)
+		io_complete(io, disk_failed(disk, r));
+}
+
+static void image_changed(void *argument)
+{
+	tell(argument, BACKEND_RESIZED);
+}
+
+static void disk_close(struct backend *backend)
+{
+	struct disk *disk = disk_of(backend);
+	if (disk->watching)
+		(void)rbd_update_unwatch(disk->image, disk->watch); /* closing in any case */
+	if (disk->image)
+		(void)rbd_close(disk->image); /* -ESHUTDOWN: fenced, closed nevertheless */
+	cluster_pool_close(disk->pool);
+	free(disk->name);
+	free(disk);
+}
+
+/* librbd tells of a fence as of any other change of the header, so a change is a reason to look. */
+static int check_lock(struct disk *disk)
+{
+	int is_owner = 0;
+	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
+	if (r == 0 && !is_owner && atomic_exchange(&disk->writable, false))
+		tell(disk, BACKEND_RELEASED);
+	return r;
+}
+
+int disk_refresh(struct backend *backend, struct error *err)
+{
+	struct disk *disk = disk_of(backend);
+	uint64_t size;
+	int r = atomic_load(&disk->lost) ? -ESHUTDOWN : rbd_get_size(disk->image, &size);
+	if (r == 0 && atomic_load(&disk->writable))
+		r = check_lock(disk);
+	if (r < 0)
+		return error_set(err, disk_failed(disk, r), "%s: cannot read the size: %s",
+		                 disk->name, strerror(-r));
+	atomic_store(&disk->size_bytes, size);
+	return 0;
+}
+
+/* A cache switched on in the image's or pool's own settings would make writes volatile and reads
+ * stale beside other gateways. */
+static int refuse_cache(struct disk *disk, struct error *err)
+{
+	rbd_config_option_t options[256];
+	int count = ARRAY_LEN(options);
+	int r = rbd_config_image_list(disk->image, options, &count);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot read the image's settings: %s", disk->name,
+		                 strerror(-r));
+	bool cached = false;
+	for (int i = 0; i < count; i++)
+		cached = cached || (strcmp(options[i].name, "rbd_cache") == 0 &&
+		                    strcmp(options[i].value, "false") != 0);
+	rbd_config_image_list_cleanup(options, count);
+	if (cached)
+		return error_set(err, -EINVAL,
+		                 "%s: rbd_cache is switched on for this image or its pool, which "
+		                 "several gateways cannot keep coherent: run `rbd config image "
+		                 "remove %s rbd_cache` (or `rbd config pool remove`)",
+		                 disk->name, disk->name);
+	return 0;
+}
+
+static int open_image(struct disk *disk, const struct backend_config *config, struct error *err)
+{
+	int r = cluster_pool_open(config->cluster, config->pool, config->namespace, &disk->pool,
+	                          err);
+	if (r < 0)
+		return r;
+	r = config->read_only ? rbd_open_read_only(disk->pool, config->image, &disk->image, NULL)
+	                      : rbd_open(disk->pool, config->image, &disk->image, NULL);
+	if (r < 0) {
+		disk->image = NULL;
+		return error_set(err, r,
+		                 r == -ENOENT ? "%s: there is no such image"
+		                              : "%s: cannot open the image: %s",
+		                 config->name, strerror(-r));
+	}
+	r = refuse_cache(disk, err);
+	if (r < 0)
+		return r;
+	rbd_image_info_t info;
+	r = rbd_stat(disk->image, &info, sizeof info);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot stat the image: %s", config->name,
+		                 strerror(-r));
+	disk->object_bytes = (uint32_t)info.obj_size;
+	atomic_store(&disk->size_bytes, info.size);
+	return 0;
+}
+
+/* A read-only image has no watch at all: it is not told of changes. */
+static int watch_image(struct disk *disk, struct error *err)
+{
+	if (disk->read_only)
+		return 0;
+	int r = rbd_update_watch(disk->image, &disk->watch, image_changed, disk);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot watch the image: %s", disk->name,
+		                 strerror(-r));
+	disk->watching = true;
+	return 0;
+}
+
+static int disk_open(const struct backend_config *config, struct backend **ret_backend,
+                     struct error *err)
+{
+	struct disk *disk = calloc(1, sizeof *disk);
+	if (!disk)
+		return error_set(err, -ENOMEM, "%s: out of memory", config->name);
+	disk->backend.ops = &rbd_ops;
+	disk->cluster = config->cluster;
+	disk->listener = config->listener;
+	disk->read_only = config->read_only;
+	disk->name = strdup(config->name);
+	int r = disk->name ? open_image(disk, config, err)
+	                   : error_set(err, -ENOMEM, "%s: out of memory", config->name);
+	if (r == 0)
+		r = watch_image(disk, err);
+	if (r < 0) {
+		disk_close(&disk->backend);
+		return r;
+	}
+	bool solid_state = false;
+	if (cluster_pool_solid_state(config->cluster, config->pool, &solid_state, NULL) < 0)
+		log_info("%s: the device class of pool '%s' is unknown", config->name,
+		         config->pool);
+	disk->rotational = !solid_state;
+	*ret_backend = &disk->backend;
+	return 0;
+}
+
+static void disk_get_info(const struct backend *backend, struct backend_info *ret_info)
+{
+	const struct disk *disk = disk_of(backend);
+	*ret_info = (struct backend_info){
+		.size_bytes = atomic_load(&disk->size_bytes),
+		.discard_granularity = DISCARD_GRANULARITY,
+		.optimal_io = disk->object_bytes,
+		.read_only = disk->read_only,
+		.rotational = disk->rotational,
+	};
+}
+
+const struct backend_ops rbd_ops = {
+	.name = "rbd",
+	.open = disk_open,
+	.close = disk_close,
+	.submit = {
+		[IO_READ] = disk_submit,
+		[IO_WRITE] = disk_submit,
+		[IO_FLUSH] = disk_submit,
+		[IO_DISCARD] = disk_submit,
+		[IO_WRITE_ZEROES] = disk_submit,
+	},
+	.acquire = disk_acquire,
+	.release = disk_release,
+	.refresh = disk_refresh,
+	.get_info = disk_get_info,
+};

@@ -1,0 +1,39 @@
+/* Between rbd.c (requests) and rbd_lock.c (who may write): an RBD image as a backend. */
+#pragma once
+
+#include "backend/backend.h"
+
+#include <rbd/librbd.h>
+#include <stdatomic.h>
+
+struct disk {
+	struct backend backend;
+	struct cluster_client *cluster;
+	rados_ioctx_t pool;
+	rbd_image_t image;
+	uint64_t watch; /* rbd_update_watch */
+	bool watching;
+	char *name;
+	struct backend_listener *listener;
+	bool read_only, rotational;
+	uint32_t object_bytes;
+
+	/* Any thread: */
+	_Atomic uint64_t size_bytes;
+	atomic_bool writable; /* holds the exclusive lock, as far as known */
+	atomic_bool lost;     /* fenced: nothing reaches librbd any more, which would log each */
+};
+
+static inline struct disk *disk_of(const struct backend *backend)
+{
+	return container_of(backend, struct disk, backend);
+}
+
+/* Every error of librbd passes here: notices that the disk is fenced, and tells it once. Gives r
+ * back. */
+int disk_failed(struct disk *disk, int r);
+
+int disk_refresh(struct backend *backend, struct error *err);
+int disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
+                 struct error *err);
+int disk_release(struct backend *backend, struct error *err);

@@ -1,0 +1,157 @@
+/* Who may write to an RBD image: its exclusive lock, managed by hand from the first acquire on.
+ * An owner that is gone is fenced before his lock is broken, so that none of his writes can land
+ * after ours (H5, H13). */
+#include "backend/rbd.h"
+#include "base/log.h"
+#include "cluster/client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* The fence outlives a frozen process: entries never expire in practice (H13). */
+#define FENCE_SECONDS (10u * 365 * 24 * 3600)
+#define ATTEMPTS      3
+
+static int fail(struct disk *disk, int r, const char *doing, struct error *err)
+{
+	disk_failed(disk, r);
+	if (r == -ESHUTDOWN)
+		return error_set(err, r, "%s: this gateway's client %s was fenced", disk->name,
+		                 cluster_client_address(disk->cluster));
+	return error_set(err, r, "%s: cannot %s: %s", disk->name, doing, strerror(-r));
+}
+
+/* NULL if nobody has the lock. */
+static int find_owner(struct disk *disk, char **ret_owner, struct error *err)
+{
+	rbd_lock_mode_t mode;
+	char *owners[1];
+	size_t count = ARRAY_LEN(owners);
+	*ret_owner = NULL;
+	int r = rbd_lock_get_owners(disk->image, &mode, owners, &count);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return fail(disk, r, "read who has the exclusive lock", err);
+	if (count > 0) {
+		*ret_owner = strdup(owners[0]);
+		rbd_lock_get_owners_cleanup(owners, count);
+		if (!*ret_owner)
+			return fail(disk, -ENOMEM, "read who has the exclusive lock", err);
+	}
+	return 0;
+}
+
+/* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. */
+static bool owner_watches(struct disk *disk, const char *owner)
+{
+	rbd_image_watcher_t watchers[64];
+	size_t count = ARRAY_LEN(watchers);
+	if (rbd_watchers_list(disk->image, watchers, &count) < 0)
+		return true;
+	bool found = false;
+	for (size_t i = 0; i < count; i++)
+		found = found || strcmp(watchers[i].addr, owner) == 0;
+	rbd_watchers_list_cleanup(watchers, count);
+	return found;
+}
+
+static int break_lock(struct disk *disk, const char *owner, struct error *err)
+{
+	log_warning("%s: fencing %s, which had the exclusive lock", disk->name, owner);
+	int r = cluster_fence(disk->cluster, owner, FENCE_SECONDS, err);
+	if (r < 0) {
+		(void)error_wrap(err, "%s", disk->name);
+		return disk_failed(disk, r);
+	}
+	r = rbd_lock_break(disk->image, RBD_LOCK_MODE_EXCLUSIVE, owner);
+	if (r == -EBUSY || r == -ENOENT)
+		return 0; /* released or taken meanwhile: acquiring tells */
+	return r < 0 ? fail(disk, r, "break the exclusive lock", err) : 0;
+}
+
+/* What to do about a lock that is not ours. 0: it may be acquired now. */
+static int evict(struct disk *disk, const char *owner, const struct backend_lock_policy *policy,
+                 struct error *err)
+{
+	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
+		return error_set(err, -EBUSY, "%s is already open for writing in this process",
+		                 disk->name);
+	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
+	if (!may_break && owner_watches(disk, owner))
+		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",
+		                 disk->name, owner);
+	return break_lock(disk, owner, err);
+}
+
+/* -EAGAIN: somebody else was faster. */
+static int try_acquire(struct disk *disk, const struct backend_lock_policy *policy,
+                       struct error *err)
+{
+	int is_owner = 0;
+	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
+	if (r < 0)
+		return fail(disk, r, "read who has the exclusive lock", err);
+	AUTO_FREE char *owner = NULL;
+	if (!is_owner)
+		r = find_owner(disk, &owner, err);
+	if (r == 0 && owner)
+		r = evict(disk, owner, policy, err);
+	if (r < 0)
+		return r;
+	r = rbd_lock_acquire(disk->image, RBD_LOCK_MODE_EXCLUSIVE);
+	if (r == -EROFS || r == -EBUSY || r == -EAGAIN)
+		return error_set(err, -EAGAIN, "%s: another client took the exclusive lock",
+		                 disk->name);
+	return r < 0 ? fail(disk, r, "take the exclusive lock", err) : 0;
+}
+
+static int check_feature(struct disk *disk, struct error *err)
+{
+	uint64_t features;
+	int r = rbd_get_features(disk->image, &features);
+	if (r < 0)
+		return fail(disk, r, "read the image's features", err);
+	if (!(features & RBD_FEATURE_EXCLUSIVE_LOCK))
+		return error_set(err, -ENOTSUP,
+		                 "%s lacks the feature that keeps two writers apart: run `rbd "
+		                 "feature enable %s exclusive-lock`",
+		                 disk->name, disk->name);
+	return 0;
+}
+
+int disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
+                 struct error *err)
+{
+	struct disk *disk = disk_of(backend);
+	if (disk->read_only)
+		return 0;
+	int r = check_feature(disk, err);
+	if (r < 0)
+		return r;
+	r = -EAGAIN;
+	for (int attempt = 0; attempt < ATTEMPTS && r == -EAGAIN; attempt++)
+		r = try_acquire(disk, policy, err);
+	if (r == -EAGAIN) {
+		if (err)
+			err->code = -EBUSY;
+		return -EBUSY;
+	}
+	if (r == 0)
+		r = disk_refresh(backend, err); /* the last owner may have changed it */
+	if (r == 0)
+		atomic_store(&disk->writable, true);
+	return r;
+}
+
+int disk_release(struct backend *backend, struct error *err)
+{
+	struct disk *disk = disk_of(backend);
+	if (!atomic_exchange(&disk->writable, false))
+		return 0;
+	int r = rbd_lock_release(disk->image);
+	if (r < 0 && r != -EINVAL) /* -EINVAL: it is not ours any more */
+		return fail(disk, r, "release the exclusive lock", err);
+	return 0;
+}

@@ -1,0 +1,212 @@
+/* RBD images as backends: requests, sizes, errors of a real cluster. */
+#include "ceph.h"
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <rbd/librbd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB  (1u << 20)
+#define SIZE (64u * MIB)
+
+TEST(what_was_written_is_read_back_across_objects)
+{
+	test_image("round", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "round", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 0, MIB, 0));
+	test_fill(backend, 4 * MIB - 513, MIB, 0x5a);
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 513, MIB, 0x5a));
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 600, 87, 0));
+	test_fill(backend, SIZE - 512, 512, 0x11);
+	ASSERT_TRUE(test_reads_as(backend, SIZE - 512, 512, 0x11));
+	ASSERT_EQ(test_io(backend, IO_FLUSH, 0, 0, 0, NULL), 0);
+}
+
+TEST(a_request_gathers_and_scatters_its_pieces)
+{
+	enum { COUNT = 1500, LEN = 512 };
+	static uint8_t out[COUNT * LEN], in[COUNT * LEN];
+	static struct iovec iov[COUNT];
+	test_image("pieces", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "pieces", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	struct test_io test;
+	for (size_t i = 0; i < sizeof out; i++)
+		out[i] = (uint8_t)(i * 31 >> 3);
+	for (size_t i = 0; i < COUNT; i++)
+		iov[i] = (struct iovec){ out + i * LEN, LEN };
+	test_iov_start(&test, backend, IO_WRITE, 4 * MIB - 4096, iov, COUNT);
+	ASSERT_EQ(test_io_wait(&test), 0);
+	for (size_t i = 0; i < COUNT; i++)
+		iov[i] = (struct iovec){ in + i * LEN, LEN };
+	test_iov_start(&test, backend, IO_READ, 4 * MIB - 4096, iov, COUNT);
+	ASSERT_EQ(test_io_wait(&test), 0);
+	ASSERT_MEM_EQ(in, out, sizeof out);
+}
+
+TEST(zeroes_are_exact_and_a_discard_drops_whole_granules)
+{
+	static const struct {
+		enum io_op op;
+		unsigned flags;
+		uint64_t offset, length, zero_from, zero_to;
+	} rows[] = {
+		{ IO_WRITE_ZEROES, 0, 512, 1024, 512, 1536 },
+		{ IO_WRITE_ZEROES, IO_NO_UNMAP, 65535, 131074, 65535, 196609 },
+		{ IO_WRITE_ZEROES, IO_FUA, 65536, 65536, 65536, 131072 },
+		{ IO_DISCARD, 0, 4096, 131072, 65536, 131072 },
+		{ IO_DISCARD, 0, 0, 512, 0, 0 },
+	};
+	test_image("zeroes", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "zeroes", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%zu", i);
+		test_fill(backend, 0, MIB, 0xff);
+		ASSERT_EQ(test_io(backend, rows[i].op, rows[i].flags, rows[i].offset,
+		                  rows[i].length, NULL),
+		          0);
+		uint64_t from = rows[i].zero_from, to = rows[i].zero_to;
+		ASSERT_TRUE(from == to || test_reads_as(backend, from, to - from, 0));
+		ASSERT_TRUE(from == 0 || test_reads_as(backend, 0, from, 0xff));
+		ASSERT_TRUE(test_reads_as(backend, to, MIB - to, 0xff));
+	}
+}
+
+TEST(the_layers_above_learn_the_limits)
+{
+	test_image("limits", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "limits", NULL);
+	struct backend_info info;
+	backend_get_info(backend, &info);
+	ASSERT_EQ(info.size_bytes, SIZE);
+	ASSERT_EQ(info.optimal_io, 4 * MIB);
+	ASSERT_EQ(info.discard_granularity, 65536);
+	ASSERT_FALSE(info.write_cache);
+	ASSERT_FALSE(info.read_only);
+}
+
+static void resize_elsewhere(const char *image, uint64_t size_bytes)
+{
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	void *pool;
+	rbd_image_t handle;
+	ASSERT_EQ(cluster_pool_open(client, "rbd", NULL, &pool, NULL), 0);
+	ASSERT_EQ(rbd_open(pool, image, &handle, NULL), 0);
+	ASSERT_EQ(rbd_resize(handle, size_bytes), 0);
+	ASSERT_EQ(rbd_close(handle), 0);
+	cluster_pool_close(pool);
+}
+
+TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
+{
+	test_image("resize", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *backend = test_open(client, "resize", &listener);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_EQ(test_io(backend, IO_DISCARD, 0, SIZE, 1, NULL), -ERANGE);
+	unsigned before = atomic_load(&listener.resized);
+	resize_elsewhere("resize", 2 * SIZE);
+	test_wait_for(&listener.resized, before + 1);
+	ASSERT_EQ(backend_refresh(backend, NULL), 0);
+	struct backend_info info;
+	backend_get_info(backend, &info);
+	ASSERT_EQ(info.size_bytes, 2 * SIZE);
+	test_fill(backend, 2 * SIZE - 4096, 4096, 3);
+
+	/* A shrink that this side has not looked at yet. */
+	resize_elsewhere("resize", SIZE);
+	char bytes[4096];
+	ASSERT_TRUE(test_io(backend, IO_READ, 0, SIZE - 512, 4096, bytes) < 0);
+	ASSERT_EQ(backend_refresh(backend, NULL), 0);
+	ASSERT_EQ(test_io(backend, IO_READ, 0, SIZE, 512, bytes), -ERANGE);
+	ASSERT_EQ(atomic_load(&listener.lost), 0);
+}
+
+TEST(a_full_cluster_refuses_new_data_at_once_and_serves_the_rest)
+{
+	test_image("full", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "full", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	test_fill(backend, 0, MIB, 1);
+	test_rig("full", "on");
+	static char bytes[65536];
+	int new_data = test_io(backend, IO_WRITE, 0, 32 * MIB, sizeof bytes, bytes);
+	int old_data = test_io(backend, IO_READ, 0, 0, sizeof bytes, bytes);
+	int discard = test_io(backend, IO_DISCARD, 0, 0, 4 * MIB, NULL);
+	AUTO(backend) struct backend *second = test_open(client, "full", NULL);
+	test_rig("full", "off");
+	ASSERT_EQ(new_data, -ENOSPC);
+	ASSERT_EQ(old_data, 0);
+	ASSERT_EQ(discard, 0);
+	test_fill(backend, 32 * MIB, sizeof bytes, 2);
+}
+
+TEST(a_read_only_disk_reads_and_refuses_the_rest)
+{
+	test_image("readonly", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct backend_config config = { .kind = "rbd",
+		                         .name = "rbd/readonly",
+		                         .cluster = client,
+		                         .pool = "rbd",
+		                         .image = "readonly",
+		                         .read_only = true };
+	AUTO(backend) struct backend *backend = NULL;
+	ASSERT_EQ(backend_open(&config, &backend, NULL), 0);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 0, 512, 0));
+	char byte = 0;
+	ASSERT_EQ(test_io(backend, IO_WRITE, 0, 0, 1, &byte), -EROFS);
+	ASSERT_EQ(test_io(backend, IO_FLUSH, 0, 0, 0, NULL), 0);
+}
+
+TEST(what_cannot_be_opened_says_why)
+{
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct backend_config config = { .kind = "rbd",
+		                         .name = "rbd/absent",
+		                         .cluster = client,
+		                         .pool = "rbd",
+		                         .image = "absent" };
+	struct backend *backend = NULL;
+	struct error err = { 0 };
+	ASSERT_EQ(backend_open(&config, &backend, &err), -ENOENT);
+	ASSERT_STR_EQ(err.text, "rbd/absent: there is no such image");
+	config.pool = "nopool";
+	ASSERT_EQ(backend_open(&config, &backend, &err), -ENOENT);
+	ASSERT_STR_EQ(err.text, "'nopool' pool does not exist!");
+	ASSERT_NULL(backend);
+}
+
+TEST(a_cache_switched_on_for_one_image_is_refused)
+{
+	test_image("cached", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	void *pool;
+	rbd_image_t image;
+	ASSERT_EQ(cluster_pool_open(client, "rbd", NULL, &pool, NULL), 0);
+	ASSERT_EQ(rbd_open(pool, "cached", &image, NULL), 0);
+	ASSERT_EQ(rbd_metadata_set(image, "conf_rbd_cache", "true"), 0);
+	ASSERT_EQ(rbd_close(image), 0);
+	cluster_pool_close(pool);
+	struct backend_config config = { .kind = "rbd",
+		                         .name = "rbd/cached",
+		                         .cluster = client,
+		                         .pool = "rbd",
+		                         .image = "cached" };
+	struct backend *backend = NULL;
+	struct error err = { 0 };
+	ASSERT_EQ(backend_open(&config, &backend, &err), -EINVAL);
+	ASSERT_NOT_NULL(strstr(err.text, "rbd config image remove rbd/cached rbd_cache"));
+}

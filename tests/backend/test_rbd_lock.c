@@ -1,0 +1,234 @@
+/* Who may write: two clients, clients that died, clients that were fenced. */
+#include "ceph.h"
+#include "backend/rbd.h"
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE (64u << 20)
+
+TEST(without_the_lock_nothing_is_changed_and_nobody_loses_it)
+{
+	test_image("idle", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "idle", NULL);
+	char byte = 1;
+	ASSERT_EQ(test_io(backend, IO_WRITE, 0, 0, 1, &byte), -EROFS);
+	ASSERT_EQ(test_io(backend, IO_DISCARD, 0, 0, 65536, NULL), -EROFS);
+	ASSERT_EQ(test_io(backend, IO_WRITE_ZEROES, 0, 0, 1, NULL), -EROFS);
+	ASSERT_EQ(test_io(backend, IO_READ, 0, 0, 1, &byte), 0);
+	ASSERT_EQ(test_io(backend, IO_FLUSH, 0, 0, 0, NULL), 0);
+	ASSERT_EQ(backend_release(backend, NULL), 0);
+}
+
+TEST(a_live_owner_keeps_the_lock_until_he_gives_it_back)
+{
+	test_image("two", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "two", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "two", NULL);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(two, NULL, &err), -EBUSY);
+	ASSERT_EQ(err.code, -EBUSY);
+	ASSERT_NOT_NULL(strstr(err.text, cluster_client_address(a)));
+	test_fill(one, 0, 4096, 1);
+	ASSERT_TRUE(test_reads_as(two, 0, 4096, 1));
+
+	ASSERT_EQ(backend_release(one, NULL), 0);
+	ASSERT_EQ(backend_acquire(two, NULL, NULL), 0);
+	char byte = 2;
+	ASSERT_EQ(test_io(one, IO_WRITE, 0, 0, 1, &byte), -EROFS);
+	test_fill(two, 0, 4096, 2);
+	ASSERT_TRUE(test_reads_as(one, 0, 4096, 2));
+}
+
+TEST(two_handles_of_one_client_cannot_both_write)
+{
+	test_image("same", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *one = test_open(client, "same", NULL);
+	AUTO(backend) struct backend *two = test_open(client, "same", NULL);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(two, NULL, &err), -EBUSY);
+	ASSERT_STR_EQ(err.text, "same is already open for writing in this process");
+}
+
+TEST(an_image_without_the_feature_is_refused_with_the_remedy)
+{
+	test_image("unsafe", SIZE, 1);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "unsafe", NULL);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(backend, NULL, &err), -ENOTSUP);
+	ASSERT_NOT_NULL(strstr(err.text, "rbd feature enable unsafe exclusive-lock"));
+}
+
+/* ---- an owner that dies: this program once more, in another role ---- */
+
+#define ROLE "RBDGATE_TEST_HOLD_LOCK"
+
+/* Takes the lock, writes its address to stdout and waits to be killed. */
+__attribute__((constructor)) static void hold_lock(void)
+{
+	const char *image = getenv(ROLE);
+	if (!image)
+		return;
+	struct cluster_client_config cluster = { .client_name = "client.gw", .data = true };
+	struct backend_config config = {
+		.kind = "rbd", .name = image, .pool = "rbd", .image = image
+	};
+	struct backend *backend;
+	if (cluster_client_connect(&cluster, &config.cluster, NULL) < 0 ||
+	    backend_open(&config, &backend, NULL) < 0 || backend_acquire(backend, NULL, NULL) < 0)
+		_exit(1);
+	(void)puts(cluster_client_address(config.cluster));
+	(void)fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static pid_t spawn_owner(const char *image, char *ret_address, size_t len)
+{
+	int out[2];
+	ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
+	pid_t child = fork();
+	ASSERT_TRUE(child >= 0);
+	if (child == 0) {
+		(void)setenv(ROLE, image, 1);
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)execl("/proc/self/exe", "owner", (char *)NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	ssize_t n = read(out[0], ret_address, len - 1);
+	ASSERT_TRUE(n > 1);
+	ret_address[n - 1] = '\0';
+	close(out[0]);
+	return child;
+}
+
+static bool is_ours(void *argument, const char *owner_address)
+{
+	return strcmp(argument, owner_address) == 0;
+}
+
+TEST(the_lock_of_our_dead_instance_is_broken_without_waiting_for_its_watch)
+{
+	char address[128];
+	test_image("dead", SIZE, TEST_FEATURES);
+	pid_t child = spawn_owner("dead", address, sizeof address);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "dead", NULL);
+	ASSERT_EQ(kill(child, SIGKILL), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
+
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(backend, NULL, &err), -EBUSY);
+	ASSERT_NOT_NULL(strstr(err.text, address));
+
+	uint64_t start_ms = clock_monotonic_ms();
+	struct backend_lock_policy policy = { is_ours, address };
+	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
+	uint64_t took_ms = clock_monotonic_ms() - start_ms;
+	print_message("# taken over in %u ms\n", (unsigned)took_ms);
+	ASSERT_TRUE(took_ms < 20000); /* the watch lives 30 s */
+	test_fill(backend, 0, 4096, 9);
+}
+
+/* ---- a client that is fenced ---- */
+
+static bool anybody(void *argument, const char *owner_address)
+{
+	return true;
+}
+
+TEST(a_fenced_client_loses_its_disks_once_and_logs_no_flood)
+{
+	enum { COUNT = 64 };
+	test_image("fenced", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *victim = test_open(a, "fenced", &listener);
+	AUTO(backend) struct backend *winner = test_open(b, "fenced", NULL);
+	ASSERT_EQ(backend_acquire(victim, NULL, NULL), 0);
+	test_fill(victim, 0, 4096, 1);
+
+	char path[256];
+	(void)snprintf(path, sizeof path, "%s/stderr", test_folder());
+	int saved = dup(STDERR_FILENO);
+	AUTO_CLOSE int captured = open(path, O_CREAT | O_RDWR | O_TRUNC, 0600);
+	ASSERT_TRUE(saved >= 0 && captured >= 0 && dup2(captured, STDERR_FILENO) >= 0);
+
+	struct backend_lock_policy policy = { anybody, NULL };
+	ASSERT_EQ(backend_acquire(winner, &policy, NULL), 0);
+	test_fill(winner, 0, 4096, 2);
+	static struct test_io ios[COUNT];
+	static char bytes[COUNT][512];
+	for (int i = 0; i < COUNT; i++)
+		test_io_start(&ios[i], victim, i % 2 ? IO_READ : IO_WRITE, 0, (uint64_t)i * 4096,
+		              512, bytes[i]);
+	for (int i = 0; i < COUNT; i++)
+		ASSERT_EQ(test_io_wait(&ios[i]), -ESHUTDOWN);
+	for (int i = 0; i < 100 * COUNT; i++)
+		ASSERT_EQ(test_io(victim, IO_WRITE, 0, 0, 512, bytes[0]), -ESHUTDOWN);
+	ASSERT_EQ(test_io(victim, IO_FLUSH, 0, 0, 0, NULL), -ESHUTDOWN);
+	ASSERT_EQ(backend_refresh(victim, NULL), -ESHUTDOWN);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(victim, NULL, &err), -ESHUTDOWN);
+	ASSERT_NOT_NULL(strstr(err.text, "was fenced"));
+	(void)dup2(saved, STDERR_FILENO);
+	close(saved);
+
+	ASSERT_EQ(atomic_load(&listener.lost), 1);
+	off_t logged = lseek(captured, 0, SEEK_END);
+	print_message("# %d bytes of log\n", (int)logged);
+	ASSERT_TRUE(logged < 1024);
+	ASSERT_TRUE(test_reads_as(winner, 0, 4096, 2));
+}
+
+TEST(an_idle_disk_learns_that_it_was_fenced)
+{
+	test_image("asleep", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *victim = test_open(a, "asleep", &listener);
+	ASSERT_EQ(backend_acquire(victim, NULL, NULL), 0);
+	ASSERT_EQ(backend_refresh(victim, NULL), 0);
+	unsigned before = atomic_load(&listener.resized);
+	ASSERT_EQ(cluster_fence(b, cluster_client_address(a), 60, NULL), 0);
+	test_wait_for(&listener.resized, before + 1);
+	ASSERT_EQ(backend_refresh(victim, NULL), -ESHUTDOWN);
+	ASSERT_EQ(atomic_load(&listener.lost), 1);
+}
+
+TEST(a_lock_that_was_taken_away_is_told_and_writes_are_refused)
+{
+	test_image("taken", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *backend = test_open(client, "taken", &listener);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	/* Behind the backend's back. */
+	ASSERT_EQ(rbd_lock_release(disk_of(backend)->image), 0);
+	char byte = 1;
+	ASSERT_EQ(test_io(backend, IO_WRITE, 0, 0, 1, &byte), -EROFS);
+	ASSERT_EQ(test_io(backend, IO_WRITE, 0, 0, 1, &byte), -EROFS);
+	ASSERT_EQ(atomic_load(&listener.released), 1);
+	ASSERT_EQ(atomic_load(&listener.lost), 0);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	test_fill(backend, 0, 512, 1);
+}
