@@ -40,7 +40,7 @@ size_t chap_challenges_count(struct chap_challenges *challenges);
 /* Random bytes, 0 or -errno; handed in, so that tests know them. */
 typedef int (*chap_random)(void *argument, uint8_t *ret_bytes, size_t len);
 
-/* One exchange. Zeroed memory plus chap_start(). */
+/* One exchange: zeroed memory plus `challenges`; it must not move while open. */
 struct chap {
 	struct chap_challenges *challenges; /* borrowed; may be NULL */
 	const struct chap_algorithm *algorithm;

@@ -98,8 +98,9 @@ int keys_negotiate(struct keys_negotiation *negotiation, const struct text_block
 /* Adds our MaxRecvDataSegmentLength if it was not sent yet. */
 void keys_declare_segment(struct keys_negotiation *negotiation, struct string *ret_answers);
 
-/* Adds `key=value` NUL. */
+/* Adds `key=value` NUL; the second one with the key of an offer. */
 void keys_add(struct string *answers, const char *key, const char *value);
+void keys_add_answer(struct string *answers, const struct text_pair *pair, const char *value);
 void keys_add_number(struct string *answers, const char *key, uint64_t value);
 
 /* What holds when negotiation is over: bursts are brought in line with each other. */
