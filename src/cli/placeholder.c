@@ -1,2 +1,0 @@
-/* Takes the place of the room's first source. */
-typedef int placeholder;
