@@ -2,7 +2,6 @@
 
 A test is a function decorated with @case; its docstring-free name, read as a sentence, is the case.
 Programs come from $RBDGATE_BIN. Everything started is ended, and what failed shows its logs."""
-import base64
 import contextlib
 import json
 import os
@@ -15,9 +14,6 @@ import sys
 import tempfile
 import time
 import traceback
-import urllib.error
-import urllib.parse
-import urllib.request
 
 BIN = pathlib.Path(os.environ.get("RBDGATE_BIN", "build/src/programs"))
 IQN = "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
@@ -140,6 +136,91 @@ class Program:
             raise Failure(f"{self.name} ended with {code}")
 
 
+def prefix_of(namespace):
+    return ["ip", "netns", "exec", namespace]
+
+
+class Network:
+    """Hosts as network namespaces on one bridge; `hub` holds the bridge, and is a host itself."""
+
+    def __init__(self, hosts, hub_address="10.77.0.254"):
+        self.tag = f"rg{os.getpid()}"
+        self.hub = f"{self.tag}-hub"
+        self.hub_address = hub_address
+        self.namespaces = {}
+        self.hosts = hosts
+
+    def __enter__(self):
+        try:
+            run("ip", "netns", "add", self.hub)
+            self.inside(self.hub, "ip", "link", "set", "lo", "up")
+            self.inside(self.hub, "ip", "link", "add", "br0", "type", "bridge")
+            self.inside(self.hub, "ip", "addr", "add", f"{self.hub_address}/24", "dev", "br0")
+            self.inside(self.hub, "ip", "link", "set", "br0", "up")
+            for number, (host, address) in enumerate(self.hosts.items()):
+                self.add(host, address, number)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def add(self, host, address, number):
+        namespace = self.namespaces[host] = f"{self.tag}-{host}"
+        run("ip", "netns", "add", namespace)
+        self.inside(namespace, "ip", "link", "set", "lo", "up")
+        self.inside(self.hub, "ip", "link", "add", f"v{number}", "type", "veth", "peer", "name", "eth0",
+                    "netns", namespace)
+        self.inside(self.hub, "ip", "link", "set", f"v{number}", "master", "br0", "up")
+        self.inside(namespace, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        self.inside(namespace, "ip", "link", "set", "eth0", "up")
+
+    @staticmethod
+    def inside(namespace, *command, **arguments):
+        return run(*prefix_of(namespace), *command, **arguments)
+
+    def __exit__(self, *_):
+        for namespace in [*self.namespaces.values(), self.hub]:
+            subprocess.run(["ip", "netns", "del", namespace], stderr=subprocess.DEVNULL)
+
+
+class Cluster:
+    """A Ceph cluster of the rig, in a namespace if one is given. Short path: the rig has a limit."""
+
+    RIG = pathlib.Path(__file__).resolve().parent.parent / "rigs" / "ceph" / "ceph-rig"
+
+    def __init__(self, *options, prefix=(), address="127.0.0.1", port=None):
+        self.prefix = list(prefix)
+        self.folder = tempfile.mkdtemp(prefix="rgc-", dir="/tmp")
+        self.options = [*options, "--addr", address, "--port", port or 23300 + os.getpid() % 1000 * 20]
+
+    def rig(self, verb, *arguments, timeout=180):
+        return run(*self.prefix, self.RIG, verb, self.folder, *arguments, timeout=timeout)
+
+    def __enter__(self):
+        self.rig("start", *self.options, timeout=400)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([str(c) for c in (*self.prefix, self.RIG, "stop", self.folder, "--purge")],
+                       stdout=subprocess.DEVNULL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self, user="admin"):
+        """Environment for programs that are to find this cluster as that user."""
+        env = dict(os.environ)
+        for line in self.rig("env", user).splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            env[name] = value.strip("'\"")
+        return env
+
+    def user(self, name, *pools):
+        self.rig("user", name, *pools)
+        return self.environment(name)
+
+    def run(self, *command, **arguments):
+        return run(*self.prefix, *command, env=self.environment(), **arguments)
+
+
 class Gateway:
     """One gateway: rbd-target-io and rbd-target-api over one store, and gwcli on them."""
 
@@ -152,7 +233,7 @@ class Gateway:
         self.api_port = api_port or free_port(address if not prefix else "127.0.0.1")
         self.prefix, self.env = list(prefix), env
         self.config = self.folder / "iscsi-gateway.cfg"
-        options = {"minimum_gateways": 1, "api_host": address, "api_port": self.api_port, "api_secure": "false",
+        options = {"minimum_gateways": 1, "api_host": "::" if prefix else "127.0.0.1", "api_port": self.api_port, "api_secure": "false",
                    "api_user": "admin", "api_password": "secretpassword", "log_to_stderr": "true",
                    "log_to_file": "false", "ceph_config_dir": self.folder}
         options.update(settings or {})
@@ -196,17 +277,17 @@ class Gateway:
         self.io.kill()
 
     def request(self, method, path, timeout=60, **form):
-        """One API call: (status, JSON). Python's own client, so that it checks ours."""
-        url = f"http://{self.address}:{self.api_port}/api{path}"
-        data = urllib.parse.urlencode(form).encode() if form else None
-        request = urllib.request.Request(url, data=data, method=method)
-        credentials = base64.b64encode(f"admin:{self.password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {credentials}")
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+        """One API call: (status, JSON). By curl, inside the gateway's namespace if it has one."""
+        command = [*self.prefix, "curl", "-sS", "-m", timeout, "-X", method, "-u", f"admin:{self.password}",
+                   "-w", "\n%{http_code}"]
+        for name, value in form.items():
+            command += ["--data-urlencode", f"{name}={value}"]
+        command.append(f"http://127.0.0.1:{self.api_port}/api{path}")
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise OSError(done.stderr.strip())
+        body, status = done.stdout.rsplit("\n", 1)
+        return int(status), json.loads(body)
 
     def call(self, method, path, **form):
         status, body = self.request(method, path, **form)
