@@ -23,11 +23,13 @@ void run_ping(struct request *request)
 	if (!request_load(request, &object))
 		return;
 	AUTO_JSON json_t *status = NULL;
-	bool member = json_object_get(json_object_get(object, "gateways"),
-	                              request->api->config.gateway_name);
-	if (member)
+	bool serves = true; /* compat: a host that is no gateway has nothing that could be down */
+	if (json_object_get(json_object_get(object, "gateways"),
+	                    request->api->config.gateway_name)) {
 		status = local_status(request);
-	answer_message(request, member && !status ? 503 : 200, "pong");
+		serves = json_flag(status, "serving", status != NULL);
+	}
+	answer_message(request, serves ? 200 : 503, "pong");
 }
 
 /* ---- counts ---- */
@@ -208,6 +210,23 @@ void run_clientinfo(struct request *request)
 
 /* ---- one disk ---- */
 
+/* States of LUNs in upstream's words. A LUN that another gateway owns is well. */
+static const char *state_word(const char *state)
+{
+	static const struct {
+		const char *state, *word;
+	} words[] = {
+		{ "ready", "Online" },
+		{ "standby", "Online" },
+		{ "transitioning", "Online" },
+		{ "failed", "Degraded - cluster access failure" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcmp(words[i].state, state) == 0)
+			return words[i].word;
+	return "Unknown";
+}
+
 /* {"state", "lock_owner", "gateways"}; only {"state": "Unknown"} if nobody here serves it. */
 static json_t *disk_status(const struct request *request, const char *id)
 {
@@ -218,13 +237,12 @@ static json_t *disk_status(const struct request *request, const char *id)
 	json_array_foreach (json_object_get(status, "luns"), i, lun) {
 		if (strcmp(json_text(lun, "name", ""), id) != 0)
 			continue;
-		const char *state = json_text(lun, "state", "");
-		bool online = strcmp(state, "online") == 0;
-		return json_pack(
-		        "{s:o, s:s, s:{s:{s:i, s:i, s:i}}}", "state",
-		        online ? json_string("Online") : json_sprintf("Degraded - %s", state),
-		        "lock_owner", json_flag(lun, "owner", false) ? gateway : "", "gateways",
-		        gateway, "lock_lost_cnt", 0, "conn_lost_cnt", 0, "cmd_timed_out_cnt", 0);
+		bool owner = json_flag(lun, "owner", false);
+		return json_pack("{s:s, s:s, s:{s:{s:i, s:i, s:i}}}", "state",
+		                 state_word(json_text(lun, "state", "")), "lock_owner",
+		                 owner ? gateway : json_text(lun, "preferred_owner", ""),
+		                 "gateways", gateway, "lock_lost_cnt", 0, "conn_lost_cnt", 0,
+		                 "cmd_timed_out_cnt", 0);
 	}
 	return json_pack("{s:s}", "state", "Unknown");
 }

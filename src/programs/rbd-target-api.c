@@ -1,0 +1,261 @@
+/* rbd-target-api: the control plane. Serves the REST API of ceph-iscsi over the configuration
+ * object. May be restarted at any time: it keeps nothing, and no session depends on it. */
+#include "api/api.h"
+#include "api/certificate.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/text.h"
+#include "config/secret.h"
+#include "config/settings.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define DIR_PREFIX     "dir:"
+#define RETRY_S        5
+#define EXIT_NO_CONFIG 16 /* compat: what upstream's service units know */
+
+static const char usage[] =
+        "usage: rbd-target-api [-c FILE] [-d]\n"
+        "Serves the REST API that gateways, disks and clients are managed with.\n"
+        "\n"
+        "  -c, --config FILE  settings (default " SETTINGS_DEFAULT_PATH ")\n"
+        "  -d, --debug        log debug lines too\n"
+        "  -h, --help         this text\n"
+        "  -V, --version      the version\n"
+        "\n"
+        "SIGTERM and SIGINT stop it, SIGHUP makes it read the settings again.\n";
+
+/* All that one reading of the settings brings up; ended in the opposite order. */
+struct service {
+	struct settings *settings;
+	char *gateway_name, *ceph_conf, *certificate, *key;
+	struct cluster_client *cluster;
+	struct store *store;
+	struct secret_keys *keys;
+	struct api *api;
+};
+
+static void service_done(struct service *service)
+{
+	api_free(service->api);
+	secret_keys_free(service->keys);
+	store_free(service->store);
+	cluster_client_free(service->cluster);
+	if (service->key)
+		wipe(service->key, strlen(service->key));
+	free(service->key);
+	free(service->certificate);
+	free(service->ceph_conf);
+	free(service->gateway_name);
+	settings_free(service->settings);
+	*service = (struct service){ 0 };
+}
+
+static void warn(void *argument, const char *text)
+{
+	log_warning("%s", text);
+}
+
+static char *fetch_config_key(void *argument, const char *key)
+{
+	char *text = NULL;
+	struct error err = { 0 };
+	if (cluster_config_key(argument, key, &text, &err) < 0)
+		log_warning("config://%s: %s", key, err.text);
+	return text;
+}
+
+static int load_settings(struct service *service, const char *path, struct error *err)
+{
+	int r = settings_load(path, warn, NULL, &service->settings, err);
+	if (r < 0)
+		return r;
+	service->gateway_name = settings_gateway_name(service->settings);
+	service->ceph_conf = settings_ceph_conf(service->settings);
+	if (!service->gateway_name || !service->ceph_conf)
+		return error_set(err, -ENOMEM, "out of memory");
+	return secret_keys_load(service->settings->ceph_config_dir, service->settings->priv_key,
+	                        service->settings->pub_key, &service->keys, err);
+}
+
+static int open_cluster(struct service *service, struct error *err)
+{
+	struct cluster_client_config config = {
+		.conf_path = service->ceph_conf,
+		.client_name = service->settings->cluster_client_name,
+	};
+	int r = cluster_client_connect(&config, &service->cluster, err);
+	if (r == 0)
+		settings_resolve(service->settings, fetch_config_key, service->cluster);
+	return r;
+}
+
+static int open_store(struct service *service, struct error *err)
+{
+	const struct settings *settings = service->settings;
+	struct store_config config = {
+		.kind = "rados",
+		.pool = settings->pool,
+		.object = settings->gateway_conf,
+		.exclusive_writers = settings->exclusive_writers,
+	};
+	if (text_starts(settings->store, DIR_PREFIX)) {
+		config.kind = "dir";
+		config.path = settings->store + strlen(DIR_PREFIX);
+	} else {
+		int r = service->cluster ? 0 : open_cluster(service, err);
+		if (r < 0)
+			return r;
+		config.cluster = service->cluster;
+	}
+	return store_open(&config, &service->store, err);
+}
+
+static int start_api(struct service *service, struct error *err)
+{
+	int r = 0;
+	if (service->settings->api_secure && !service->certificate)
+		r = certificate_load(service->settings, service->cluster, &service->certificate,
+		                     &service->key, err);
+	if (r < 0)
+		return r;
+	struct api_config config = {
+		.settings = service->settings,
+		.gateway_name = service->gateway_name,
+		.store = service->store,
+		.cluster = service->cluster,
+		.keys = service->keys,
+		.certificate = service->certificate,
+		.key = service->key,
+	};
+	return api_start(&config, &service->api, err);
+}
+
+/* One step further, or an error that may pass: the cluster, the pool, the port may come. */
+static int bring_up(struct service *service, struct error *err)
+{
+	int r = service->store ? 0 : open_store(service, err);
+	return r < 0 ? r : start_api(service, err);
+}
+
+/* Errors that waiting does not mend. */
+static bool is_final(int code)
+{
+	return code == -EINVAL || code == -ENOMEM;
+}
+
+/* SIGTERM, SIGINT, SIGHUP, or 0 when the time is over. */
+static int next_signal(const sigset_t *signals, unsigned timeout_s)
+{
+	struct timespec timeout = { .tv_sec = (time_t)timeout_s };
+	for (;;) {
+		int number = timeout_s ? sigtimedwait(signals, NULL, &timeout)
+		                       : sigwaitinfo(signals, NULL);
+		if (number > 0)
+			return number;
+		if (errno == EAGAIN)
+			return 0;
+	}
+}
+
+/* Serves until a signal: its number; or a negative errno. */
+static int serve(const char *path, const sigset_t *signals)
+{
+	__attribute__((cleanup(service_done))) struct service service = { 0 };
+	struct error err = { 0 };
+	char said[ERROR_TEXT_MAX] = "";
+	int r = load_settings(&service, path, &err);
+	while (r == 0) {
+		r = bring_up(&service, &err);
+		if (r == 0 || is_final(r))
+			break;
+		if (strcmp(said, err.text) != 0)
+			log_warning("%s; trying again every %d s", err.text, RETRY_S);
+		(void)snprintf(said, sizeof said, "%s", err.text);
+		notify_service_manager("STATUS=waiting: %s", err.text);
+		int number = next_signal(signals, RETRY_S);
+		if (number)
+			return number;
+		r = 0;
+	}
+	if (r < 0) {
+		log_error("%s", err.text);
+		log_error("Unable to open/read the configuration object or to start the API");
+		return r;
+	}
+	log_info("gateway %s: serving the API on port %u", service.gateway_name,
+	         api_port(service.api));
+	if (strcmp(service.settings->api_password, "admin") == 0)
+		log_warning("api_password is the default: change it on all gateways");
+	notify_service_manager("READY=1\nSTATUS=serving on port %u", api_port(service.api));
+	int number = next_signal(signals, 0);
+	notify_service_manager(number == SIGHUP ? "RELOADING=1" : "STOPPING=1");
+	return number;
+}
+
+static int run(const char *path)
+{
+	sigset_t signals;
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGHUP);
+	/* Before any thread exists, so that every thread inherits it. */
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	int r;
+	do {
+		r = serve(path, &signals);
+	} while (r == SIGHUP);
+	return r < 0 ? EXIT_NO_CONFIG : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	const char *path = SETTINGS_DEFAULT_PATH;
+	enum log_level level = LOG_LEVEL_INFO;
+	for (int option; (option = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1;) {
+		switch (option) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'd':
+			level = LOG_LEVEL_DEBUG;
+			break;
+		case 'h':
+			(void)fputs(usage, stdout);
+			return 0;
+		case 'V':
+			(void)puts("rbd-target-api " RBDGATE_VERSION);
+			return 0;
+		default:
+			(void)fputs("rbd-target-api: try --help\n", stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		(void)fprintf(stderr, "rbd-target-api: unexpected argument %s; try --help\n",
+		              argv[optind]);
+		return 2;
+	}
+#ifndef __SANITIZE_ADDRESS__ /* the leak checker traces its own process */
+	/* Passwords are in memory: no core dump, no ptrace by others of the same user. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+	log_setup(level, NULL);
+	return run(path);
+}
