@@ -37,9 +37,9 @@ static void append_text(struct exchange *exchange, const char *name, const char 
 	AUTO_STRING struct string text = { 0 };
 	string_add(&text, before);
 	string_add_bytes(&text, data, len);
-	json_t *value = text.failed ? NULL : json_string(text.text ? text.text : "");
+	AUTO_JSON json_t *value = text.failed ? NULL : json_string(text.text ? text.text : "");
 	if (memchr(data, '\0', len) || !value ||
-	    json_object_set_new(exchange->request.arguments, name, value) < 0)
+	    json_object_set(exchange->request.arguments, name, value) < 0)
 		exchange->bad_form = true;
 }
 

@@ -28,6 +28,7 @@ struct member {
 	sem_t wake;
 	_Atomic bool stop, silent;
 	char problem[128];
+	uint64_t problem_epoch; /* reported from this one on */
 };
 
 struct api_world {
@@ -55,7 +56,8 @@ static inline void member_report(struct member *member)
 	struct store_version version;
 	if (member->silent || store_load(member->store, &text, &version, NULL) < 0)
 		return;
-	(void)!store_report(member->store, version.epoch, member->problem, NULL);
+	(void)!store_report(member->store, version.epoch,
+	                    version.epoch >= member->problem_epoch ? member->problem : "", NULL);
 }
 
 static inline void *member_run(void *argument)
@@ -113,8 +115,9 @@ static inline void *control_run(void *argument)
 static inline void world_serve_control(struct api_world *world, const char *gateway)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.sock", world->folder,
-	               gateway);
+	int len = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.sock", world->folder,
+	                   gateway);
+	ASSERT_TRUE(len > 0 && (size_t)len < sizeof address.sun_path);
 	(void)snprintf(
 	        world->control_answer, sizeof world->control_answer,
 	        "{\"gateway\":\"%s\",\"serving\":true,\"epoch\":1,\"sessions\":[],\"luns\":[]}",

@@ -158,6 +158,7 @@ TEST(a_gateway_that_cannot_apply_makes_an_error_once)
 	walk(&world, with_target, ARRAY_LEN(with_target));
 	(void)snprintf(world.members[1].problem, sizeof world.members[1].problem,
 	               "no such address");
+	world.members[1].problem_epoch = 4; /* of the first step */
 	walk(&world, steps, ARRAY_LEN(steps));
 }
 
