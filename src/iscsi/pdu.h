@@ -17,6 +17,7 @@
 #define LOGIN_DATA_MAX  8192 /* of one login PDU, both directions [RFC 7143 13.12] */
 #define PDU_IMMEDIATE   0x40 /* byte 0: not counted by CmdSN */
 #define PDU_OPCODE_MASK 0x3f
+#define PDU_FROM_TARGET 0x20 /* this bit of the opcode: only targets send it */
 
 enum pdu_opcode {
 	PDU_NOP_OUT = 0x00,

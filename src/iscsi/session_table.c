@@ -1,0 +1,215 @@
+/* Sessions by I_T nexus. A claim finds the nexus free, or tells its session to stop and waits.
+ * [RFC 7143 6.3.1, 6.3.5] */
+#include "iscsi/session_table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct session_table {
+	pthread_mutex_t lock;
+	struct list entries; /* everything below: under the lock */
+	uint16_t last_tsih;
+};
+
+int session_table_new(struct session_table **ret_table)
+{
+	struct session_table *table = calloc(1, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	int r = pthread_mutex_init(&table->lock, NULL);
+	if (r) {
+		free(table);
+		return -r;
+	}
+	list_init(&table->entries);
+	/* Random, so that a TSIH of before a restart is hardly ever valid; 0 would do as well. */
+	(void)!getrandom(&table->last_tsih, sizeof(table->last_tsih), 0);
+	*ret_table = table;
+	return 0;
+}
+
+void session_table_free(struct session_table *table)
+{
+	if (!table)
+		return;
+	pthread_mutex_destroy(&table->lock);
+	free(table);
+}
+
+static const char *target_of(const struct login_result *login)
+{
+	return login->discovery ? "" : login->target->name;
+}
+
+static struct session_entry *find_nexus(const struct session_table *table,
+                                        const struct login_result *login)
+{
+	struct session_entry *entry;
+	if (login->discovery)
+		return NULL; /* each discovery login is a session of its own */
+	list_for_each (entry, &table->entries, link) {
+		if (memcmp(entry->isid, login->isid, sizeof(entry->isid)) == 0 &&
+		    entry->portal_group_tag == login->portal_group_tag &&
+		    strcmp(entry->initiator_name, login->initiator_name) == 0 &&
+		    strcmp(entry->target_name, target_of(login)) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+static bool tsih_in_use(const struct session_table *table, uint16_t tsih)
+{
+	const struct session_entry *entry;
+	list_for_each (entry, &table->entries, link) {
+		if (entry->tsih == tsih)
+			return true;
+	}
+	return false;
+}
+
+/* 0: all 65535 are taken. */
+static uint16_t new_tsih(struct session_table *table)
+{
+	for (unsigned tries = 0; tries <= UINT16_MAX; tries++) {
+		uint16_t tsih = ++table->last_tsih;
+		if (tsih && !tsih_in_use(table, tsih))
+			return tsih;
+	}
+	return 0;
+}
+
+static enum login_status check_join(const struct session_table *table,
+                                    const struct login_result *login)
+{
+	const struct session_entry *entry = find_nexus(table, login);
+	if (!entry || entry->tsih != login->requested_tsih)
+		return LOGIN_NO_SESSION;
+	/* One connection a session: a second one may only take the place of the first. */
+	return entry->cid == login->cid ? LOGIN_SUCCESS : LOGIN_TOO_MANY_CONNECTIONS;
+}
+
+enum login_status session_table_check(struct session_table *table, const struct login_result *login)
+{
+	if (!login->requested_tsih)
+		return LOGIN_SUCCESS;
+	pthread_mutex_lock(&table->lock);
+	enum login_status status = check_join(table, login);
+	pthread_mutex_unlock(&table->lock);
+	return status;
+}
+
+static void run_stop(struct message *message)
+{
+	struct session_entry *entry = container_of(message, struct session_entry, stop_message);
+	pthread_mutex_lock(&entry->table->lock);
+	entry->stop_posted = false;
+	pthread_mutex_unlock(&entry->table->lock);
+	if (entry->removed)
+		entry->freed(entry);
+	else
+		entry->stop(entry);
+}
+
+static void wait_for_end(struct session_entry *old, struct session_waiter *waiter, bool resumes)
+{
+	waiter->resumes = resumes;
+	list_append(&old->waiters, &waiter->link);
+	if (old->stop_posted)
+		return;
+	old->stop_posted = true;
+	old->stop_message.run = run_stop;
+	reactor_post(old->reactor, &old->stop_message);
+}
+
+static void fill_entry(struct session_table *table, struct session_entry *entry,
+                       const struct login_result *login)
+{
+	entry->table = table;
+	strcpy(entry->initiator_name, login->initiator_name);
+	strcpy(entry->target_name, target_of(login));
+	memcpy(entry->isid, login->isid, sizeof(entry->isid));
+	entry->portal_group_tag = login->portal_group_tag;
+	entry->cid = login->cid;
+	list_init(&entry->waiters);
+}
+
+static int claim_locked(struct session_table *table, struct session_entry *entry,
+                        const struct login_result *login, struct session_waiter *waiter,
+                        uint32_t *ret_exp_cmd_sn, enum login_status *ret_status)
+{
+	struct session_entry *old = find_nexus(table, login);
+	bool joins = login->requested_tsih && !waiter->resumes;
+	if (joins) {
+		enum login_status status = check_join(table, login);
+		if (status != LOGIN_SUCCESS) {
+			*ret_status = status;
+			return -ENOENT;
+		}
+	}
+	if (old) {
+		wait_for_end(old, waiter, login->requested_tsih != 0);
+		return -EAGAIN;
+	}
+	fill_entry(table, entry, login);
+	if (waiter->resumes && !tsih_in_use(table, login->requested_tsih)) {
+		entry->tsih = login->requested_tsih;
+		*ret_exp_cmd_sn = waiter->exp_cmd_sn;
+	} else {
+		entry->tsih = new_tsih(table);
+		*ret_exp_cmd_sn = login->cmd_sn;
+	}
+	if (!entry->tsih) {
+		*ret_status = LOGIN_OUT_OF_RESOURCES;
+		return -ENOSPC;
+	}
+	list_append(&table->entries, &entry->link);
+	return 0;
+}
+
+int session_table_claim(struct session_table *table, struct session_entry *entry,
+                        const struct login_result *login, struct session_waiter *waiter,
+                        uint32_t *ret_exp_cmd_sn, enum login_status *ret_status)
+{
+	pthread_mutex_lock(&table->lock);
+	int r = claim_locked(table, entry, login, waiter, ret_exp_cmd_sn, ret_status);
+	pthread_mutex_unlock(&table->lock);
+	return r;
+}
+
+void session_table_unlist(struct session_table *table, struct session_entry *entry,
+                          uint32_t exp_cmd_sn)
+{
+	pthread_mutex_lock(&table->lock);
+	list_remove(&entry->link);
+	for (struct list *link; (link = list_take_first(&entry->waiters));) {
+		struct session_waiter *waiter = list_entry(link, struct session_waiter, link);
+		waiter->exp_cmd_sn = exp_cmd_sn;
+		waiter->posted = true;
+		reactor_post(waiter->reactor, &waiter->message);
+	}
+	pthread_mutex_unlock(&table->lock);
+}
+
+void session_table_remove(struct session_table *table, struct session_entry *entry,
+                          void (*freed)(struct session_entry *entry))
+{
+	pthread_mutex_lock(&table->lock);
+	bool posted = entry->stop_posted;
+	entry->freed = freed;
+	entry->removed = posted;
+	pthread_mutex_unlock(&table->lock);
+	if (!posted)
+		freed(entry);
+}
+
+bool session_waiter_cancel(struct session_table *table, struct session_waiter *waiter)
+{
+	pthread_mutex_lock(&table->lock);
+	bool posted = waiter->posted;
+	if (!posted)
+		list_remove(&waiter->link);
+	pthread_mutex_unlock(&table->lock);
+	return !posted;
+}

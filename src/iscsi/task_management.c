@@ -1,0 +1,105 @@
+/* Task management requests. The response follows everything that affected tasks still sent, because
+ * it is queued behind them, and comes only when none of them can change the medium any more.
+ * [RFC 7143 4.2.3, 11.5, 11.6] */
+#include "iscsi/command.h"
+#include "iscsi/control.h"
+#include "iscsi/held.h"
+#include "iscsi/session.h"
+#include "iscsi/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MANAGEMENT_MAX 8 /* at once in a session; more are rejected */
+
+struct management {
+	struct task_management request;
+	struct session *session;
+	uint32_t itt;
+};
+
+static int respond(struct session *session, uint32_t itt, enum task_function_response response)
+{
+	struct control *control = control_new(session, PDU_TASK_MANAGEMENT_RESPONSE, itt, 0);
+	if (!control)
+		return -ENOMEM;
+	control->bhs[BHS_RESPONSE] = (uint8_t)response;
+	control_send(control);
+	return 0;
+}
+
+static void management_done(struct task_management *request)
+{
+	struct management *management = container_of(request, struct management, request);
+	struct session *session = management->session;
+
+	session->management_count--;
+	if (session->connection && respond(session, management->itt, request->response) < 0)
+		connection_drop(session->connection, "no memory for an answer");
+	free(management);
+	session_check_end(session);
+}
+
+static int start(struct session *session, const uint8_t *bhs, struct scsi_task *task)
+{
+	if (session->management_count >= MANAGEMENT_MAX)
+		return reject_send(session, bhs, REJECT_TOO_MANY_IMMEDIATE);
+	struct management *management = calloc(1, sizeof(*management));
+	if (!management)
+		return -ENOMEM;
+	management->session = session;
+	management->itt = pdu_itt(bhs);
+	management->request.function = bhs[BHS_FLAGS] & FLAG_FUNCTION_MASK;
+	memcpy(management->request.lun, bhs + BHS_LUN, 8);
+	management->request.task = task;
+	management->request.done = management_done;
+	session->management_count++;
+	nexus_manage(session->nexus, &management->request);
+	return 0;
+}
+
+/* The task is not here: answered long ago, or not come yet. */
+static int abort_unknown(struct session *session, const uint8_t *bhs)
+{
+	uint32_t ref_cmd_sn = get_be32(bhs + BHS_REF_CMD_SN);
+
+	if (serial_lt(ref_cmd_sn, session->window.exp_cmd_sn) ||
+	    serial_lt(session->window.max_cmd_sn, ref_cmd_sn))
+		return respond(session, pdu_itt(bhs), TMF_NO_TASK);
+	int r = held_void(session, ref_cmd_sn);
+	return r < 0 ? r : respond(session, pdu_itt(bhs), TMF_COMPLETE);
+}
+
+static int abort_task(struct session *session, const uint8_t *bhs)
+{
+	struct command *command = command_find(session, get_be32(bhs + BHS_REFERENCED_TAG));
+
+	if (!command)
+		return abort_unknown(session, bhs);
+	if (!command->immediate && command->cmd_sn != get_be32(bhs + BHS_REF_CMD_SN))
+		return respond(session, pdu_itt(bhs), TMF_REJECTED);
+	/* Its answer is queued and will leave before this one. */
+	if (command->state == COMMAND_ANSWERING || !command->begun ||
+	    memcmp(command->task.lun, bhs + BHS_LUN, 8) != 0)
+		return respond(session, pdu_itt(bhs), TMF_NO_TASK);
+	return start(session, bhs, &command->task);
+}
+
+int management_end(struct session *session, uint8_t *bhs)
+{
+	switch (bhs[BHS_FLAGS] & FLAG_FUNCTION_MASK) {
+	case TMF_ABORT_TASK:
+		return abort_task(session, bhs);
+	case TMF_ABORT_TASK_SET:
+	case TMF_CLEAR_ACA:
+	case TMF_CLEAR_TASK_SET:
+	case TMF_LUN_RESET:
+	case TMF_TARGET_WARM_RESET:
+		return start(session, bhs, NULL);
+	case TMF_TASK_REASSIGN:
+		return respond(session, pdu_itt(bhs), TMF_NO_REASSIGN);
+	default: /* a cold reset would drop other initiators' connections */
+		return respond(session, pdu_itt(bhs), TMF_NOT_SUPPORTED);
+	}
+}

@@ -1,0 +1,278 @@
+/* The server under test and its disk. */
+#include "rig.h"
+
+#include "base/buffer.h"
+#include "base/reactor.h"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* ---- the disk ---- */
+
+static void carry_out(struct rig *rig, struct io *io)
+{
+	uint8_t *at = rig->memory + io->offset;
+
+	for (unsigned i = 0; i < io->iov_count; i++) {
+		if (io->op == IO_READ)
+			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
+		else if (io->op == IO_WRITE)
+			memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
+		at += io->iov[i].iov_len;
+	}
+	io_complete(io, 0);
+}
+
+static void submit(struct backend *backend, struct io *io)
+{
+	struct rig *rig = container_of(backend, struct rig, backend);
+
+	pthread_mutex_lock(&rig->lock);
+	rig->writes += io->op == IO_WRITE;
+	bool keep = rig->hold;
+	if (keep) {
+		ASSERT_TRUE(rig->held_count < HELD_MAX);
+		rig->held[rig->held_count++] = io;
+	}
+	pthread_mutex_unlock(&rig->lock);
+	if (!keep)
+		carry_out(rig, io);
+}
+
+static void get_info(const struct backend *backend, struct backend_info *ret_info)
+{
+	*ret_info = (struct backend_info){ .size_bytes = RIG_BYTES };
+}
+
+static const struct backend_ops disk_ops = {
+	.name = "held memory",
+	.submit = { submit, submit, submit, submit, submit },
+	.get_info = get_info,
+};
+
+void rig_hold(struct rig *rig)
+{
+	pthread_mutex_lock(&rig->lock);
+	rig->hold = true;
+	pthread_mutex_unlock(&rig->lock);
+}
+
+unsigned rig_held(struct rig *rig)
+{
+	pthread_mutex_lock(&rig->lock);
+	unsigned count = rig->held_count;
+	pthread_mutex_unlock(&rig->lock);
+	return count;
+}
+
+void rig_wait_held(struct rig *rig, unsigned count)
+{
+	EVENTUALLY(rig_held(rig) >= count);
+}
+
+void rig_release(struct rig *rig)
+{
+	struct io *held[HELD_MAX];
+
+	pthread_mutex_lock(&rig->lock);
+	unsigned count = rig->held_count;
+	memcpy(held, rig->held, count * sizeof(*held));
+	rig->held_count = 0;
+	rig->hold = false;
+	pthread_mutex_unlock(&rig->lock);
+	for (unsigned i = 0; i < count; i++)
+		carry_out(rig, held[i]);
+}
+
+unsigned rig_writes(struct rig *rig)
+{
+	pthread_mutex_lock(&rig->lock);
+	unsigned writes = rig->writes;
+	pthread_mutex_unlock(&rig->lock);
+	return writes;
+}
+
+/* ---- the server ---- */
+
+static void find_address(struct rig *rig)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t len = sizeof(address);
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* An address of the loopback net of our own, so that nobody else takes the port. */
+	address.sin_addr.s_addr = htonl(0x7f000000u | (((unsigned)getpid() & 0x3fffff) << 2) | 2);
+	ASSERT_EQ(bind(fd, (struct sockaddr *)&address, len), 0);
+	ASSERT_EQ(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	char ip[INET_ADDRSTRLEN];
+	ASSERT_NOT_NULL(inet_ntop(AF_INET, &address.sin_addr, ip, sizeof(ip)));
+	snprintf(rig->address, sizeof(rig->address), "%s:%u", ip, ntohs(address.sin_port));
+}
+
+struct rig *rig_new(void)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	struct lun_config lun_config = {
+		.name = "test/disk",
+		.wwn = "11111111-2222-3333-4444-555555555555",
+		.vendor_id = "test/disk",
+		.block_size = RIG_BLOCK,
+		.max_sectors = 8192,
+	};
+
+	ASSERT_NOT_NULL(rig);
+	pthread_mutex_init(&rig->lock, NULL);
+	rig->memory = calloc(1, RIG_BYTES);
+	rig->backend.ops = &disk_ops;
+	iscsi_limits_default(&rig->limits);
+	rig->controls = (struct iscsi_controls){
+		.first_burst_length = 65536,
+		.max_burst_length = 262144,
+		.max_recv_data_segment_length = 262144,
+		.max_xmit_data_segment_length = 262144,
+		.max_outstanding_r2t = 1,
+		.command_window = 128,
+		.dataout_timeout_s = 20,
+		.nopin_timeout_s = 60,
+		.nopin_response_timeout_s = 60,
+		.immediate_data = true,
+	};
+	rig->ready = rig->with_lun = rig->with_target = rig->loaded = true;
+	find_address(rig);
+	ASSERT_EQ(lun_new(&lun_config, &rig->lun), 0);
+	for (unsigned i = 0; i < RIG_REACTORS; i++) {
+		ASSERT_EQ(reactor_new("io", NULL, &rig->reactors[i]), 0);
+		ASSERT_EQ(reactor_start(rig->reactors[i], -1), 0);
+	}
+	return rig;
+}
+
+static void fill_mappings(const struct rig *rig, struct lun_mapping **ret_mappings,
+                          size_t *ret_count)
+{
+	if (!rig->with_lun)
+		return;
+	*ret_mappings = calloc(1, sizeof(**ret_mappings));
+	(*ret_mappings)->lun = lun_get(rig->lun);
+	*ret_count = 1;
+}
+
+static void fill_target(const struct rig *rig, struct iscsi_target *target)
+{
+	target->name = strdup(RIG_TARGET);
+	target->ready = rig->ready;
+	target->controls = rig->controls;
+	target->groups = calloc(1, sizeof(*target->groups));
+	target->group_count = 1;
+	target->groups->tag = 1;
+	target->groups->local = true;
+	target->groups->addresses = calloc(1, sizeof(char *));
+	target->groups->addresses[0] = strdup(rig->address);
+	target->groups->address_count = 1;
+	if (!rig->with_acl) {
+		fill_mappings(rig, &target->mappings, &target->mapping_count);
+		return;
+	}
+	target->acl_enabled = true;
+	target->acls = calloc(1, sizeof(*target->acls));
+	target->acl_count = 1;
+	target->acls->initiator_name = strdup(RIG_INITIATOR);
+	fill_mappings(rig, &target->acls->mappings, &target->acls->mapping_count);
+	if (!rig->user)
+		return;
+	strcpy(target->acls->auth.user_name, rig->user);
+	strcpy(target->acls->auth.secret, rig->secret);
+}
+
+static void applied(void *argument, const struct error *err)
+{
+	struct rig *rig = argument;
+	rig->apply_error = *err;
+	atomic_store(&rig->applied, true);
+}
+
+void rig_apply_start(struct rig *rig)
+{
+	if (!rig->server) {
+		lun_serve(rig->lun, &rig->backend);
+		ASSERT_EQ(iscsi_server_new(rig->reactors, RIG_REACTORS, &rig->limits, &rig->server),
+		          0);
+	}
+	struct iscsi_config *config = iscsi_config_new();
+	ASSERT_NOT_NULL(config);
+	config->loaded = rig->loaded;
+	if (rig->with_target) {
+		config->targets = calloc(1, sizeof(*config->targets));
+		config->target_count = 1;
+		fill_target(rig, config->targets);
+	}
+	atomic_store(&rig->applied, false);
+	iscsi_server_apply(rig->server, config, applied, rig);
+}
+
+void rig_apply(struct rig *rig)
+{
+	rig_apply_start(rig);
+	EVENTUALLY(atomic_load(&rig->applied));
+	ASSERT_EQ(rig->apply_error.code, 0);
+}
+
+static void set_flag(void *argument)
+{
+	atomic_store((atomic_bool *)argument, true);
+}
+
+void rig_free(struct rig *rig)
+{
+	if (!rig)
+		return;
+	atomic_bool quiet = false;
+	rig_release(rig);
+	if (rig->server) {
+		iscsi_server_stop(rig->server, 0, set_flag, &rig->stopped);
+		EVENTUALLY(atomic_load(&rig->stopped));
+		lun_quiesce(rig->lun, LUN_FAILED, set_flag, &quiet);
+		EVENTUALLY(atomic_load(&quiet));
+	}
+	for (unsigned i = 0; i < RIG_REACTORS; i++)
+		reactor_stop(rig->reactors[i]);
+	iscsi_server_free(rig->server);
+	lun_put(rig->lun);
+	for (unsigned i = 0; i < RIG_REACTORS; i++)
+		reactor_free(rig->reactors[i]);
+	pthread_mutex_destroy(&rig->lock);
+	free(rig->memory);
+	free(rig);
+}
+
+size_t rig_sessions(struct rig *rig)
+{
+	AUTO_FREE struct iscsi_session_info *sessions = NULL;
+	size_t count = 0;
+	ASSERT_EQ(iscsi_server_list(rig->server, &sessions, &count), 0);
+	return count;
+}
+
+void rig_wait_sessions(struct rig *rig, size_t count)
+{
+	EVENTUALLY(rig_sessions(rig) == count);
+}
+
+void rig_login(struct rig *rig, struct raw *raw, uint8_t isid, const char *keys)
+{
+	static const uint8_t test_unit_ready[6];
+
+	raw_connect(raw, rig->address);
+	ASSERT_EQ(raw_login_to(raw, isid, RIG_INITIATOR, RIG_TARGET, keys), LOGIN_SUCCESS);
+	for (;;) {
+		(void)raw_command(raw, 0, FLAG_FINAL, test_unit_ready, 6, 0, NULL, 0);
+		raw_expect(raw, PDU_SCSI_RESPONSE);
+		if (raw->pdu.bhs[BHS_STATUS] == 0)
+			return;
+		ASSERT_EQ(raw->pdu.data[2 + 2] & 15, 6); /* unit attention */
+	}
+}

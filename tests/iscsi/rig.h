@@ -1,0 +1,80 @@
+/* A whole iSCSI server on loopback: two reactor threads, one target with one LUN on a disk in
+ * memory whose requests a test can hold. */
+#pragma once
+
+#include "backend/backend.h"
+#include "iscsi/server.h"
+#include "raw_iscsi.h"
+#include "scsi/lun.h"
+#include "test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RIG_TARGET    "iqn.2003-01.test:disks"
+#define RIG_INITIATOR "iqn.1994-05.test:one"
+#define RIG_OTHER     "iqn.1994-05.test:two"
+#define RIG_BLOCK     512u
+#define RIG_BYTES     (16u << 20)
+#define RIG_REACTORS  2
+#define HELD_MAX      256
+
+struct rig {
+	struct reactor *reactors[RIG_REACTORS];
+	struct iscsi_server *server;
+	struct iscsi_limits limits;
+	struct lun *lun;
+	char address[PORTAL_TEXT_MAX];
+
+	/* For the next rig_apply(). */
+	struct iscsi_controls controls;
+	bool ready, with_lun, with_acl, with_target, loaded;
+	const char *user, *secret;
+
+	/* The disk. */
+	struct backend backend;
+	uint8_t *memory;
+	pthread_mutex_t lock;
+	bool hold; /* under the lock, as what follows */
+	struct io *held[HELD_MAX];
+	unsigned held_count, writes;
+	atomic_bool applied, stopped;
+	struct error apply_error;
+};
+
+/* Ready to apply; change limits and controls first if need be. */
+struct rig *rig_new(void);
+/* Starts the server (once) and applies what the fields say; waits for it. */
+void rig_apply(struct rig *rig);
+/* Like it, without waiting: rig->applied becomes true. */
+void rig_apply_start(struct rig *rig);
+/* Stops the server, which must leave nothing behind. */
+void rig_free(struct rig *rig);
+DEFINE_AUTO(rig);
+
+/* Requests are kept from now on. */
+void rig_hold(struct rig *rig);
+/* Requests that are kept right now. */
+unsigned rig_held(struct rig *rig);
+/* Waits until at least count are kept. */
+void rig_wait_held(struct rig *rig, unsigned count);
+/* Carries out what is kept and keeps nothing more. */
+void rig_release(struct rig *rig);
+unsigned rig_writes(struct rig *rig);
+/* Logged in sessions. */
+size_t rig_sessions(struct rig *rig);
+void rig_wait_sessions(struct rig *rig, size_t count);
+
+/* Connects and logs in as RIG_INITIATOR; the unit attention of a new nexus is taken. */
+void rig_login(struct rig *rig, struct raw *raw, uint8_t isid, const char *keys);
+
+/* Polls until condition, or fails the test. */
+#define EVENTUALLY(condition)                                                \
+	do {                                                                 \
+		uint64_t until_ = clock_monotonic_ms() + RAW_TIMEOUT_MS;     \
+		while (!(condition)) {                                       \
+			if (clock_monotonic_ms() > until_)                   \
+				fail_msg("never came true: %s", #condition); \
+			sched_yield();                                       \
+		}                                                            \
+	} while (0)
