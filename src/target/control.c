@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "target/gateway.h"
-#include "target/worker.h"
+#include "target/job.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -128,7 +128,7 @@ static void ask_status(struct peer *peer)
 		                  .done = sessions_done,
 		                  .reactor = peer->control->manager };
 	reactor_watch_set(peer->control->manager, &peer->watch, 0);
-	workers_submit(gateway_workers(gateway), &peer->job);
+	job_queue_submit(gateway_jobs(gateway), &peer->job);
 }
 
 static const struct {

@@ -11,8 +11,8 @@
 #include "cluster/client.h"
 #include "store/image.h"
 #include "target/data_clients.h"
+#include "target/job.h"
 #include "target/registration.h"
-#include "target/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -276,7 +276,7 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 	disk->job.work = work;
 	disk->job.done = done;
 	disk->job.reactor = disk->host->manager;
-	workers_submit(disk->host->workers, &disk->job);
+	job_queue_submit(disk->host->jobs, &disk->job);
 }
 
 /* ---- the step ---- */

@@ -14,9 +14,9 @@
 #include "store/store.h"
 #include "target/connect.h"
 #include "target/disk_set.h"
+#include "target/job.h"
 #include "target/plan.h"
 #include "target/snapshot.h"
-#include "target/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ struct gateway {
 	struct reactor *reactors[REACTOR_COUNT_MAX];
 	unsigned reactor_count;
 	struct iscsi_server *server;
-	struct workers *workers;
+	struct job_queue *jobs;
 
 	bool connected;
 	struct connection connection;
@@ -82,9 +82,9 @@ const char *gateway_get_name(const struct gateway *gateway)
 	return gateway->name;
 }
 
-struct workers *gateway_workers(struct gateway *gateway)
+struct job_queue *gateway_jobs(struct gateway *gateway)
 {
-	return gateway->workers;
+	return gateway->jobs;
 }
 
 static void step_later(struct gateway *gateway)
@@ -142,7 +142,7 @@ static void start_job(struct gateway *gateway, void (*work)(struct job *),
 	gateway->job.work = work;
 	gateway->job.done = done;
 	gateway->job.reactor = gateway->manager;
-	workers_submit(gateway->workers, &gateway->job);
+	job_queue_submit(gateway->jobs, &gateway->job);
 }
 
 /* ---- connect ---- */
@@ -172,7 +172,7 @@ static void connect_done(struct job *job)
 		gateway->load_wanted = true;
 		gateway->host = (struct disk_host){
 			.manager = gateway->manager,
-			.workers = gateway->workers,
+			.jobs = gateway->jobs,
 			.store = gateway->connection.store,
 			.clients = gateway->connection.clients,
 			.registration = gateway->connection.registration,
@@ -452,7 +452,7 @@ void gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return;
 	assert(!gateway->connected);
-	workers_free(gateway->workers);
+	job_queue_free(gateway->jobs);
 	iscsi_server_free(gateway->server);
 	for (unsigned i = 0; i < gateway->reactor_count; i++) {
 		reactor_stop(gateway->reactors[i]);
@@ -493,7 +493,7 @@ static int start_threads(struct gateway *gateway)
 	int r = start_reactors(gateway);
 	if (r < 0)
 		return r;
-	r = workers_new(WORKER_COUNT, &gateway->workers);
+	r = job_queue_new(WORKER_COUNT, &gateway->jobs);
 	if (r < 0)
 		return r;
 	struct iscsi_limits limits;

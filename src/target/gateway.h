@@ -25,5 +25,5 @@ void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void
  * are added by gateway_add_sessions(), on a worker (it waits for the reactors). */
 json_t *gateway_status(struct gateway *gateway) MUST_CHECK;
 int gateway_add_sessions(struct gateway *gateway, json_t *status) MUST_CHECK;
-struct workers *gateway_workers(struct gateway *gateway);
+struct job_queue *gateway_jobs(struct gateway *gateway);
 const char *gateway_get_name(const struct gateway *gateway);

@@ -5,7 +5,7 @@
 #include "base/auto.h"
 #include "base/reactor.h"
 
-struct workers;
+struct job_queue;
 
 /* Embedded in the object that it is about; free for the next job once done() was entered. */
 struct job {
@@ -16,10 +16,10 @@ struct job {
 	struct list link;
 };
 
-int workers_new(unsigned thread_count, struct workers **ret_workers) MUST_CHECK;
+int job_queue_new(unsigned thread_count, struct job_queue **ret_queue) MUST_CHECK;
 /* Waits for the jobs that run or wait. Their done() is still posted. NULL is fine. */
-void workers_free(struct workers *workers);
-DEFINE_AUTO(workers);
+void job_queue_free(struct job_queue *queue);
+DEFINE_AUTO(job_queue);
 
 /* Any thread. job->work, done and reactor are set. Jobs start in order. */
-void workers_submit(struct workers *workers, struct job *job);
+void job_queue_submit(struct job_queue *queue, struct job *job);

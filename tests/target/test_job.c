@@ -1,4 +1,4 @@
-#include "target/worker.h"
+#include "target/job.h"
 
 #include "test.h"
 
@@ -28,13 +28,13 @@ static void done(struct job *job)
 TEST(jobs_run_on_workers_and_end_on_the_reactor_that_asked)
 {
 	AUTO(reactor) struct reactor *reactor = NULL;
-	AUTO(workers) struct workers *workers = NULL;
+	AUTO(job_queue) struct job_queue *queue = NULL;
 	ASSERT_EQ(reactor_new("test", NULL, &reactor), 0);
-	ASSERT_EQ(workers_new(3, &workers), 0);
+	ASSERT_EQ(job_queue_new(3, &queue), 0);
 	static struct counted jobs[100];
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
 		jobs[i].job = (struct job){ .work = work, .done = done, .reactor = reactor };
-		workers_submit(workers, &jobs[i].job);
+		job_queue_submit(queue, &jobs[i].job);
 	}
 	uint64_t deadline_ms = clock_monotonic_ms() + 30000;
 	while (ended < (int)ARRAY_LEN(jobs) && clock_monotonic_ms() < deadline_ms)
