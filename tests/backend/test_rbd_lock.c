@@ -1,6 +1,6 @@
 /* Who may write: two clients, clients that died, clients that were fenced. */
-#include "ceph.h"
 #include "backend/rbd.h"
+#include "ceph.h"
 #include "fixture.h"
 
 #include <errno.h>
