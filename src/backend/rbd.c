@@ -22,7 +22,7 @@ static void tell(struct disk *disk, enum backend_event event)
 int disk_failed(struct disk *disk, int r)
 {
 	if (r == -ESHUTDOWN && !atomic_exchange(&disk->lost, true)) {
-		log_warning("%s: this gateway's client %s was fenced; the disk is opened anew",
+		log_warning("%s: this gateway's client %s was fenced: it writes nothing more",
 		            disk->name, cluster_client_address(disk->cluster));
 		tell(disk, BACKEND_LOST);
 	}

@@ -176,14 +176,16 @@ TEST(a_fenced_client_loses_its_disks_once_and_logs_no_flood)
 	ASSERT_EQ(backend_acquire(winner, &policy, NULL), 0);
 	test_fill(winner, 0, 4096, 2);
 	static struct test_io ios[COUNT];
-	static char bytes[COUNT][512];
-	for (int i = 0; i < COUNT; i++)
-		test_io_start(&ios[i], victim, i % 2 ? IO_READ : IO_WRITE, 0, (uint64_t)i * 4096,
-		              512, bytes[i]);
+	static char bytes[65536];
+	for (int i = 0; i < COUNT; i++) {
+		enum io_op op = (enum io_op)(i % IO_OP_COUNT);
+		test_io_start(&ios[i], victim, op, 0, op == IO_FLUSH ? 0 : (uint64_t)i * 4096,
+		              op == IO_FLUSH ? 0 : 65536, op <= IO_WRITE ? bytes : NULL);
+	}
 	for (int i = 0; i < COUNT; i++)
 		ASSERT_EQ(test_io_wait(&ios[i]), -ESHUTDOWN);
 	for (int i = 0; i < 100 * COUNT; i++)
-		ASSERT_EQ(test_io(victim, IO_WRITE, 0, 0, 512, bytes[0]), -ESHUTDOWN);
+		ASSERT_EQ(test_io(victim, IO_WRITE, 0, 0, 512, bytes), -ESHUTDOWN);
 	ASSERT_EQ(test_io(victim, IO_FLUSH, 0, 0, 0, NULL), -ESHUTDOWN);
 	ASSERT_EQ(backend_refresh(victim, NULL), -ESHUTDOWN);
 	struct error err = { 0 };
@@ -197,6 +199,59 @@ TEST(a_fenced_client_loses_its_disks_once_and_logs_no_flood)
 	print_message("# %d bytes of log\n", (int)logged);
 	ASSERT_TRUE(logged < 1024);
 	ASSERT_TRUE(test_reads_as(winner, 0, 4096, 2));
+}
+
+TEST(requests_under_way_when_the_fence_falls_all_end)
+{
+	enum { COUNT = 16 };
+	test_image("under_way", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *victim = test_open(a, "under_way", NULL);
+	ASSERT_EQ(backend_acquire(victim, NULL, NULL), 0);
+	static struct test_io ios[COUNT];
+	static char bytes[4096];
+	test_rig("osd-pause", "0");
+	for (int i = 0; i < COUNT; i++)
+		test_io_start(&ios[i], victim, IO_WRITE, 0, (uint64_t)i << 22, sizeof bytes, bytes);
+	reactor_turn(test_reactor(), 0);
+	int r = cluster_fence(b, cluster_client_address(a), 600, NULL);
+	bool any_finished = false;
+	for (int i = 0; i < COUNT; i++)
+		any_finished = any_finished || ios[i].finished;
+	test_rig("osd-resume", "0");
+	ASSERT_EQ(r, 0);
+	ASSERT_FALSE(any_finished);
+	for (int i = 0; i < COUNT; i++) {
+		r = test_io_wait(&ios[i]);
+		ASSERT_TRUE(r == 0 || r == -ESHUTDOWN); /* before the fence, or never */
+	}
+}
+
+TEST(an_owner_that_nobody_knows_but_who_is_long_dead_is_replaced)
+{
+	ASSERT_EQ(system("env -u CEPH_ARGS ceph --name client.admin tell osd.0 config set "
+	                 "osd_client_watch_timeout 2 >&2"),
+	          0);
+	char address[128];
+	test_image("long_dead", SIZE, TEST_FEATURES);
+	pid_t child = spawn_owner("long_dead", address, sizeof address);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "long_dead", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), -EBUSY);
+	ASSERT_EQ(kill(child, SIGKILL), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
+	uint64_t deadline_ms = clock_monotonic_ms() + 60000;
+	int r;
+	while ((r = backend_acquire(backend, NULL, NULL)) == -EBUSY) {
+		ASSERT_TRUE(clock_monotonic_ms() < deadline_ms);
+		(void)poll(NULL, 0, 100);
+	}
+	ASSERT_EQ(r, 0);
+	test_fill(backend, 0, 512, 1);
+	ASSERT_EQ(system("env -u CEPH_ARGS ceph --name client.admin tell osd.0 config set "
+	                 "osd_client_watch_timeout 30 >&2"),
+	          0);
 }
 
 TEST(an_idle_disk_learns_that_it_was_fenced)
