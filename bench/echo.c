@@ -219,7 +219,7 @@ static int connect_pair(int *ret_client, int *ret_server)
 static int run(const struct options *options)
 {
 	static struct client client;
-	int client_fd, server_fd;
+	int client_fd = -1, server_fd = -1;
 	int r = connect_pair(&client_fd, &server_fd);
 	if (r < 0)
 		return r;
