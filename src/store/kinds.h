@@ -54,7 +54,7 @@ extern const struct store_ops dir_store_ops, rados_store_ops;
 extern const struct image_ops file_image_ops, rbd_image_ops;
 
 #define STORE_TEXT_MAX (64u * 1024 * 1024) /* of the object */
-#define STORE_ROW_MAX  (1024u * 1024)
+#define STORE_ROW_MAX  (8u * 1024 * 1024)
 
 /* 64-bit FNV-1a: a change of the text shows; nobody who could write it needs to forge it. */
 uint64_t store_hash(const char *text, size_t len);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct store_ops *const kinds[] = { &dir_store_ops };
+static const struct store_ops *const kinds[] = { &dir_store_ops, &rados_store_ops };
 
 int store_open(const struct store_config *config, struct store **ret_store, struct error *err)
 {
@@ -77,8 +77,8 @@ int store_get_row(struct store *store, const char *key, char **ret_text, struct 
 int store_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err)
 {
-	if (!key[0])
-		return error_set(err, -EINVAL, "a row needs a key");
+	if (!key[0] || (text && !text[0]))
+		return error_set(err, -EINVAL, "a row needs a key and a text");
 	if (text && strlen(text) > STORE_ROW_MAX)
 		return error_set(err, -EFBIG, "the row %s has more than %u bytes", key,
 		                 STORE_ROW_MAX);

@@ -16,7 +16,8 @@ struct store_config {
 	const char *path;               /* dir: the folder; made if missing */
 	struct cluster_client *cluster; /* rados: the control client (store/cluster.h), borrowed */
 	const char *pool, *object;      /* rados; dir: object names the file */
-	bool exclusive_writers; /* rados: no upstream gateway can join: the lock may be skipped */
+	bool exclusive_writers;   /* rados: no upstream gateway can join: the lock may be skipped */
+	unsigned lock_timeout_ms; /* rados: how long a commit waits for the lock; 0: 35 s */
 };
 
 /* Blocks. Creates nothing yet: store_load() of a missing object gives an empty text. */
@@ -82,7 +83,7 @@ int store_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
 int store_get_row(struct store *store, const char *key, char **ret_text,
                   struct error *err) MUST_CHECK;
 /* expected: the text that must be there now, or NULL for "no row"; else -ECANCELED. text NULL
- * removes. */
+ * removes; "" is no row: -EINVAL. */
 int store_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err) MUST_CHECK;
 /* Calls visit for each row whose key starts with prefix, in order of keys. */

@@ -1,0 +1,198 @@
+/* Rows of a rados store: omap keys of OBJECT.rbdgate. A row is never empty, because to the guard an
+ * absent key and an empty value are equal. */
+#include "store/rados.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PAGE_ROWS 512
+
+static char *full_key(const char *prefix, const char *key)
+{
+	struct string full = { 0 };
+	string_format(&full, "%s%s", prefix, key);
+	return string_take(&full);
+}
+
+int rados_make_side(const struct rados_store *rados, struct error *err)
+{
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	int r = rados_open_pool(rados, &pool, err);
+	if (r < 0)
+		return r;
+	rados_write_op_t op = rados_create_write_op();
+	rados_write_op_create(op, LIBRADOS_CREATE_IDEMPOTENT, NULL);
+	r = rados_write_op_operate(op, pool, rados->side, NULL, 0);
+	rados_release_write_op(op);
+	return r < 0 ? rados_failed(rados, r, "create the side object of", err) : 0;
+}
+
+static void add_change(rados_write_op_t op, const char *key, const char *text)
+{
+	size_t key_len = strlen(key), text_len = text ? strlen(text) : 0;
+	if (text)
+		rados_write_op_omap_set2(op, &key, &text, &key_len, &text_len, 1);
+	else
+		rados_write_op_omap_rm_keys2(op, &key, &key_len, 1);
+}
+
+/* guarded: only if the row is `expected`, where NULL is none. */
+static int change_row(const struct rados_store *rados, const char *key, bool guarded,
+                      const char *expected, const char *text, struct error *err)
+{
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	int r = rados_open_pool(rados, &pool, err);
+	for (int attempt = 0; r == 0 && attempt < 2; attempt++) {
+		rados_write_op_t op = rados_create_write_op();
+		if (guarded)
+			rados_write_op_omap_cmp(op, key, LIBRADOS_CMPXATTR_OP_EQ,
+			                        expected ? expected : "",
+			                        expected ? strlen(expected) : 0, NULL);
+		else
+			rados_write_op_assert_exists(op);
+		add_change(op, key, text);
+		r = rados_write_op_operate(op, pool, rados->side, NULL, 0);
+		rados_release_write_op(op);
+		if (r != -ENOENT || attempt > 0)
+			break;
+		r = rados_make_side(rados, err);
+	}
+	if (r == -ECANCELED)
+		return error_set(err, r, "the row %s was changed meanwhile", key);
+	return r < 0 ? rados_failed(rados, r, "change a row of", err) : 0;
+}
+
+int rados_set(const struct rados_store *rados, const char *key, const char *text, struct error *err)
+{
+	return change_row(rados, key, false, NULL, text, err);
+}
+
+int rados_put_row(struct store *store, const char *key, const char *expected, const char *text,
+                  struct error *err)
+{
+	AUTO_FREE char *full = full_key("row/", key);
+	if (!full)
+		return error_set(err, -ENOMEM, "out of memory");
+	return change_row(rados_store_of(store), full, true, expected, text, err);
+}
+
+int rados_get_row(struct store *store, const char *key, char **ret_text, struct error *err)
+{
+	const struct rados_store *rados = rados_store_of(store);
+	AUTO_FREE char *full = full_key("row/", key);
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	rados_omap_iter_t rows = NULL;
+	int result = 0;
+	if (!full)
+		return error_set(err, -ENOMEM, "out of memory");
+	int r = rados_open_pool(rados, &pool, err);
+	if (r < 0)
+		return r;
+	const char *name = full;
+	size_t name_len = strlen(full), found_len = 0, text_len = 0;
+	rados_read_op_t op = rados_create_read_op();
+	rados_read_op_omap_get_vals_by_keys2(op, &name, 1, &name_len, &rows, &result);
+	r = rados_read_op_operate(op, pool, rados->side, 0);
+	rados_release_read_op(op);
+	char *found = NULL, *text = NULL, *copy = NULL;
+	bool present = r == 0 && rows &&
+	               rados_omap_get_next2(rows, &found, &text, &found_len, &text_len) == 0 &&
+	               found;
+	if (present)
+		copy = strndup(text, text_len);
+	if (rows)
+		rados_omap_get_end(rows);
+	if (r < 0 && r != -ENOENT)
+		return rados_failed(rados, r, "read a row of", err);
+	if (!present)
+		return error_set(err, -ENOENT, "there is no row %s", key);
+	if (!copy)
+		return error_set(err, -ENOMEM, "out of memory");
+	*ret_text = copy;
+	return 0;
+}
+
+/* One page: visits its rows, keeps the last key for the next. */
+struct page {
+	const char *prefix;
+	void (*visit)(void *argument, const char *key, const char *text);
+	void *argument;
+	char *last_key;
+	bool more;
+};
+
+static int visit_rows(rados_omap_iter_t rows, struct page *page)
+{
+	char *key, *text;
+	size_t key_len, text_len;
+	while (rados_omap_get_next2(rows, &key, &text, &key_len, &text_len) == 0 && key) {
+		AUTO_FREE char *text_copy = strndup(text, text_len);
+		char *key_copy = strndup(key, key_len);
+		free(page->last_key);
+		page->last_key = key_copy;
+		if (!text_copy || !key_copy)
+			return -ENOMEM;
+		page->visit(page->argument, key_copy + strlen(page->prefix), text_copy);
+	}
+	return 0;
+}
+
+static int visit_page(const struct rados_store *rados, rados_ioctx_t pool, struct page *page)
+{
+	rados_read_op_t op = rados_create_read_op();
+	rados_omap_iter_t rows = NULL;
+	unsigned char more = 0;
+	int result = 0;
+	rados_read_op_omap_get_vals2(op, page->last_key ? page->last_key : "", page->prefix,
+	                             PAGE_ROWS, &rows, &more, &result);
+	int r = rados_read_op_operate(op, pool, rados->side, 0);
+	rados_release_read_op(op);
+	if (r == 0 && rows)
+		r = visit_rows(rows, page);
+	if (rows)
+		rados_omap_get_end(rows);
+	page->more = r == 0 && more;
+	return r;
+}
+
+int rados_visit(const struct rados_store *rados, const char *prefix,
+                void (*visit)(void *argument, const char *key, const char *text), void *argument,
+                struct error *err)
+{
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	struct page page = { .prefix = prefix, .visit = visit, .argument = argument };
+	int r = rados_open_pool(rados, &pool, err);
+	if (r < 0)
+		return r;
+	do {
+		r = visit_page(rados, pool, &page);
+	} while (page.more);
+	free(page.last_key);
+	if (r == -ENOENT) /* no side object yet */
+		return 0;
+	return r < 0 ? rados_failed(rados, r, "list the rows of", err) : 0;
+}
+
+/* The caller's prefix stays in the keys that he sees. */
+struct listing {
+	void (*visit)(void *argument, const char *key, const char *text);
+	void *argument;
+	const char *prefix;
+};
+
+static void visit_listed(void *argument, const char *key, const char *text)
+{
+	const struct listing *listing = argument;
+	if (text_starts(key, listing->prefix))
+		listing->visit(listing->argument, key, text);
+}
+
+int rados_list_rows(struct store *store, const char *prefix,
+                    void (*visit)(void *argument, const char *key, const char *text),
+                    void *argument, struct error *err)
+{
+	struct listing listing = { visit, argument, prefix };
+	return rados_visit(rados_store_of(store), "row/", visit_listed, &listing, err);
+}
