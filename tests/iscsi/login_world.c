@@ -97,7 +97,7 @@ void world_connect(struct world *world)
 	ASSERT_EQ(login_new(&world->environment, &world->login), 0);
 }
 
-static void keep_text(struct world *world)
+void world_keep_text(struct world *world)
 {
 	size_t len = 0;
 	if (world->outcome != LOGIN_CLOSE && world->outcome != LOGIN_WAIT_READY &&
@@ -131,7 +131,7 @@ enum login_outcome world_send_bytes(struct world *world, uint8_t flags, const vo
 	if (len)
 		memcpy(copy, data, len);
 	world->outcome = login_request(world->login, bhs, copy, len, &world->response);
-	keep_text(world);
+	world_keep_text(world);
 	return world->outcome;
 }
 
@@ -151,7 +151,7 @@ enum login_outcome world_admit(struct world *world, enum login_status status)
 		.status = status, .tsih = 7, .exp_cmd_sn = 100, .max_cmd_sn = 227
 	};
 	world->outcome = login_admit(world->login, &admission, &world->response);
-	keep_text(world);
+	world_keep_text(world);
 	return world->outcome;
 }
 

@@ -53,6 +53,8 @@ enum login_outcome world_send_bytes(struct world *world, uint8_t flags, const vo
                                     uint32_t len);
 /* After LOGIN_ADMIT: a new session with TSIH 7 and a window of 128. */
 enum login_outcome world_admit(struct world *world, enum login_status status);
+/* Fills `text` from the response; the calls above do it. */
+void world_keep_text(struct world *world);
 uint8_t world_flags(const struct world *world);
 enum login_status world_status(const struct world *world);
 /* The value of a key in the last response, "" if it is not there; until the next call. */

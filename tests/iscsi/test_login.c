@@ -494,3 +494,35 @@ TEST(an_alias_is_kept)
 	ASSERT_STR_EQ(world.text, "TargetPortalGroupTag=1\n");
 	world_done(&world);
 }
+
+/* The sanitizer's count of bytes on the heap; absent without it. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+TEST(before_authentication_a_login_stays_within_its_memory)
+{
+	static char text[LOGIN_DATA_MAX];
+	if (!__sanitizer_get_current_allocated_bytes)
+		skip();
+	world_reset(&world);
+	login_free(steal(&world.login));
+	size_t before = __sanitizer_get_current_allocated_bytes();
+	world_connect(&world);
+
+	/* The longest text, in two pieces, that makes the longest answer. */
+	char *end = text;
+	for (const char *c = OPEN_NAMES; *c; c++)
+		*end++ = *c == '\n' ? '\0' : *c;
+	for (int i = 0; i < 160; i++)
+		end += sprintf(end, "X-key.%03d=1", i) + 1;
+	ASSERT_EQ(world_send_bytes(&world, S1 | FLAG_CONTINUE, text, LOGIN_DATA_MAX - 1),
+	          LOGIN_RESPOND);
+	ASSERT_EQ(world_send_bytes(&world, S1_TO_3, "", 1), LOGIN_ADMIT);
+	ASSERT_TRUE(__sanitizer_get_current_allocated_bytes() - before <= LOGIN_MEMORY_MAX);
+
+	login_free(steal(&world.login));
+	world.targets[1].ready = false;
+	world_connect(&world);
+	ASSERT_EQ(world_send_bytes(&world, S1_TO_3, text, LOGIN_DATA_MAX), LOGIN_WAIT_READY);
+	ASSERT_TRUE(__sanitizer_get_current_allocated_bytes() - before <= LOGIN_MEMORY_MAX);
+	world_done(&world);
+}
