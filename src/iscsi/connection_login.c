@@ -67,9 +67,12 @@ static void log_failure(struct connection *connection)
 {
 	const char *why = NULL;
 	enum login_status status = login_failure(connection->login, &why);
-	log_limited(LOG_LEVEL_WARNING, LOG_INTERVAL_MS, "%s: login at %s refused (%04x): %s",
-	            connection->peer_address, connection->local_address, (unsigned)status,
-	            why ? why : "no reason");
+	const char *initiator = login_result(connection->login)->initiator_name;
+	const char *target = login_target_name(connection->login);
+	log_limited(LOG_LEVEL_WARNING, LOG_INTERVAL_MS,
+	            "%s: login of %s to %s at %s refused (%04x): %s", connection->peer_address,
+	            *initiator ? initiator : "an unnamed initiator", *target ? target : "no target",
+	            connection->local_address, (unsigned)status, why);
 }
 
 static void take_outcome(struct connection *connection, enum login_outcome outcome);

@@ -93,10 +93,11 @@ void discovery_add_targets(const struct text_asker *asker, struct text_slice whi
 }
 
 /* A declaration needs no answer; a bad one is rejected. */
-static int take_segment(struct text_slice value, struct text_changes *changes)
+static int take_segment(const struct key_row *row, struct text_slice value,
+                        struct text_changes *changes)
 {
 	uint64_t segment;
-	if (text_slice_number(value, 512, 16777215, &segment) < 0)
+	if (text_slice_number(value, row->min, row->max, &segment) < 0)
 		return -EINVAL;
 	changes->initiator_segment = (uint32_t)segment;
 	return 0;
@@ -117,7 +118,7 @@ static int take_pair(const struct text_asker *asker, const struct key_row *row,
 	if (!(row->stages & KEY_IN_FULL_FEATURE))
 		return -EINVAL; /* negotiated at login, once for all */
 	if (row->type == KEY_SEGMENT)
-		return take_segment(value, changes);
+		return take_segment(row, value, changes);
 	if (strcmp(row->name, "SendTargets") != 0)
 		return take_alias(value, changes);
 	discovery_add_targets(asker, value, answers);

@@ -101,5 +101,5 @@ const struct login_result *login_result(const struct login *login);
 /* After a refusal or LOGIN_CLOSE: the status sent (LOGIN_SUCCESS: none was) and a sentence for the
  * log. Answers of failed authentication are all alike; delaying them is up to the caller. */
 enum login_status login_failure(const struct login *login, const char **ret_why);
-/* The target waited for, "" if none: for LOGIN_WAIT_READY. */
+/* The target asked for, lower case; "" = none, or not known yet. */
 const char *login_target_name(const struct login *login);

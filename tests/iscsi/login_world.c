@@ -1,3 +1,4 @@
+/* The configuration and the scripted initiator of login_world.h. */
 #include "login_world.h"
 
 #include "test.h"
