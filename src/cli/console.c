@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <wchar.h>
 
 #define HISTORY_LINES    1000
 #define WATCH_INTERVAL_S 10
@@ -136,8 +137,9 @@ static int console_open(struct console *console, struct shell *shell)
 	el_set(console->edit, EL_PROMPT, prompt_of);
 	el_set(console->edit, EL_EDITOR, "emacs");
 	el_set(console->edit, EL_HIST, history, console->history);
-	el_set(console->edit, EL_ADDFN, "gwcli-complete", "complete", complete_line);
-	el_set(console->edit, EL_ADDFN, "gwcli-cancel", "cancel the line", cancel_line);
+	/* Not el_set: it would copy the names and never free them. */
+	el_wset(console->edit, EL_ADDFN, L"gwcli-complete", L"complete the word", complete_line);
+	el_wset(console->edit, EL_ADDFN, L"gwcli-cancel", L"cancel the line", cancel_line);
 	el_set(console->edit, EL_BIND, "^I", "gwcli-complete", NULL);
 	/* ^C and ^Z come as keys: one cancels the line, the other does nothing. */
 	el_set(console->edit, EL_SETTY, "-d", "-isig", NULL);

@@ -214,16 +214,23 @@ void render_fields(struct output *output, const json_t *fields)
 	        colour ? PLAIN : "");
 }
 
+/* Without the blank that a completed word ends with. */
+static size_t shown_len(const char *word)
+{
+	size_t len = strlen(word);
+	return len > 1 && word[len - 1] == ' ' ? len - 1 : len;
+}
+
 void render_columns(FILE *out, int width, char *const *words, size_t count)
 {
 	size_t longest = 0;
 	for (size_t i = 0; i < count; i++)
-		longest = strlen(words[i]) > longest ? strlen(words[i]) : longest;
+		longest = shown_len(words[i]) > longest ? shown_len(words[i]) : longest;
 	size_t columns = (size_t)(width > 0 ? width : 80) / (longest + 2);
 	if (columns == 0)
 		columns = 1;
 	for (size_t i = 0; i < count; i++) {
-		fprintf(out, "%-*s", (int)longest + 2, words[i]);
+		fprintf(out, "%-*.*s", (int)longest + 2, (int)shown_len(words[i]), words[i]);
 		if ((i + 1) % columns == 0 || i + 1 == count)
 			fputc('\n', out);
 	}

@@ -103,7 +103,7 @@ class Gateways:
         self.sessions = {}
         self.health = {'health': 'HEALTH_OK', 'checks': []}
         self.password = 'admin'
-        self.requests = []
+        self.gone = False
         self.reset()
 
     def reset(self):
@@ -410,7 +410,6 @@ class Gateways:
 
     def answer(self, method, path, form):
         pieces = [urllib.parse.unquote(p) for p in path.strip('/').split('/')]
-        self.requests.append('%s %s' % (method, path))
         if path in self.missing or pieces[0] != 'api' or len(pieces) < 2:
             return 404, {'message': 'Not found'}
         route = getattr(self, 'route_%s_%s' % (method, pieces[1]), None)
@@ -433,6 +432,9 @@ def serve(gateways):
         protocol_version = 'HTTP/1.1'
 
         def handle_any(self):
+            if gateways.gone:
+                self.close_connection = True
+                return
             body = self.rfile.read(int(self.headers.get('Content-Length') or 0)).decode()
             form = dict(urllib.parse.parse_qsl(body, keep_blank_values=True))
             pair = base64.b64encode(('admin:' + gateways.password).encode()).decode()
