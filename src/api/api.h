@@ -8,10 +8,10 @@
 #include "config/settings.h"
 #include "store/store.h"
 
-struct api;
+struct rest;
 
-/* All borrowed, until api_free(). */
-struct api_config {
+/* All borrowed, until rest_free(). */
+struct rest_config {
 	const struct settings *settings; /* api_port 0: any free port */
 	const char *gateway_name;
 	struct store *store;
@@ -23,8 +23,9 @@ struct api_config {
 
 /* Seeds or upgrades the object, then serves on its own threads. -EADDRINUSE, -EACCES, store errors,
  * -EINVAL: certificate and key do not fit, or the object is foreign. */
-int api_start(const struct api_config *config, struct api **ret_api, struct error *err) MUST_CHECK;
-unsigned api_port(const struct api *api);
+int rest_start(const struct rest_config *config, struct rest **ret_rest,
+               struct error *err) MUST_CHECK;
+unsigned rest_port(const struct rest *api);
 /* Waits for the requests in work. NULL is fine. */
-void api_free(struct api *api);
-DEFINE_AUTO(api);
+void rest_free(struct rest *api);
+DEFINE_AUTO(rest);

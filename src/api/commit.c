@@ -48,7 +48,7 @@ static void answers_done(struct answers *answers)
 static int find_image(void *argument, const char *pool, const char *image,
                       struct change_image *ret_image, struct error *err)
 {
-	struct api *api = argument;
+	struct rest *api = argument;
 	struct image_info info;
 	*ret_image = (struct change_image){ .exclusive_lock = true, .pool_id = 1 };
 	if (api->config.cluster) {
@@ -91,7 +91,7 @@ static json_t *answer_names(const struct answers *answers)
 }
 
 /* Sessions of the local gateway; one that does not answer has none to tell. */
-static json_t *local_sessions(const struct api *api)
+static json_t *local_sessions(const struct rest *api)
 {
 	AUTO_JSON json_t *status = NULL;
 	if (control_status(api->config.settings->run_dir, api->config.gateway_name, &status, NULL) <
@@ -103,7 +103,7 @@ static json_t *local_sessions(const struct api *api)
 
 /* ---- load ---- */
 
-static int load(struct api *api, struct loaded *loaded, struct error *err)
+static int load(struct rest *api, struct loaded *loaded, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
 	char now[20];
@@ -139,7 +139,7 @@ static int load(struct api *api, struct loaded *loaded, struct error *err)
 /* ---- work on images ---- */
 
 /* A gateway that still works by an older object may have the image open. */
-static int need_all_applied(struct api *api, uint64_t epoch, struct error *err)
+static int need_all_applied(struct rest *api, uint64_t epoch, struct error *err)
 {
 	__attribute__((cleanup(answers_done))) struct answers answers = { 0 };
 	int r = store_announce(api->config.store, epoch, APPLY_TIMEOUT_MS, &answers.list,
@@ -153,7 +153,7 @@ static int need_all_applied(struct api *api, uint64_t epoch, struct error *err)
 	return r;
 }
 
-static int remove_image(struct api *api, const struct change_work *work, uint64_t epoch,
+static int remove_image(struct rest *api, const struct change_work *work, uint64_t epoch,
                         struct error *err)
 {
 	static const struct timespec pause = { .tv_sec = 1 };
@@ -176,7 +176,7 @@ static int remove_image(struct api *api, const struct change_work *work, uint64_
 	             : 0;
 }
 
-static int do_work(struct api *api, const struct change *change, uint64_t epoch, struct error *err)
+static int do_work(struct rest *api, const struct change *change, uint64_t epoch, struct error *err)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < change->work_count; i++) {
@@ -200,7 +200,7 @@ static int do_work(struct api *api, const struct change *change, uint64_t epoch,
 
 /* ---- commit ---- */
 
-static int commit_object(struct api *api, json_t *object, const struct store_version *expected,
+static int commit_object(struct rest *api, json_t *object, const struct store_version *expected,
                          uint64_t *ret_epoch, struct error *err)
 {
 	char now[20];
@@ -225,7 +225,7 @@ struct outcome {
 static int run_change(struct request *request, change_fn run, const struct loaded *loaded,
                       struct outcome *outcome)
 {
-	struct api *api = request->api;
+	struct rest *api = request->api;
 	char now[20];
 	time_text(now);
 	AUTO_JSON json_t *members = answer_names(&outcome->before);
@@ -251,7 +251,7 @@ static int run_change(struct request *request, change_fn run, const struct loade
 /* One try. -ECANCELED: another was faster. Any other error is in the change's message. */
 static int try_change(struct request *request, change_fn run, struct outcome *outcome)
 {
-	struct api *api = request->api;
+	struct rest *api = request->api;
 	struct change *change = &outcome->change;
 	struct error err = { 0 };
 	__attribute__((cleanup(loaded_done))) struct loaded loaded = { 0 };
@@ -344,14 +344,14 @@ static void answer_outcome(struct request *request, const struct outcome *outcom
 	               warnings.text ? warnings.text : "");
 }
 
-static unsigned apply_timeout_ms(const struct api *api)
+static unsigned apply_timeout_ms(const struct rest *api)
 {
 	return api->config.apply_timeout_ms ? api->config.apply_timeout_ms : APPLY_TIMEOUT_MS;
 }
 
 void commit_change(struct request *request, change_fn run)
 {
-	struct api *api = request->api;
+	struct rest *api = request->api;
 	__attribute__((cleanup(outcome_done))) struct outcome outcome = { 0 };
 	__attribute__((cleanup(answers_done))) struct answers after = { 0 };
 	int r = -ECANCELED;
@@ -383,7 +383,7 @@ void commit_change(struct request *request, change_fn run)
 	answer_outcome(request, &outcome, &after);
 }
 
-int commit_upgrade(struct api *api, struct error *err)
+int commit_upgrade(struct rest *api, struct error *err)
 {
 	int r = -ECANCELED;
 	for (int i = 0; i < TRIES_MAX && r == -ECANCELED; i++) {

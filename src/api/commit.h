@@ -6,4 +6,4 @@
 /* Loads, upgrades, changes, works, commits, announces, waits, answers. */
 void commit_change(struct request *request, change_fn run);
 /* Seeds an empty object, upgrades an old one. At the start of the daemon. */
-int commit_upgrade(struct api *api, struct error *err) MUST_CHECK;
+int commit_upgrade(struct rest *api, struct error *err) MUST_CHECK;

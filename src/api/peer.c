@@ -19,7 +19,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *argument)
 	return body->failed ? 0 : size * count;
 }
 
-static void prepare(CURL *curl, const struct api *api, const char *url, struct string *body)
+static void prepare(CURL *curl, const struct rest *api, const char *url, struct string *body)
 {
 	const struct settings *settings = api->config.settings;
 	long verify = settings->api_ssl_verify ? 1 : 0;
@@ -35,7 +35,7 @@ static void prepare(CURL *curl, const struct api *api, const char *url, struct s
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
 }
 
-bool peer_get(const struct api *api, const char *gateway, const char *path, json_t **ret_body)
+bool peer_get(const struct rest *api, const char *gateway, const char *path, json_t **ret_body)
 {
 	AUTO_STRING struct string url = { 0 }, body = { 0 };
 	string_format(&url, "%s://%s:%u%s", api->config.certificate ? "https" : "http", gateway,

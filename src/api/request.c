@@ -38,7 +38,7 @@ void time_text(char ret_text[20])
 	(void)strftime(ret_text, 20, "%Y/%m/%d %H:%M:%S", &utc);
 }
 
-static int load(const struct api *api, json_t **ret_object, struct error *err)
+static int load(const struct rest *api, json_t **ret_object, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
 	AUTO_JSON json_t *object = NULL;

@@ -10,8 +10,8 @@
 struct names;
 struct MHD_Daemon;
 
-struct api {
-	struct api_config config;
+struct rest {
+	struct rest_config config;
 	struct names *names; /* look-ups that were made */
 	struct MHD_Daemon *daemon;
 	unsigned port;
@@ -22,7 +22,7 @@ enum method { METHOD_GET, METHOD_PUT, METHOD_DELETE, METHOD_COUNT };
 
 struct route;
 struct request {
-	struct api *api;
+	struct rest *api;
 	const struct route *route;
 	enum method method;
 	json_t *arguments; /* name -> text: pieces of the path, fields of the form, the query */

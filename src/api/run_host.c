@@ -4,24 +4,24 @@
 
 #include <string.h>
 
-static json_t *hostname(const struct api *api)
+static json_t *hostname(const struct rest *api)
 {
 	return json_string(api->config.gateway_name);
 }
 
-static json_t *addresses(const struct api *api)
+static json_t *addresses(const struct rest *api)
 {
 	return host_addresses();
 }
 
-static json_t *settings_digest(const struct api *api)
+static json_t *settings_digest(const struct rest *api)
 {
 	char hex[65];
 	return settings_hash(api->config.settings, hex) < 0 ? NULL : json_string(hex);
 }
 
 /* There is nothing that could be of a wrong version: no kernel target, no Python. */
-static json_t *versions(const struct api *api)
+static json_t *versions(const struct rest *api)
 {
 	return json_string("checks passed");
 }
@@ -30,7 +30,7 @@ void run_sysinfo(struct request *request)
 {
 	static const struct {
 		const char *name;
-		json_t *(*tell)(const struct api *api);
+		json_t *(*tell)(const struct rest *api);
 	} queries[] = {
 		{ "ip_addresses", addresses },
 		{ "hostname", hostname },

@@ -9,7 +9,7 @@
 /* The local daemon's status; NULL if it does not serve. */
 static json_t *local_status(const struct request *request)
 {
-	const struct api_config *config = &request->api->config;
+	const struct rest_config *config = &request->api->config;
 	json_t *status = NULL;
 	struct error err;
 	if (control_status(config->settings->run_dir, config->gateway_name, &status, &err) < 0)

@@ -119,7 +119,7 @@ static void begin(struct exchange *exchange, struct MHD_Connection *connection, 
 		exchange->form = MHD_create_post_processor(connection, 4096, take_field, exchange);
 }
 
-static struct exchange *exchange_new(struct api *api)
+static struct exchange *exchange_new(struct rest *api)
 {
 	struct exchange *exchange = calloc(1, sizeof *exchange);
 	if (!exchange)
@@ -306,9 +306,9 @@ static unsigned port_of(int fd)
 	                                     : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
-static int start_daemon(struct api *api, struct error *err)
+static int start_daemon(struct rest *api, struct error *err)
 {
-	const struct api_config *config = &api->config;
+	const struct rest_config *config = &api->config;
 	int fd;
 	int r = listen_socket(config->settings, &fd, err);
 	if (r < 0)
@@ -337,9 +337,9 @@ static int start_daemon(struct api *api, struct error *err)
 	                 config->certificate ? ": do certificate and key fit?" : "");
 }
 
-int api_start(const struct api_config *config, struct api **ret_api, struct error *err)
+int rest_start(const struct rest_config *config, struct rest **ret_rest, struct error *err)
 {
-	AUTO(api) struct api *api = calloc(1, sizeof *api);
+	AUTO(rest) struct rest *api = calloc(1, sizeof *api);
 	if (!api)
 		return error_set(err, -ENOMEM, "out of memory");
 	api->config = *config;
@@ -351,16 +351,16 @@ int api_start(const struct api_config *config, struct api **ret_api, struct erro
 	if (r == 0)
 		r = start_daemon(api, err);
 	if (r == 0)
-		*ret_api = steal(&api);
+		*ret_rest = steal(&api);
 	return r;
 }
 
-unsigned api_port(const struct api *api)
+unsigned rest_port(const struct rest *api)
 {
 	return api->port;
 }
 
-void api_free(struct api *api)
+void rest_free(struct rest *api)
 {
 	if (!api)
 		return;

@@ -39,12 +39,12 @@ struct service {
 	struct cluster_client *cluster;
 	struct store *store;
 	struct secret_keys *keys;
-	struct api *api;
+	struct rest *api;
 };
 
 static void service_done(struct service *service)
 {
-	api_free(service->api);
+	rest_free(service->api);
 	secret_keys_free(service->keys);
 	store_free(service->store);
 	cluster_client_free(service->cluster);
@@ -126,7 +126,7 @@ static int start_api(struct service *service, struct error *err)
 		                     &service->key, err);
 	if (r < 0)
 		return r;
-	struct api_config config = {
+	struct rest_config config = {
 		.settings = service->settings,
 		.gateway_name = service->gateway_name,
 		.store = service->store,
@@ -135,7 +135,7 @@ static int start_api(struct service *service, struct error *err)
 		.certificate = service->certificate,
 		.key = service->key,
 	};
-	return api_start(&config, &service->api, err);
+	return rest_start(&config, &service->api, err);
 }
 
 /* One step further, or an error that may pass: the cluster, the pool, the port may come. */
@@ -191,10 +191,10 @@ static int serve(const char *path, const sigset_t *signals)
 		return r;
 	}
 	log_info("gateway %s: serving the API on port %u", service.gateway_name,
-	         api_port(service.api));
+	         rest_port(service.api));
 	if (strcmp(service.settings->api_password, "admin") == 0)
 		log_warning("api_password is the default: change it on all gateways");
-	notify_service_manager("READY=1\nSTATUS=serving on port %u", api_port(service.api));
+	notify_service_manager("READY=1\nSTATUS=serving on port %u", rest_port(service.api));
 	int number = next_signal(signals, 0);
 	notify_service_manager(number == SIGHUP ? "RELOADING=1" : "STOPPING=1");
 	return number;

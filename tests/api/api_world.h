@@ -36,7 +36,7 @@ struct api_world {
 	struct settings *settings;
 	struct store *store;
 	struct secret_keys *keys;
-	struct api *api;
+	struct rest *api;
 	struct member members[GATEWAYS_MAX];
 	size_t member_count;
 	/* the control socket */
@@ -148,14 +148,14 @@ static inline void world_start(struct api_world *world, const char *settings,
 	world->settings->api_port = 0;
 	world->store = open_store(world->folder);
 	world->keys = keys;
-	struct api_config config = {
+	struct rest_config config = {
 		.settings = world->settings,
 		.gateway_name = "gw1.example.com",
 		.store = world->store,
 		.keys = keys,
 		.apply_timeout_ms = 300,
 	};
-	if (api_start(&config, &world->api, &err) < 0)
+	if (rest_start(&config, &world->api, &err) < 0)
 		fail_msg("%s", err.text);
 	world->settings->api_port = 5000; /* as it enters the hash */
 }
@@ -169,7 +169,7 @@ static inline void world_stop(struct api_world *world)
 		close(world->control_stop[0]);
 		close(world->control_stop[1]);
 	}
-	api_free(world->api);
+	rest_free(world->api);
 	for (size_t i = 0; i < world->member_count; i++) {
 		struct member *member = &world->members[i];
 		store_free(member->store);
@@ -222,7 +222,7 @@ static inline long world_call(const struct api_world *world, const struct call *
 	CURL *curl = curl_easy_init();
 	curl_mime *mime = NULL;
 	struct curl_slist *list = call->header ? curl_slist_append(NULL, call->header) : NULL;
-	string_format(&url, "http://127.0.0.1:%u%s", api_port(world->api), call->path);
+	string_format(&url, "http://127.0.0.1:%u%s", rest_port(world->api), call->path);
 	(void)curl_easy_setopt(curl, CURLOPT_URL, url.text);
 	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 60000L);

@@ -60,10 +60,10 @@ TEST(addresses_then_credentials_decide_in_this_order)
 	ASSERT_EQ(store_load(world.store, &seed, &version, NULL), 0);
 	ASSERT_EQ(store_commit(world.store, object, 1, &version, NULL), 0);
 	struct names *names = names_new();
-	struct api api = { .config = { .settings = world.settings,
-		                       .gateway_name = "gw1.example.com",
-		                       .store = world.store },
-		           .names = names };
+	struct rest api = { .config = { .settings = world.settings,
+		                        .gateway_name = "gw1.example.com",
+		                        .store = world.store },
+		            .names = names };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct route route = { .path = "/api/x", .access = rows[i].access };
 		struct request request = { .api = &api, .route = &route };

@@ -140,7 +140,7 @@ TEST(concurrent_changes_all_get_in)
 		char url[256];
 		(void)snprintf(url, sizeof url,
 		               "http://127.0.0.1:%u/api/target/iqn.2003-01.com.x:t%d",
-		               api_port(world.api), i);
+		               rest_port(world.api), i);
 		curls[i] = curl_easy_init();
 		(void)curl_easy_setopt(curls[i], CURLOPT_URL, url);
 		(void)curl_easy_setopt(curls[i], CURLOPT_CUSTOMREQUEST, "PUT");

@@ -33,11 +33,11 @@ TEST(an_old_object_is_upgraded_and_its_text_kept)
 	uint64_t epoch = (uint64_t)json_number(parsed, "epoch", 0);
 	AUTO(store) struct store *store = store_with(old, epoch);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings,
-		                     .gateway_name = "gw1.example.com",
-		                     .store = store };
-	AUTO(api) struct api *api = NULL;
-	ASSERT_EQ(api_start(&config, &api, NULL), 0);
+	struct rest_config config = { .settings = settings,
+		                      .gateway_name = "gw1.example.com",
+		                      .store = store };
+	AUTO(rest) struct rest *api = NULL;
+	ASSERT_EQ(rest_start(&config, &api, NULL), 0);
 	AUTO_FREE char *text = NULL;
 	AUTO_FREE char *kept = NULL;
 	struct store_version version;
@@ -56,21 +56,21 @@ TEST(a_foreign_object_is_refused_and_never_overwritten)
 	static const char foreign[] = "[1, 2]";
 	AUTO(store) struct store *store = store_with(foreign, 0);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
-	AUTO(api) struct api *api = NULL;
+	struct rest_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
+	AUTO(rest) struct rest *api = NULL;
 	struct error err = { 0 };
-	ASSERT_EQ(api_start(&config, &api, &err), -EINVAL);
+	ASSERT_EQ(rest_start(&config, &api, &err), -EINVAL);
 	AUTO_FREE char *text = NULL;
 	struct store_version version;
 	ASSERT_EQ(store_load(store, &text, &version, NULL), 0);
 	ASSERT_STR_EQ(text, foreign);
 }
 
-static long ask(struct api *api, const char *scheme, const char *method, const char *path, long tls,
-                struct string *body)
+static long ask(struct rest *api, const char *scheme, const char *method, const char *path,
+                long tls, struct string *body)
 {
 	char url[256];
-	(void)snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", scheme, api_port(api), path);
+	(void)snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", scheme, rest_port(api), path);
 	CURL *curl = curl_easy_init();
 	(void)curl_easy_setopt(curl, CURLOPT_URL, url);
 	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
@@ -94,10 +94,10 @@ TEST(a_newer_object_can_be_read_but_not_changed)
 	                            "\"gateways\":{},\"later\":1}";
 	AUTO(store) struct store *store = store_with(newer, 7);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
-	AUTO(api) struct api *api = NULL;
+	struct rest_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
+	AUTO(rest) struct rest *api = NULL;
 	AUTO_STRING struct string targets = { 0 }, refusal = { 0 };
-	ASSERT_EQ(api_start(&config, &api, NULL), 0);
+	ASSERT_EQ(rest_start(&config, &api, NULL), 0);
 	ASSERT_EQ(ask(api, "http", "GET", "/api/targets", 0, &targets), 200);
 	ASSERT_STR_EQ(targets.text, "{\"targets\":[]}\n");
 	ASSERT_EQ(ask(api, "http", "PUT", "/api/target/iqn.2003-01.com.x:y", 0, &refusal), 503);
@@ -110,14 +110,14 @@ TEST(tls_1_2_and_1_3_are_spoken_and_nothing_else)
 	AUTO_FREE char *key = test_read_file("golden/config/test-only-priv.pem", NULL);
 	AUTO(store) struct store *store = store_with(NULL, 0);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings,
-		                     .gateway_name = "gw1",
-		                     .store = store,
-		                     .certificate = certificate,
-		                     .key = key };
-	AUTO(api) struct api *api = NULL;
+	struct rest_config config = { .settings = settings,
+		                      .gateway_name = "gw1",
+		                      .store = store,
+		                      .certificate = certificate,
+		                      .key = key };
+	AUTO(rest) struct rest *api = NULL;
 	AUTO_STRING struct string body = { 0 };
-	ASSERT_EQ(api_start(&config, &api, NULL), 0);
+	ASSERT_EQ(rest_start(&config, &api, NULL), 0);
 	ASSERT_EQ(ask(api, "https", "GET", "/api", CURL_SSLVERSION_TLSv1_3, &body), 200);
 	ASSERT_EQ(ask(api, "https", "GET", "/api", CURL_SSLVERSION_MAX_TLSv1_2, &body), 200);
 	ASSERT_EQ(ask(api, "https", "GET", "/api",
@@ -131,26 +131,26 @@ TEST(a_key_that_does_not_fit_the_certificate_is_refused)
 	AUTO_FREE char *certificate = test_read_file("golden/api/test-only.crt", NULL);
 	AUTO(store) struct store *store = store_with(NULL, 0);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings,
-		                     .gateway_name = "gw1",
-		                     .store = store,
-		                     .certificate = certificate,
-		                     .key = "no key" };
-	AUTO(api) struct api *api = NULL;
+	struct rest_config config = { .settings = settings,
+		                      .gateway_name = "gw1",
+		                      .store = store,
+		                      .certificate = certificate,
+		                      .key = "no key" };
+	AUTO(rest) struct rest *api = NULL;
 	struct error err = { 0 };
-	ASSERT_EQ(api_start(&config, &api, &err), -EINVAL);
+	ASSERT_EQ(rest_start(&config, &api, &err), -EINVAL);
 }
 
 TEST(a_port_in_use_is_said)
 {
 	AUTO(store) struct store *store = store_with(NULL, 0);
 	AUTO(settings) struct settings *settings = plain_settings();
-	struct api_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
-	AUTO(api) struct api *first = NULL;
-	AUTO(api) struct api *second = NULL;
+	struct rest_config config = { .settings = settings, .gateway_name = "gw1", .store = store };
+	AUTO(rest) struct rest *first = NULL;
+	AUTO(rest) struct rest *second = NULL;
 	struct error err = { 0 };
-	ASSERT_EQ(api_start(&config, &first, NULL), 0);
-	settings->api_port = (int)api_port(first);
-	ASSERT_EQ(api_start(&config, &second, &err), -EADDRINUSE);
+	ASSERT_EQ(rest_start(&config, &first, NULL), 0);
+	settings->api_port = (int)rest_port(first);
+	ASSERT_EQ(rest_start(&config, &second, &err), -EADDRINUSE);
 	ASSERT_NOT_NULL(strstr(err.text, "port"));
 }
