@@ -64,4 +64,5 @@ void release_run(struct scsi_task *task);
 
 /* persistent_in.c, persistent_out.c */
 void persistent_in_run(struct scsi_task *task);
+bool persistent_out_check(struct scsi_task *task);
 void persistent_out_run(struct scsi_task *task);

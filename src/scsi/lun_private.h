@@ -75,10 +75,11 @@ struct itl {
 	bool prevents_removal;
 	bool has_queued; /* a task waits for older ones */
 	atomic_bool read_only;
-	unsigned ordered;   /* ORDERED tasks in `tasks` */
-	struct list tasks;  /* begun and not done, in order of arrival */
-	struct list visits; /* of walks that wait for tasks */
-	struct list link;   /* in nexus->leaving */
+	atomic_bool preempted; /* lost its registration: its tasks are to be aborted */
+	unsigned ordered;      /* ORDERED tasks in `tasks` */
+	struct list tasks;     /* begun and not done, in order of arrival */
+	struct list visits;    /* of walks that wait for tasks */
+	struct list link;      /* in nexus->leaving */
 	struct itl_counters counters;
 
 	struct ua_set attentions; /* lun->lock */

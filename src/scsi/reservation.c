@@ -20,13 +20,14 @@ void reservations_done(struct reservations *reservations)
 		free(list_entry(link, struct registration, link));
 }
 
-static bool port_equal(const struct reservation_port *a, const struct reservation_port *b,
-                       bool any_target_port)
+bool registration_is(const struct registration *registration, const struct reservation_port *port)
 {
-	if (strcasecmp(a->initiator, b->initiator) != 0 ||
-	    memcmp(a->isid, b->isid, sizeof a->isid) != 0)
+	const struct reservation_port *own = &registration->port;
+	if (strcasecmp(own->initiator, port->initiator) != 0 ||
+	    memcmp(own->isid, port->isid, sizeof own->isid) != 0)
 		return false;
-	return any_target_port || (a->tag == b->tag && strcasecmp(a->target, b->target) == 0);
+	return registration->all_target_ports ||
+	       (own->tag == port->tag && strcasecmp(own->target, port->target) == 0);
 }
 
 struct registration *registration_find(const struct reservations *reservations,
@@ -34,7 +35,7 @@ struct registration *registration_find(const struct reservations *reservations,
 {
 	struct registration *registration;
 	list_for_each (registration, &reservations->registrations, link) {
-		if (port_equal(&registration->port, port, registration->all_target_ports))
+		if (registration_is(registration, port))
 			return registration;
 	}
 	return NULL;

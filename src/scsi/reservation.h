@@ -54,7 +54,6 @@ struct reservations {
 	struct list registrations; /* struct registration, in order of arrival */
 	size_t count;
 	uint32_t generation;
-	bool persists; /* APTPL */
 	enum reservation_type type;
 	struct registration *holder; /* NULL when none, or when all registrants hold it */
 };
@@ -66,6 +65,8 @@ void reservations_done(struct reservations *reservations);
 void reservations_apply(struct lun *lun);
 /* With lun->lock held: drops the RESERVE(6) of this itl, or of anybody (NULL). */
 void reservations_release6(struct lun *lun, const struct itl *itl);
+/* Whether it is the registration of this nexus. */
+bool registration_is(const struct registration *registration, const struct reservation_port *port);
 /* With lun->lock held: the registration of this nexus, or NULL. */
 struct registration *registration_find(const struct reservations *reservations,
                                        const struct reservation_port *port);
