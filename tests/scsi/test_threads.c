@@ -97,6 +97,8 @@ static void adder_next(struct adder *adder)
 	scsi_task_execute(task);
 }
 
+static atomic_uint ready;
+
 static void adder_start(struct message *message)
 {
 	struct adder *adder = container_of(message, struct adder, start);
@@ -106,8 +108,14 @@ static void adder_start(struct message *message)
 		                       .reactor = adder->reactor,
 		                       .mappings = &mapping,
 		                       .mapping_count = 1 };
-	assert_int_equal(nexus_new(&config, &adder->nexus), 0);
-	adder_next(adder);
+	if (!adder->nexus) {
+		assert_int_equal(nexus_new(&config, &adder->nexus), 0);
+		(void)atomic_fetch_add(&ready, 1);
+	}
+	if (ready < 2) /* so that both run at the same time */
+		reactor_post(adder->reactor, &adder->start);
+	else
+		adder_next(adder);
 }
 
 static void adders_run(struct lun *lun, struct adder *adders)
@@ -174,6 +182,7 @@ static void count_from_two_threads(bool resets)
 	struct lun *lun;
 	struct adder adders[2];
 	memset(adders, 0, sizeof adders);
+	ready = 0;
 	ASSERT_EQ(backend_open(&backend_config, &backend, NULL), 0);
 	ASSERT_EQ(lun_new(&lun_config, &lun), 0);
 	lun_serve(lun, backend);
