@@ -13,13 +13,13 @@
 
 #define DISCARD_GRANULARITY 65536u /* rbd_discard_granularity_bytes */
 
-static void tell(struct disk *disk, enum backend_event event)
+static void tell(struct rbd_disk *disk, enum backend_event event)
 {
 	if (disk->listener)
 		disk->listener->event(disk->listener, event);
 }
 
-int disk_failed(struct disk *disk, int r)
+int rbd_disk_failed(struct rbd_disk *disk, int r)
 {
 	if (r == -ESHUTDOWN && !atomic_exchange(&disk->lost, true)) {
 		log_warning("%s: this gateway's client %s was fenced: it writes nothing more",
@@ -32,20 +32,20 @@ int disk_failed(struct disk *disk, int r)
 static void disk_done(rbd_completion_t completion, void *argument)
 {
 	struct io *io = argument;
-	struct disk *disk = disk_of(io->backend);
+	struct rbd_disk *disk = disk_of(io->backend);
 	ssize_t r = rbd_aio_get_return_value(completion);
 	rbd_aio_release(completion);
 	if (io->op == IO_READ && r >= 0 && (uint64_t)r != io->length)
 		r = -ERANGE; /* the image shrank meanwhile */
 	if (r < 0)
-		disk_failed(disk, (int)r);
+		rbd_disk_failed(disk, (int)r);
 	/* Only writes with the lock come here, so librbd refuses because it is gone. */
 	if (r == -EROFS && atomic_exchange(&disk->writable, false))
 		tell(disk, BACKEND_RELEASED);
 	io_complete(io, r < 0 ? (int)r : 0);
 }
 
-static int start_read(struct disk *disk, struct io *io, rbd_completion_t completion)
+static int start_read(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
 {
 	if (io->iov_count == 1)
 		return rbd_aio_read(disk->image, io->offset, io->length, io->iov->iov_base,
@@ -53,7 +53,7 @@ static int start_read(struct disk *disk, struct io *io, rbd_completion_t complet
 	return rbd_aio_readv(disk->image, io->iov, (int)io->iov_count, io->offset, completion);
 }
 
-static int start_write(struct disk *disk, struct io *io, rbd_completion_t completion)
+static int start_write(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
 {
 	if (io->iov_count == 1)
 		return rbd_aio_write(disk->image, io->offset, io->length, io->iov->iov_base,
@@ -61,23 +61,23 @@ static int start_write(struct disk *disk, struct io *io, rbd_completion_t comple
 	return rbd_aio_writev(disk->image, io->iov, (int)io->iov_count, io->offset, completion);
 }
 
-static int start_flush(struct disk *disk, struct io *io, rbd_completion_t completion)
+static int start_flush(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
 {
 	return rbd_aio_flush(disk->image, completion);
 }
 
-static int start_discard(struct disk *disk, struct io *io, rbd_completion_t completion)
+static int start_discard(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
 {
 	return rbd_aio_discard(disk->image, io->offset, io->length, completion);
 }
 
-static int start_write_zeroes(struct disk *disk, struct io *io, rbd_completion_t completion)
+static int start_write_zeroes(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
 {
 	int thick = (io->flags & IO_NO_UNMAP) ? RBD_WRITE_ZEROES_FLAG_THICK_PROVISION : 0;
 	return rbd_aio_write_zeroes(disk->image, io->offset, io->length, completion, thick, 0);
 }
 
-static int (*const starters[IO_OP_COUNT])(struct disk *, struct io *, rbd_completion_t) = {
+static int (*const starters[IO_OP_COUNT])(struct rbd_disk *, struct io *, rbd_completion_t) = {
 	[IO_READ] = start_read,
 	[IO_WRITE] = start_write,
 	[IO_FLUSH] = start_flush,
@@ -85,7 +85,7 @@ static int (*const starters[IO_OP_COUNT])(struct disk *, struct io *, rbd_comple
 	[IO_WRITE_ZEROES] = start_write_zeroes,
 };
 
-static int check(struct disk *disk, const struct io *io)
+static int check(struct rbd_disk *disk, const struct io *io)
 {
 	if (atomic_load_explicit(&disk->lost, memory_order_relaxed))
 		return -ESHUTDOWN;
@@ -98,7 +98,7 @@ static int check(struct disk *disk, const struct io *io)
 }
 
 /* 0: the completion comes. */
-static int start(struct disk *disk, struct io *io)
+static int start(struct rbd_disk *disk, struct io *io)
 {
 	rbd_completion_t completion;
 	int r = rbd_aio_create_completion(io, disk_done, &completion);
@@ -112,12 +112,12 @@ static int start(struct disk *disk, struct io *io)
 
 static void disk_submit(struct backend *backend, struct io *io)
 {
-	struct disk *disk = disk_of(backend);
+	struct rbd_disk *disk = disk_of(backend);
 	int r = check(disk, io);
 	if (r == 0)
 		r = start(disk, io);
 	if (r < 0)
-		io_complete(io, disk_failed(disk, r));
+		io_complete(io, rbd_disk_failed(disk, r));
 }
 
 static void image_changed(void *argument)
@@ -127,7 +127,7 @@ static void image_changed(void *argument)
 
 static void disk_close(struct backend *backend)
 {
-	struct disk *disk = disk_of(backend);
+	struct rbd_disk *disk = disk_of(backend);
 	if (disk->watching)
 		(void)rbd_update_unwatch(disk->image, disk->watch); /* closing in any case */
 	if (disk->image)
@@ -138,7 +138,7 @@ static void disk_close(struct backend *backend)
 }
 
 /* librbd tells of a fence as of any other change of the header, so a change is a reason to look. */
-static int check_lock(struct disk *disk)
+static int check_lock(struct rbd_disk *disk)
 {
 	int is_owner = 0;
 	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
@@ -147,15 +147,15 @@ static int check_lock(struct disk *disk)
 	return r;
 }
 
-int disk_refresh(struct backend *backend, struct error *err)
+int rbd_disk_refresh(struct backend *backend, struct error *err)
 {
-	struct disk *disk = disk_of(backend);
+	struct rbd_disk *disk = disk_of(backend);
 	uint64_t size;
 	int r = atomic_load(&disk->lost) ? -ESHUTDOWN : rbd_get_size(disk->image, &size);
 	if (r == 0 && atomic_load(&disk->writable))
 		r = check_lock(disk);
 	if (r < 0)
-		return error_set(err, disk_failed(disk, r), "%s: cannot read the size: %s",
+		return error_set(err, rbd_disk_failed(disk, r), "%s: cannot read the size: %s",
 		                 disk->name, strerror(-r));
 	atomic_store(&disk->size_bytes, size);
 	return 0;
@@ -163,7 +163,7 @@ int disk_refresh(struct backend *backend, struct error *err)
 
 /* A cache switched on in the image's or pool's own settings would make writes volatile and reads
  * stale beside other gateways. */
-static int refuse_cache(struct disk *disk, struct error *err)
+static int refuse_cache(struct rbd_disk *disk, struct error *err)
 {
 	rbd_config_option_t options[256];
 	int count = ARRAY_LEN(options);
@@ -185,7 +185,7 @@ static int refuse_cache(struct disk *disk, struct error *err)
 	return 0;
 }
 
-static int open_image(struct disk *disk, const struct backend_config *config, struct error *err)
+static int open_image(struct rbd_disk *disk, const struct backend_config *config, struct error *err)
 {
 	int r = cluster_pool_open(config->cluster, config->pool, config->namespace, &disk->pool,
 	                          err);
@@ -214,7 +214,7 @@ static int open_image(struct disk *disk, const struct backend_config *config, st
 }
 
 /* A read-only image has no watch at all: it is not told of changes. */
-static int watch_image(struct disk *disk, struct error *err)
+static int watch_image(struct rbd_disk *disk, struct error *err)
 {
 	if (disk->read_only)
 		return 0;
@@ -229,7 +229,7 @@ static int watch_image(struct disk *disk, struct error *err)
 static int disk_open(const struct backend_config *config, struct backend **ret_backend,
                      struct error *err)
 {
-	struct disk *disk = calloc(1, sizeof *disk);
+	struct rbd_disk *disk = calloc(1, sizeof *disk);
 	if (!disk)
 		return error_set(err, -ENOMEM, "%s: out of memory", config->name);
 	disk->backend.ops = &rbd_ops;
@@ -256,7 +256,7 @@ static int disk_open(const struct backend_config *config, struct backend **ret_b
 
 static void disk_get_info(const struct backend *backend, struct backend_info *ret_info)
 {
-	const struct disk *disk = disk_of(backend);
+	const struct rbd_disk *disk = disk_of(backend);
 	*ret_info = (struct backend_info){
 		.size_bytes = atomic_load(&disk->size_bytes),
 		.discard_granularity = DISCARD_GRANULARITY,
@@ -277,8 +277,8 @@ const struct backend_ops rbd_ops = {
 		[IO_DISCARD] = disk_submit,
 		[IO_WRITE_ZEROES] = disk_submit,
 	},
-	.acquire = disk_acquire,
-	.release = disk_release,
-	.refresh = disk_refresh,
+	.acquire = rbd_disk_acquire,
+	.release = rbd_disk_release,
+	.refresh = rbd_disk_refresh,
 	.get_info = disk_get_info,
 };

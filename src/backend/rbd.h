@@ -6,7 +6,7 @@
 #include <rbd/librbd.h>
 #include <stdatomic.h>
 
-struct disk {
+struct rbd_disk {
 	struct backend backend;
 	struct cluster_client *cluster;
 	rados_ioctx_t pool;
@@ -24,16 +24,16 @@ struct disk {
 	atomic_bool lost;     /* fenced: nothing reaches librbd any more, which would log each */
 };
 
-static inline struct disk *disk_of(const struct backend *backend)
+static inline struct rbd_disk *disk_of(const struct backend *backend)
 {
-	return container_of(backend, struct disk, backend);
+	return container_of(backend, struct rbd_disk, backend);
 }
 
 /* Every error of librbd passes here: notices that the disk is fenced, and tells it once. Gives r
  * back. */
-int disk_failed(struct disk *disk, int r);
+int rbd_disk_failed(struct rbd_disk *disk, int r);
 
-int disk_refresh(struct backend *backend, struct error *err);
-int disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
-                 struct error *err);
-int disk_release(struct backend *backend, struct error *err);
+int rbd_disk_refresh(struct backend *backend, struct error *err);
+int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
+                     struct error *err);
+int rbd_disk_release(struct backend *backend, struct error *err);

@@ -13,9 +13,9 @@
 #define FENCE_SECONDS (10u * 365 * 24 * 3600)
 #define ATTEMPTS      3
 
-static int fail(struct disk *disk, int r, const char *doing, struct error *err)
+static int fail(struct rbd_disk *disk, int r, const char *doing, struct error *err)
 {
-	disk_failed(disk, r);
+	rbd_disk_failed(disk, r);
 	if (r == -ESHUTDOWN)
 		return error_set(err, r, "%s: this gateway's client %s was fenced", disk->name,
 		                 cluster_client_address(disk->cluster));
@@ -23,7 +23,7 @@ static int fail(struct disk *disk, int r, const char *doing, struct error *err)
 }
 
 /* NULL if nobody has the lock. */
-static int find_owner(struct disk *disk, char **ret_owner, struct error *err)
+static int find_owner(struct rbd_disk *disk, char **ret_owner, struct error *err)
 {
 	rbd_lock_mode_t mode;
 	char *owners[1];
@@ -44,7 +44,7 @@ static int find_owner(struct disk *disk, char **ret_owner, struct error *err)
 }
 
 /* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. */
-static bool owner_watches(struct disk *disk, const char *owner)
+static bool owner_watches(struct rbd_disk *disk, const char *owner)
 {
 	rbd_image_watcher_t watchers[64];
 	size_t count = ARRAY_LEN(watchers);
@@ -57,13 +57,13 @@ static bool owner_watches(struct disk *disk, const char *owner)
 	return found;
 }
 
-static int break_lock(struct disk *disk, const char *owner, struct error *err)
+static int break_lock(struct rbd_disk *disk, const char *owner, struct error *err)
 {
 	log_warning("%s: fencing %s, which had the exclusive lock", disk->name, owner);
 	int r = cluster_fence(disk->cluster, owner, FENCE_SECONDS, err);
 	if (r < 0) {
 		(void)error_wrap(err, "%s", disk->name);
-		return disk_failed(disk, r);
+		return rbd_disk_failed(disk, r);
 	}
 	r = rbd_lock_break(disk->image, RBD_LOCK_MODE_EXCLUSIVE, owner);
 	if (r == -EBUSY || r == -ENOENT)
@@ -72,7 +72,7 @@ static int break_lock(struct disk *disk, const char *owner, struct error *err)
 }
 
 /* What to do about a lock that is not ours. 0: it may be acquired now. */
-static int evict(struct disk *disk, const char *owner, const struct backend_lock_policy *policy,
+static int evict(struct rbd_disk *disk, const char *owner, const struct backend_lock_policy *policy,
                  struct error *err)
 {
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
@@ -86,7 +86,7 @@ static int evict(struct disk *disk, const char *owner, const struct backend_lock
 }
 
 /* -EAGAIN: somebody else was faster. */
-static int try_acquire(struct disk *disk, const struct backend_lock_policy *policy,
+static int try_acquire(struct rbd_disk *disk, const struct backend_lock_policy *policy,
                        struct error *err)
 {
 	int is_owner = 0;
@@ -107,7 +107,7 @@ static int try_acquire(struct disk *disk, const struct backend_lock_policy *poli
 	return r < 0 ? fail(disk, r, "take the exclusive lock", err) : 0;
 }
 
-static int check_feature(struct disk *disk, struct error *err)
+static int check_feature(struct rbd_disk *disk, struct error *err)
 {
 	uint64_t features;
 	int r = rbd_get_features(disk->image, &features);
@@ -121,10 +121,10 @@ static int check_feature(struct disk *disk, struct error *err)
 	return 0;
 }
 
-int disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
-                 struct error *err)
+int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
+                     struct error *err)
 {
-	struct disk *disk = disk_of(backend);
+	struct rbd_disk *disk = disk_of(backend);
 	if (disk->read_only)
 		return 0;
 	int r = check_feature(disk, err);
@@ -139,15 +139,15 @@ int disk_acquire(struct backend *backend, const struct backend_lock_policy *poli
 		return -EBUSY;
 	}
 	if (r == 0)
-		r = disk_refresh(backend, err); /* the last owner may have changed it */
+		r = rbd_disk_refresh(backend, err); /* the last owner may have changed it */
 	if (r == 0)
 		atomic_store(&disk->writable, true);
 	return r;
 }
 
-int disk_release(struct backend *backend, struct error *err)
+int rbd_disk_release(struct backend *backend, struct error *err)
 {
-	struct disk *disk = disk_of(backend);
+	struct rbd_disk *disk = disk_of(backend);
 	if (!atomic_exchange(&disk->writable, false))
 		return 0;
 	int r = rbd_lock_release(disk->image);
