@@ -92,6 +92,19 @@ TEST(hundreds_of_requests_at_once_all_end_with_their_own_data)
 	ASSERT_EQ(test_io(backend, IO_FLUSH, 0, 0, 0, NULL), 0);
 }
 
+TEST(what_is_no_longer_in_memory_is_read_from_the_disk)
+{
+	const char *path = sparse_file("cold");
+	AUTO(backend) struct backend *backend = acquired_file(path);
+	test_fill(backend, 4096, 300000, 0x77);
+	ASSERT_EQ(test_io(backend, IO_FLUSH, 0, 0, 0, NULL), 0);
+	AUTO_CLOSE int fd = open(path, O_RDONLY);
+	ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	ASSERT_TRUE(test_reads_as(backend, 4096 + 65536, 512, 0x77));
+	ASSERT_TRUE(test_reads_as(backend, 4096, 300000, 0x77));
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 0));
+}
+
 static blkcnt_t blocks_of(const char *path)
 {
 	struct stat st;
