@@ -42,18 +42,23 @@ static int compare_numbers(const void *a, const void *b)
 	return (int)(*x)->number - (int)(*y)->number;
 }
 
-struct itl *nexus_find(const struct nexus *nexus, uint16_t number)
+static struct itl *map_find(struct itl *const *itls, size_t count, uint16_t number)
 {
-	size_t low = 0, high = nexus->itl_count;
+	size_t low = 0, high = count;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (nexus->itls[middle]->number < number)
+		if (itls[middle]->number < number)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	bool found = low < nexus->itl_count && nexus->itls[low]->number == number;
-	return found ? nexus->itls[low] : NULL;
+	bool found = low < count && itls[low]->number == number;
+	return found ? itls[low] : NULL;
+}
+
+struct itl *nexus_find(const struct nexus *nexus, uint16_t number)
+{
+	return map_find(nexus->itls, nexus->itl_count, number);
 }
 
 /* ---- I_T_L nexuses ---- */
@@ -82,16 +87,6 @@ static void itl_detach(struct itl *itl)
 	lun_detach(itl);
 	itl->nexus = NULL;
 	itl_put(itl);
-}
-
-static const struct lun_mapping *find_mapping(const struct lun_mapping *mappings, size_t count,
-                                              const struct itl *itl)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (mappings[i].number == itl->number && mappings[i].lun == itl->lun)
-			return &mappings[i];
-	}
-	return NULL;
 }
 
 /* The I_T_L nexuses of a new map: those that stay, and new ones, sorted. Nothing is changed yet. */
@@ -239,9 +234,7 @@ int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, si
 	bool differs = false;
 	for (size_t i = 0; i < nexus->itl_count; i++) {
 		struct itl *itl = nexus->itls[i];
-		const struct lun_mapping *mapping = find_mapping(mappings, mapping_count, itl);
-		if (mapping) {
-			itl->read_only = mapping->read_only;
+		if (map_find(itls, mapping_count, itl->number) == itl) {
 			itl_put(itl); /* the new map has a reference of its own */
 			continue;
 		}
@@ -252,6 +245,8 @@ int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, si
 	free(nexus->itls);
 	nexus->itls = itls;
 	nexus->itl_count = mapping_count;
+	for (size_t i = 0; i < mapping_count; i++)
+		nexus_find(nexus, mappings[i].number)->read_only = mappings[i].read_only;
 	for (size_t i = 0; i < mapping_count; i++) {
 		if (!list_empty(&itls[i]->lun_link))
 			continue;

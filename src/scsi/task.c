@@ -5,11 +5,13 @@
 #include "scsi/task.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "scsi/execute.h"
 #include "scsi/walk.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 static void run_step(struct message *message)
 {
@@ -190,6 +192,9 @@ void task_end_full(struct scsi_task *task)
 void task_end_failed(struct scsi_task *task, int result)
 {
 	bool writes = task->state.opcode->flags & OP_WRITES;
+	log_limited(LOG_LEVEL_WARNING, 10000, "%s: %s of %s at LBA %llu failed: %s",
+	            task_lun(task)->name, task->state.opcode->name, task->nexus->initiator_name,
+	            (unsigned long long)task->state.lba, strerror(-result));
 	switch (-result) {
 	case ENOMEM:
 	case EAGAIN:
