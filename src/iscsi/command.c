@@ -154,13 +154,24 @@ static void start_answer(struct command *command)
 		connection_finish(session->connection);
 }
 
+/* The transport's own status takes the place of the device server's. */
 static void put_own_result(struct command *command)
 {
 	struct scsi_task *task = &command->task;
 
+	task->status = command->own_status;
 	task->data_in_len = 0;
 	task->residual_kind = task->expected_len ? SCSI_UNDERFLOW : SCSI_NO_RESIDUAL;
 	task->residual = task->expected_len;
+	task->sense_len = 0;
+	if (!command->own_sense_key)
+		return;
+	memset(task->sense, 0, 18);
+	task->sense[0] = 0x70; /* current, fixed format [SPC-4 4.5.3] */
+	task->sense[2] = command->own_sense_key;
+	task->sense[7] = 18 - 8;
+	put_be16(task->sense + 12, command->own_asc_ascq);
+	task->sense_len = 18;
 }
 
 void command_done(struct scsi_task *task)
@@ -204,26 +215,30 @@ void command_progress(struct command *command)
 void command_refuse(struct command *command, enum scsi_status status, uint8_t sense_key,
                     uint16_t asc_ascq)
 {
-	struct scsi_task *task = &command->task;
-
 	command->refused = true;
-	task->status = (uint8_t)status;
-	task->sense_len = 0;
-	if (sense_key) {
-		memset(task->sense, 0, 18);
-		task->sense[0] = 0x70; /* current, fixed format [SPC-4 4.5.3] */
-		task->sense[2] = sense_key;
-		task->sense[7] = 18 - 8;
-		put_be16(task->sense + 12, asc_ascq);
-		task->sense_len = 18;
-	}
+	command->own_status = (uint8_t)status;
+	command->own_sense_key = sense_key;
+	command->own_asc_ascq = asc_ascq;
 	if (command->begun) {
-		scsi_task_cancel(task); /* done() goes on */
+		scsi_task_cancel(&command->task); /* done() goes on */
 		return;
 	}
 	put_own_result(command);
 	command->state = COMMAND_ANSWERING;
 	command_progress(command);
+}
+
+void command_stop_all(struct session *session)
+{
+	struct command *command, *following;
+
+	session->receiving = NULL;
+	list_for_each_safe(command, following, &session->commands, link) {
+		bool waited = command->receiving || command->unsolicited;
+		command->receiving = command->unsolicited = false;
+		if (waited && command->state == COMMAND_ANSWERING)
+			command_progress(command);
+	}
 }
 
 /* What is wrong with a Command PDU in itself. */
@@ -301,19 +316,20 @@ static bool check_unsolicited(struct command *command, const uint8_t *bhs)
 	if (command->unsolicited && values->initial_r2t) {
 		command->unsolicited = false; /* nothing more is read: the connection ends */
 		command->ends_connection = true;
-		command_refuse(command, SCSI_CHECK_CONDITION, 0x0b, 0x0c0c);
+		command_refuse(command, SCSI_CHECK_CONDITION, 0x0b,
+		               SENSE_UNEXPECTED_UNSOLICITED_DATA);
 		return false;
 	}
 	if (pdu_data_len(bhs) > values->first_burst) {
 		command->unsolicited = false;
 		command->ends_connection = true;
-		command_refuse(command, SCSI_CHECK_CONDITION, 0x0b, 0x0c0d);
+		command_refuse(command, SCSI_CHECK_CONDITION, 0x0b, SENSE_WRONG_UNSOLICITED_DATA);
 		return false;
 	}
 	if ((command->task.wants_read && command->task.wants_write) ||
 	    (command->task.expected_len && !command->task.wants_read &&
 	     !command->task.wants_write)) {
-		command_refuse(command, SCSI_CHECK_CONDITION, 0x05, 0x2400);
+		command_refuse(command, SCSI_CHECK_CONDITION, 0x05, SENSE_INVALID_FIELD_IN_CDB);
 		return false;
 	}
 	return true;
@@ -363,7 +379,10 @@ static void begin_task(struct command *command, uint32_t immediate_len)
 		return;
 	}
 	command->state = COMMAND_COLLECTING;
-	place_immediate(command, immediate_len);
+	if (task->data_out_len > BUFFER_MAX_BYTES)
+		command_refuse(command, SCSI_CHECK_CONDITION, 0x05, SENSE_INVALID_FIELD_IN_CDB);
+	else
+		place_immediate(command, immediate_len);
 }
 
 int command_begin(struct session *session, uint8_t *bhs)

@@ -11,6 +11,12 @@
 struct session;
 struct worker;
 
+/* ASC and ASCQ of the transport's own sense [RFC 7143 11.4.7.2, SPC-4]. */
+#define SENSE_UNEXPECTED_UNSOLICITED_DATA 0x0c0c
+#define SENSE_WRONG_UNSOLICITED_DATA      0x0c0d
+#define SENSE_DATA_PHASE_ERROR            0x4b00
+#define SENSE_INVALID_FIELD_IN_CDB        0x2400
+
 enum command_state {
 	COMMAND_COLLECTING, /* the device server wants data that is not complete */
 	COMMAND_EXECUTING,  /* the device server has it */
@@ -26,13 +32,15 @@ struct command {
 	struct command *bucket_next; /* by initiator task tag */
 	enum command_state state;
 	uint32_t itt, cmd_sn;
-	uint16_t serial;      /* upper half of its target transfer tags */
-	bool numbered;        /* counted by the window until answered */
-	bool immediate;       /* counted in session->immediate_count */
-	bool begun;           /* the device server knows the task */
-	bool receiving;       /* a PDU's data is on its way into the buffer */
-	bool unsolicited;     /* unsolicited Data-Out is still to come */
-	bool refused;         /* the transport ends it, with its own status */
+	uint16_t serial;  /* upper half of its target transfer tags */
+	bool numbered;    /* counted by the window until answered */
+	bool immediate;   /* counted in session->immediate_count */
+	bool begun;       /* the device server knows the task */
+	bool receiving;   /* a PDU's data is on its way into the buffer */
+	bool unsolicited; /* unsolicited Data-Out is still to come */
+	bool refused;     /* the transport ends it, with its own status */
+	uint8_t own_status, own_sense_key;
+	uint16_t own_asc_ascq;
 	bool ends_connection; /* the response is the last word */
 	bool large;           /* counted in session->large_transfers */
 
@@ -67,6 +75,8 @@ void command_progress(struct command *command);
 /* Ends it with a status of the transport's own; sense key 0: none. */
 void command_refuse(struct command *command, enum scsi_status status, uint8_t sense_key,
                     uint16_t asc_ascq);
+/* No more data is read for the session: nothing waits for it any longer. */
+void command_stop_all(struct session *session);
 /* A buffer for len bytes, counted; false: memory is short now. */
 bool command_take_buffer(struct command *command, uint32_t len) MUST_CHECK;
 /* The device server's answer. */

@@ -16,9 +16,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define DIRECT_MIN_BYTES 4096u       /* less is copied: cheaper than a second piece */
-#define SOLICITED_BYTES  (16u << 10) /* read beside a place while large data is expected */
-#define CONTROLS_MAX     256         /* small PDUs queued before we stop reading */
+#define DIRECT_MIN_BYTES 4096u        /* less is copied: cheaper than a second piece */
+#define SOLICITED_BYTES  (16u << 10)  /* read beside a place while large data is expected */
+#define QUEUED_MAX_BYTES (256u << 10) /* of small PDUs; then nothing more is read */
 #define LINGER_MS        1000
 #define SLOW_READER_MS   30000
 #define TICK_MIN_MS      50
@@ -141,6 +141,8 @@ static void linger(struct connection *connection)
 
 void connection_send(struct connection *connection, struct outgoing *outgoing)
 {
+	if (transmitter_empty(&connection->tx))
+		connection->tx.progress_ms = now_ms(connection); /* the peer's time begins now */
 	transmitter_add(&connection->tx, outgoing);
 	reactor_at_turn_end(connection->worker->reactor, &connection->flush_hook);
 }
@@ -154,7 +156,7 @@ void connection_flush(struct connection *connection)
 		connection_close(connection);
 		return;
 	}
-	connection->throttled = connection->queued_controls > CONTROLS_MAX;
+	connection->throttled = connection->queued_bytes > QUEUED_MAX_BYTES;
 	if (r == 1 && connection->state == CONNECTION_CLOSING)
 		linger(connection);
 	connection_update_watch(connection);
@@ -323,7 +325,7 @@ static void make_room(struct worker *worker)
 {
 	unsigned share = worker->server->limits.login_connections_max;
 	share = (share + worker->server->worker_count - 1) / worker->server->worker_count;
-	if (worker->logging_in_count < share)
+	if (worker->logging_in_count < share || list_empty(&worker->logging_in))
 		return;
 	struct connection *victim = list_first(&worker->logging_in, struct connection, login_link);
 	struct connection *connection;

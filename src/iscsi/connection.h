@@ -28,11 +28,11 @@ struct connection {
 	struct transmitter tx;
 	struct turn_hook flush_hook;
 	struct timer timer;
-	uint64_t deadline_ms;     /* of the login, or of closing */
-	uint64_t received_ms;     /* when the last bytes came */
-	bool sent_something;      /* the peer did */
-	bool throttled;           /* too much waits to be sent: nothing is read */
-	unsigned queued_controls; /* small PDUs that wait to be sent */
+	uint64_t deadline_ms;  /* of the login, or of closing */
+	uint64_t received_ms;  /* when the last bytes came */
+	bool sent_something;   /* the peer did */
+	bool throttled;        /* too much waits to be sent: nothing is read */
+	uint32_t queued_bytes; /* of small PDUs that wait to be sent */
 	struct message free_message;
 
 	/* Login. */

@@ -13,7 +13,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define SESSION_WAIT_MS 10000 /* for the old session of the same initiator port to end */
 #define LOG_INTERVAL_MS 1000
 
 static int random_bytes(void *argument, uint8_t *ret_bytes, size_t len)
@@ -127,6 +126,20 @@ static void become_full_feature(struct connection *connection, struct session *s
 	admit(connection, &admission);
 }
 
+/* For a target that is not ready, or for an old session that has not ended: in all ready_wait_s. */
+static void start_waiting(struct connection *connection)
+{
+	struct worker *worker = connection->worker;
+	uint64_t now = reactor_now_ms(worker->reactor);
+
+	connection->state = CONNECTION_WAITING;
+	if (!connection->wait_until_ms)
+		connection->wait_until_ms = now + worker->server->limits.ready_wait_s * 1000ull;
+	uint64_t left = connection->wait_until_ms > now ? connection->wait_until_ms - now : 1;
+	reactor_arm(worker->reactor, &connection->timer, left);
+	connection_update_watch(connection);
+}
+
 /* The login is authenticated and negotiated: now, and only now, it may end an old session. */
 static void claim_session(struct connection *connection)
 {
@@ -160,12 +173,7 @@ static void claim_session(struct connection *connection)
 	log_info("%s: %s logs in again at %s: its old session is ended first",
 	         connection->peer_address, login->initiator_name, connection->local_address);
 	connection->waits_for_session = true;
-	connection->state = CONNECTION_WAITING;
-	uint64_t now = reactor_now_ms(worker->reactor);
-	if (!connection->wait_until_ms)
-		connection->wait_until_ms = now + SESSION_WAIT_MS;
-	reactor_arm(worker->reactor, &connection->timer, connection->wait_until_ms - now);
-	connection_update_watch(connection);
+	start_waiting(connection);
 }
 
 static void old_session_ended(struct message *message)
@@ -175,17 +183,6 @@ static void old_session_ended(struct message *message)
 	connection->waiter.posted = false;
 	if (connection->state == CONNECTION_WAITING)
 		claim_session(connection);
-}
-
-static void wait_for_target(struct connection *connection)
-{
-	struct worker *worker = connection->worker;
-	uint64_t wait_ms = worker->server->limits.ready_wait_s * 1000ull;
-
-	connection->state = CONNECTION_WAITING;
-	connection->wait_until_ms = reactor_now_ms(worker->reactor) + wait_ms;
-	reactor_arm(worker->reactor, &connection->timer, wait_ms);
-	connection_update_watch(connection);
 }
 
 /* The final response is on its way: everything behind it follows the negotiated rules. */
@@ -234,7 +231,7 @@ static void take_outcome(struct connection *connection, enum login_outcome outco
 		connection_close(connection);
 		break;
 	case LOGIN_WAIT_READY:
-		wait_for_target(connection);
+		start_waiting(connection);
 		break;
 	case LOGIN_ADMIT:
 		claim_session(connection);

@@ -19,11 +19,16 @@ static bool emit_control(struct outgoing *outgoing, struct tx_slot *slot)
 	return true;
 }
 
+static uint32_t control_bytes(const struct control *control)
+{
+	return (uint32_t)sizeof(*control) + control->data_len;
+}
+
 static void control_left(struct outgoing *outgoing)
 {
 	struct control *control = container_of(outgoing, struct control, outgoing);
 
-	control->connection->queued_controls--;
+	control->connection->queued_bytes -= control_bytes(control);
 	free(control);
 }
 
@@ -54,7 +59,7 @@ void control_send(struct control *control)
 		free(control);
 		return;
 	}
-	connection->queued_controls++;
+	connection->queued_bytes += control_bytes(control);
 	connection_send(connection, &control->outgoing);
 	if (last)
 		connection_finish(connection);

@@ -112,40 +112,54 @@ static uint32_t sequence_limit(const struct command *command, uint32_t ttt)
 	return command->sequence_end;
 }
 
-/* Unsolicited data that was not agreed on ends the command, and the connection with it. */
-static int refuse_unsolicited(struct session *session, struct command *command, uint8_t *bhs)
+/* Data that is not as agreed ends its command with a status, which is an answer that every
+ * initiator understands; a Reject would leave the task open in some, and lets others send it all
+ * once more. What still comes for it is dropped, as its tag is unknown then. */
+static int refuse_data(struct session *session, struct command *command, uint8_t *bhs,
+                       uint16_t asc_ascq)
 {
-	uint16_t asc_ascq = command->unsolicited ? 0x0c0d : 0x0c0c;
-
-	if (command->state != COMMAND_COLLECTING)
+	if (command->state != COMMAND_COLLECTING || command->refused)
 		return reject_and_finish(session, bhs, REJECT_PROTOCOL_ERROR);
 	command->unsolicited = false;
-	command->ends_connection = true;
+	/* Unsolicited data against the negotiation: the two sides do not agree on anything. */
+	command->ends_connection = asc_ascq != SENSE_DATA_PHASE_ERROR;
 	command_refuse(command, SCSI_CHECK_CONDITION, 0x0b, asc_ascq);
 	return 0;
+}
+
+static bool in_sequence(const struct command *command, const uint8_t *bhs, uint32_t limit)
+{
+	uint32_t offset = get_be32(bhs + BHS_BUFFER_OFFSET), len = pdu_data_len(bhs);
+	bool final = bhs[BHS_FLAGS] & FLAG_FINAL;
+
+	if (get_be32(bhs + BHS_DATA_SN) != command->data_sn || offset != command->have ||
+	    !range_ok(offset, len, limit))
+		return false;
+	/* A solicited sequence is exactly as long as was asked for. */
+	return pdu_ttt(bhs) == TAG_NONE || final == (offset + len == limit);
 }
 
 int data_out_begin(struct session *session, uint8_t *bhs)
 {
 	struct command *command = command_find(session, pdu_itt(bhs));
-	uint32_t ttt = pdu_ttt(bhs), offset = get_be32(bhs + BHS_BUFFER_OFFSET);
-	uint32_t len = pdu_data_len(bhs);
-	bool final = bhs[BHS_FLAGS] & FLAG_FINAL;
+	uint32_t ttt = pdu_ttt(bhs);
 
 	session->receiving = NULL;
-	if (!command)
+	if (!command || (command->refused && !command->unsolicited))
 		return 0;
 	uint32_t limit = sequence_limit(command, ttt);
-	if (ttt == TAG_NONE && (!limit || (uint64_t)offset + len > limit))
-		return refuse_unsolicited(session, command, bhs);
-	if (!limit || offset != command->have || !range_ok(offset, len, limit) ||
-	    get_be32(bhs + BHS_DATA_SN) != command->data_sn ||
-	    (ttt != TAG_NONE && final != (offset + len == limit)))
-		return reject_and_finish(session, bhs, REJECT_PROTOCOL_ERROR);
+	if (ttt == TAG_NONE && !limit)
+		return refuse_data(session, command, bhs, SENSE_UNEXPECTED_UNSOLICITED_DATA);
+	if (ttt == TAG_NONE &&
+	    !range_ok(get_be32(bhs + BHS_BUFFER_OFFSET), pdu_data_len(bhs), limit))
+		return refuse_data(session, command, bhs, SENSE_WRONG_UNSOLICITED_DATA);
+	if (!limit || !in_sequence(command, bhs, limit))
+		return refuse_data(session, command, bhs, SENSE_DATA_PHASE_ERROR);
 	session->receiving = command;
 	command->receiving = true;
-	if (command->state == COMMAND_COLLECTING)
-		session->connection->rx.data = command->task.data->data + offset;
+	if (command->state == COMMAND_COLLECTING && !command->refused)
+		session->connection->rx.data =
+		        command->task.data->data + get_be32(bhs + BHS_BUFFER_OFFSET);
 	return 0;
 }
 

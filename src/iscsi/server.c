@@ -156,6 +156,20 @@ static void expel_all(struct timer *timer)
 		session_expel(session, "the gateway stops");
 }
 
+static void stop_on_worker(struct message *message);
+
+/* The first worker stops first: no connection that it has handed over can come behind the order to
+ * stop, because messages of one thread stay in order. */
+static void stop_accepting(struct iscsi_server *server)
+{
+	portals_close(server->portals);
+	for (unsigned i = 1; i < server->worker_count; i++) {
+		struct worker *worker = &server->workers[i];
+		worker->stop_message.run = stop_on_worker;
+		reactor_post(worker->reactor, &worker->stop_message);
+	}
+}
+
 static void stop_on_worker(struct message *message)
 {
 	struct worker *worker = container_of(message, struct worker, stop_message);
@@ -164,7 +178,7 @@ static void stop_on_worker(struct message *message)
 
 	worker->stopping = true;
 	if (worker == worker->server->workers)
-		portals_close(worker->server->portals);
+		stop_accepting(worker->server);
 	list_for_each_safe (connection, following, &worker->connections, link) {
 		if (connection->state < CONNECTION_FULL_FEATURE)
 			connection_close(connection);
@@ -187,9 +201,6 @@ void iscsi_server_stop(struct iscsi_server *server, unsigned grace_ms,
 	server->stopped = stopped;
 	server->stopped_argument = argument;
 	atomic_store(&server->stopping_workers, server->worker_count);
-	for (unsigned i = 0; i < server->worker_count; i++) {
-		struct worker *worker = &server->workers[i];
-		worker->stop_message.run = stop_on_worker;
-		reactor_post(worker->reactor, &worker->stop_message);
-	}
+	server->workers[0].stop_message.run = stop_on_worker;
+	reactor_post(server->workers[0].reactor, &server->workers[0].stop_message);
 }

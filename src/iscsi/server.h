@@ -84,8 +84,10 @@ struct iscsi_limits {
 	unsigned connections_max;       /* logged in; default 1024 */
 	unsigned login_connections_max; /* not yet logged in: the oldest gives way; 256 */
 	unsigned login_timeout_s;       /* 15 */
-	unsigned ready_wait_s;          /* a login waits for its target to be ready; 10 */
-	uint64_t max_inflight_bytes;    /* data buffers of the whole gateway; 1 GiB */
+	/* A login waits for its target to be ready, or for the old session of the same initiator
+	 * port to end; 10 */
+	unsigned ready_wait_s;
+	uint64_t max_inflight_bytes; /* data buffers of the whole gateway; 1 GiB */
 };
 void iscsi_limits_default(struct iscsi_limits *ret_limits);
 

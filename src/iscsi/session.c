@@ -147,6 +147,7 @@ void session_stop(struct session *session)
 	if (session->stopping)
 		return;
 	session->stopping = true;
+	command_stop_all(session);
 	held_drop_all(session);
 	text_exchange_done(session);
 	if (session->nexus) {
@@ -160,7 +161,6 @@ void session_stop(struct session *session)
 void session_connection_lost(struct session *session)
 {
 	session->connection = NULL;
-	session->receiving = NULL;
 	buffer_put(steal(&session->pdu_data));
 	free(steal(&session->logout_response));
 	session_stop(session);

@@ -171,7 +171,7 @@ static void fill_target(const struct rig *rig, struct iscsi_target *target)
 	target->groups->tag = 1;
 	target->groups->local = true;
 	target->groups->addresses = calloc(1, sizeof(char *));
-	target->groups->addresses[0] = strdup(rig->address);
+	target->groups->addresses[0] = strdup(*rig->portal ? rig->portal : rig->address);
 	target->groups->address_count = 1;
 	if (!rig->with_acl) {
 		fill_mappings(rig, &target->mappings, &target->mapping_count);
@@ -226,6 +226,13 @@ static void set_flag(void *argument)
 	atomic_store((atomic_bool *)argument, true);
 }
 
+void rig_stop_start(struct rig *rig, unsigned grace_ms)
+{
+	if (!rig->stopping)
+		iscsi_server_stop(rig->server, grace_ms, set_flag, &rig->stopped);
+	rig->stopping = true;
+}
+
 void rig_free(struct rig *rig)
 {
 	if (!rig)
@@ -233,7 +240,7 @@ void rig_free(struct rig *rig)
 	atomic_bool quiet = false;
 	rig_release(rig);
 	if (rig->server) {
-		iscsi_server_stop(rig->server, 0, set_flag, &rig->stopped);
+		rig_stop_start(rig, 0);
 		EVENTUALLY(atomic_load(&rig->stopped));
 		lun_quiesce(rig->lun, LUN_FAILED, set_flag, &quiet);
 		EVENTUALLY(atomic_load(&quiet));

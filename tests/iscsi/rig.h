@@ -24,7 +24,8 @@ struct rig {
 	struct iscsi_server *server;
 	struct iscsi_limits limits;
 	struct lun *lun;
-	char address[PORTAL_TEXT_MAX];
+	char address[PORTAL_TEXT_MAX]; /* to connect to */
+	char portal[PORTAL_TEXT_MAX];  /* of the configuration, if it differs */
 
 	/* For the next rig_apply(). */
 	struct iscsi_controls controls;
@@ -39,6 +40,7 @@ struct rig {
 	struct io *held[HELD_MAX];
 	unsigned held_count, writes;
 	atomic_bool applied, stopped;
+	bool stopping;
 	struct error apply_error;
 };
 
@@ -48,6 +50,8 @@ struct rig *rig_new(void);
 void rig_apply(struct rig *rig);
 /* Like it, without waiting: rig->applied becomes true. */
 void rig_apply_start(struct rig *rig);
+/* Begins to stop the server: rig->stopped becomes true. */
+void rig_stop_start(struct rig *rig, unsigned grace_ms);
 /* Stops the server, which must leave nothing behind. */
 void rig_free(struct rig *rig);
 DEFINE_AUTO(rig);

@@ -227,3 +227,28 @@ TEST(memory_is_bounded_and_writes_wait_for_it)
 	raw_expect_good(&raw, second);
 	raw_close(&raw);
 }
+
+TEST(a_write_for_which_there_is_no_memory_still_takes_its_unsolicited_data)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[65536];
+
+	rig->limits.max_inflight_bytes = RIG_REACTORS * 65536;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "InitialR2T=No\n");
+	rig_hold(rig);
+	uint32_t first = raw_write(&raw, 0, 128, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	uint32_t second = raw_write(&raw, 0, 64, RIG_BLOCK, 0, data, 512);
+	ASSERT_TRUE(raw_data_out(&raw, second, TAG_NONE, 0, 512, false, data, 512));
+	(void)raw_nop(&raw, NULL, 0);
+	raw_expect(&raw, PDU_NOP_IN);
+	ASSERT_TRUE(raw_data_out(&raw, second, TAG_NONE, 1, 1024, true, data, 32768 - 1024));
+	raw_expect(&raw, PDU_SCSI_RESPONSE);
+	ASSERT_EQ(pdu_itt(raw.pdu.bhs), second);
+	ASSERT_EQ(raw.pdu.bhs[BHS_STATUS], 0x28);
+	rig_release(rig);
+	raw_expect_good(&raw, first);
+	raw_close(&raw);
+}

@@ -28,6 +28,8 @@ struct raw {
 
 /* Numeric IPv4 address and port. */
 void raw_connect(struct raw *raw, const char *address);
+/* The same, but raw->fd is -1 if nobody listens. */
+void raw_connect_try(struct raw *raw, const char *address);
 void raw_close(struct raw *raw);
 
 /* Sends bytes as they are. False: the target has closed. */

@@ -1,0 +1,322 @@
+/* The server as a whole: reinstatement, waiting logins, floods, snapshots that sessions follow, the
+ * polite stop. */
+#include "rig.h"
+
+#include "base/reactor.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+static const uint8_t test_unit_ready[6];
+
+static const char login_keys[] = "InitiatorName=" RIG_INITIATOR "\nTargetName=" RIG_TARGET "\n";
+
+TEST(a_new_login_waits_until_the_old_sessions_writes_have_ended)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw old, new, third;
+	static uint8_t data[512];
+
+	rig_apply(rig);
+	for (unsigned round = 0; round < 4; round++) {
+		rig_login(rig, &old, 7, "");
+		/* Moves which reactor comes next, so that both cases are seen. */
+		rig_login(rig, &third, 8, "");
+		rig_hold(rig);
+		(void)raw_write(&old, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+		rig_wait_held(rig, 1);
+		raw_connect(&new, rig->address);
+		raw_send_login(&new, 7, login_keys);
+		raw_expect_close(&old); /* the old connection goes first */
+		ASSERT_TRUE(raw_silent(&new));
+		rig_release(rig);
+		ASSERT_EQ(raw_login_result(&new), LOGIN_SUCCESS);
+		ASSERT_NE(new.tsih, old.tsih);
+		raw_close(&old);
+		raw_close(&new);
+		if (round % 2)
+			raw_close(&third);
+	}
+	raw_close(&third);
+	rig_wait_sessions(rig, 0);
+}
+
+TEST(a_login_does_not_wait_for_ever_for_an_old_session)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw old, new;
+	static uint8_t data[512];
+
+	rig->limits.ready_wait_s = 1;
+	rig_apply(rig);
+	rig_login(rig, &old, 1, "");
+	rig_hold(rig);
+	(void)raw_write(&old, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	raw_connect(&new, rig->address);
+	ASSERT_EQ(raw_login(&new, 1, login_keys), LOGIN_OUT_OF_RESOURCES);
+	raw_close(&new);
+	raw_close(&old);
+	/* One that goes away while it waits leaves nothing behind. The last one is another port, as
+	 * the server may see the three in any order. */
+	raw_connect(&new, rig->address);
+	raw_send_login(&new, 1, login_keys);
+	raw_close(&new);
+	rig_release(rig);
+	rig_login(rig, &new, 2, "");
+	raw_close(&new);
+}
+
+TEST(another_isid_is_another_session)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw one, two;
+
+	rig_apply(rig);
+	rig_login(rig, &one, 1, "");
+	rig_login(rig, &two, 2, "");
+	ASSERT_EQ(rig_sessions(rig), 2);
+	(void)raw_nop(&one, NULL, 0);
+	raw_expect(&one, PDU_NOP_IN);
+	raw_close(&one);
+	raw_close(&two);
+}
+
+TEST(a_login_with_a_tsih_takes_over_its_session_or_is_refused)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw old, new;
+
+	rig_apply(rig);
+	rig_login(rig, &old, 1, "");
+	raw_connect(&new, rig->address);
+	new.tsih = old.tsih + 1;
+	ASSERT_EQ(raw_login(&new, 1, login_keys), LOGIN_NO_SESSION);
+	raw_expect_close(&new);
+	raw_close(&new);
+
+	raw_connect(&new, rig->address);
+	new.tsih = old.tsih;
+	ASSERT_EQ(raw_login(&new, 1, login_keys), LOGIN_SUCCESS);
+	ASSERT_EQ(new.tsih, old.tsih);
+	ASSERT_EQ(new.cmd_sn, old.cmd_sn); /* numbering goes on */
+	raw_expect_close(&old);
+	raw_close(&old);
+	raw_close(&new);
+}
+
+TEST(a_login_waits_for_its_target_and_blocks_nobody)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw waits, other;
+
+	rig->ready = false;
+	rig_apply(rig);
+	raw_connect(&waits, rig->address);
+	raw_send_login(&waits, 1, login_keys);
+	raw_connect(&other, rig->address);
+	ASSERT_EQ(raw_login(&other, 2, "InitiatorName=" RIG_OTHER "\nSessionType=Discovery\n"),
+	          LOGIN_SUCCESS);
+	ASSERT_TRUE(raw_silent(&waits));
+	rig->ready = true;
+	rig_apply(rig);
+	ASSERT_EQ(raw_login_result(&waits), LOGIN_SUCCESS);
+	raw_close(&waits);
+	raw_close(&other);
+}
+
+TEST(a_target_that_never_gets_ready_refuses_so_that_initiators_try_again)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+
+	rig->ready = false;
+	rig->limits.ready_wait_s = 1;
+	rig_apply(rig);
+	raw_connect(&raw, rig->address);
+	ASSERT_EQ(raw_login(&raw, 1, login_keys), LOGIN_SERVICE_UNAVAILABLE);
+	raw_expect_close(&raw);
+	raw_close(&raw);
+}
+
+TEST(a_connection_that_does_not_log_in_is_closed)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw silent, half;
+
+	rig->limits.login_timeout_s = 1;
+	rig_apply(rig);
+	raw_connect(&silent, rig->address);
+	raw_connect(&half, rig->address);
+	ASSERT_TRUE(raw_send_bytes(&half, "\x43\x87\0\0", 4));
+	raw_expect_close(&silent);
+	raw_expect_close(&half);
+	raw_close(&silent);
+	raw_close(&half);
+}
+
+TEST(a_flood_of_half_open_connections_does_not_keep_a_login_out)
+{
+	enum { FLOOD = 200 };
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static int flood[FLOOD];
+
+	rig->limits.login_connections_max = 16;
+	rig_apply(rig);
+	for (unsigned i = 0; i < FLOOD; i++) {
+		raw_connect(&raw, rig->address);
+		flood[i] = raw.fd;
+	}
+	rig_login(rig, &raw, 1, "");
+	raw_close(&raw);
+	for (unsigned i = 0; i < FLOOD; i++)
+		close(flood[i]);
+}
+
+TEST(sessions_beyond_the_bound_are_refused_for_now)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw one, two;
+
+	rig->limits.connections_max = 1;
+	rig_apply(rig);
+	rig_login(rig, &one, 1, "");
+	raw_connect(&two, rig->address);
+	ASSERT_EQ(raw_login(&two, 2, login_keys), LOGIN_OUT_OF_RESOURCES);
+	raw_expect_close(&two);
+	raw_close(&two);
+	raw_close(&one);
+}
+
+TEST(a_target_that_is_removed_drops_its_sessions_with_an_announcement)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[512];
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_hold(rig);
+	(void)raw_write(&raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	rig->with_target = false;
+	rig_apply_start(rig);
+	raw_expect(&raw, PDU_ASYNC_MESSAGE);
+	ASSERT_EQ(raw.pdu.bhs[BHS_ASYNC_EVENT], ASYNC_DROP_SESSION);
+	raw_expect_close(&raw);
+	ASSERT_FALSE(atomic_load(&rig->applied)); /* its write still runs */
+	rig_release(rig);
+	EVENTUALLY(atomic_load(&rig->applied));
+	raw_close(&raw);
+}
+
+TEST(changed_credentials_drop_the_session_and_the_same_ones_do_not)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+
+	rig->with_acl = true;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_apply(rig);
+	(void)raw_nop(&raw, NULL, 0);
+	raw_expect(&raw, PDU_NOP_IN);
+	rig->user = "someuser";
+	rig->secret = "somesecret12";
+	rig_apply(rig);
+	raw_expect(&raw, PDU_ASYNC_MESSAGE);
+	raw_expect_close(&raw);
+	raw_close(&raw);
+}
+
+TEST(a_lun_that_is_taken_away_is_gone_when_the_snapshot_is_applied)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[512];
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_hold(rig);
+	(void)raw_write(&raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	rig->with_lun = false;
+	rig_apply_start(rig);
+	rig->with_lun = true;
+	(void)raw_nop(&raw, NULL, 0);
+	raw_expect(&raw, PDU_NOP_IN);
+	ASSERT_FALSE(atomic_load(&rig->applied));
+	rig_release(rig);
+	EVENTUALLY(atomic_load(&rig->applied));
+	uint32_t itt = raw_command(&raw, 0, FLAG_FINAL, test_unit_ready, 6, 0, NULL, 0);
+	raw_expect_sense(&raw, itt, 0x052500);
+	rig_apply(rig);
+	itt = raw_command(&raw, 0, FLAG_FINAL, test_unit_ready, 6, 0, NULL, 0);
+	raw_expect(&raw, PDU_SCSI_RESPONSE);
+	ASSERT_EQ(pdu_itt(raw.pdu.bhs), itt);
+	ASSERT_EQ(raw.pdu.data[2 + 2] & 15, 6);
+	raw_close(&raw);
+}
+
+TEST(an_address_that_is_not_there_is_reported_and_tried_again)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	AUTO(rig) struct rig *thief = rig_new();
+
+	strcpy(thief->address, rig->address);
+	rig_apply(thief);
+	rig_apply_start(rig);
+	EVENTUALLY(atomic_load(&rig->applied));
+	ASSERT_EQ(rig->apply_error.code, -EADDRINUSE);
+	thief->with_target = false;
+	rig_apply(thief); /* gives the address back */
+	for (;;) {
+		raw_connect_try(&raw, rig->address);
+		if (raw.fd >= 0)
+			break;
+		sched_yield();
+	}
+	ASSERT_EQ(raw_login(&raw, 1, login_keys), LOGIN_SUCCESS);
+	raw_close(&raw);
+}
+
+TEST(a_wildcard_portal_takes_every_address)
+{
+	static const char *const hosts[] = { "0.0.0.0", "[::]" };
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		AUTO(rig) struct rig *rig = rig_new();
+		static struct raw raw;
+		if (i == 1 && access("/proc/net/if_inet6", F_OK) < 0)
+			break; /* a host without IPv6 */
+		TEST_ROW("%s", hosts[i]);
+		snprintf(rig->portal, sizeof(rig->portal), "%s%s", hosts[i],
+		         strchr(rig->address, ':'));
+		rig_apply(rig);
+		rig_login(rig, &raw, 1, "");
+		raw_close(&raw);
+	}
+}
+
+TEST(a_polite_stop_asks_for_logout_and_waits_for_it)
+{
+	struct rig *rig = rig_new();
+	static struct raw raw;
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_stop_start(rig, 5000);
+	raw_expect(&raw, PDU_ASYNC_MESSAGE);
+	ASSERT_EQ(raw.pdu.bhs[BHS_ASYNC_EVENT], ASYNC_LOGOUT_REQUEST);
+	ASSERT_EQ(get_be16(raw.pdu.bhs + BHS_ASYNC_PARAMETER3), 5);
+	ASSERT_FALSE(atomic_load(&rig->stopped));
+	(void)raw_logout(&raw);
+	raw_expect(&raw, PDU_LOGOUT_RESPONSE);
+	raw_expect_close(&raw);
+	raw_close(&raw);
+	rig_free(rig);
+}
