@@ -22,7 +22,7 @@
 #define DATA_MAX      (1u << 20)
 #define DEPTH_MAX     4096
 #define PIECES        128
-#define WARMUP_NS     300000000u
+#define WARMUP_NS     100000000u
 
 struct options {
 	bool writes, spin, json;
@@ -295,14 +295,14 @@ static bool take_option(int id, const char *text, struct options *options)
 	case 's':
 		return measure_parse_size(text, &options->size_bytes) &&
 		       options->size_bytes <= DATA_MAX;
+	case 't':
+		return measure_parse_seconds(text, &options->duration_ns);
 	default:
-		if (text_to_uint(text, id == 'd' || id == 't', DEPTH_MAX, &value) < 0)
+		if (text_to_uint(text, id == 'd', DEPTH_MAX, &value) < 0)
 			return false;
 	}
 	if (id == 'd')
 		options->depth = (unsigned)value;
-	if (id == 't')
-		options->duration_ns = value * 1000000000u;
 	if (id == 'c')
 		options->cpu = (int)value;
 	if (id == 'S')

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -142,6 +143,16 @@ bool measure_parse_size(const char *text, uint64_t *ret_bytes)
 	if (text_to_uint(number, 1, UINT64_MAX >> shift, &value) < 0)
 		return false;
 	*ret_bytes = value << shift;
+	return true;
+}
+
+bool measure_parse_seconds(const char *text, uint64_t *ret_ns)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+	if (end == text || *end || !(seconds >= 0.001 && seconds <= 86400))
+		return false;
+	*ret_ns = (uint64_t)(seconds * 1e9);
 	return true;
 }
 

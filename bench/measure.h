@@ -38,5 +38,7 @@ void measurement_print(const struct measurement *measurement, bool json);
 
 /* "4k", "256K", "1m", "512": bytes. False if it is none. */
 bool measure_parse_size(const char *text, uint64_t *ret_bytes);
+/* "3", "0.5": seconds, from a millisecond to a day. */
+bool measure_parse_seconds(const char *text, uint64_t *ret_ns);
 /* Keeps the calling process on one CPU. */
 bool measure_pin(int cpu);

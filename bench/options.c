@@ -20,7 +20,7 @@ static const char help[] =
         "  --range BYTES      use only the first BYTES of the LUN (all)\n"
         "  --depth N          requests in flight on each connection (32)\n"
         "  --connections N    sessions of one connection each (1)\n"
-        "  --seconds N        how long to measure (3)\n"
+        "  --seconds N        how long to measure; 0.5 is fine (3)\n"
         "  --cpu N            stay on that CPU\n"
         "  --verify           write a pattern over the range (at most 256m unless --range says\n"
         "                     more) first, then check every block that is read\n"
@@ -107,7 +107,6 @@ static bool take_number(enum option_id id, const char *text, struct options *opt
 		{ OPTION_MIX, 0, 100 },
 		{ OPTION_DEPTH, 1, INITIATOR_DEPTH_MAX },
 		{ OPTION_CONNECTIONS, 1, CONNECTIONS_MAX },
-		{ OPTION_SECONDS, 1, 86400 },
 		{ OPTION_CPU, 0, 1023 },
 		{ OPTION_SERVER_PID, 1, INT32_MAX },
 	};
@@ -125,9 +124,6 @@ static bool take_number(enum option_id id, const char *text, struct options *opt
 		return true;
 	case OPTION_CONNECTIONS:
 		options->connections = (unsigned)value;
-		return true;
-	case OPTION_SECONDS:
-		options->duration_ns = value * 1000000000u;
 		return true;
 	case OPTION_CPU:
 		options->cpu = (int)value;
@@ -159,6 +155,8 @@ static bool take_option(enum option_id id, const char *text, struct options *opt
 		return measure_parse_size(text, &options->range_bytes);
 	case OPTION_SPIN:
 		return options->spin = true;
+	case OPTION_SECONDS:
+		return measure_parse_seconds(text, &options->duration_ns);
 	case OPTION_VERIFY:
 		return options->verify = true;
 	case OPTION_DIGESTS:
@@ -195,7 +193,7 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		                   .connections = 1,
 		                   .size_bytes = 4096,
 		                   .duration_ns = 3000000000u,
-		                   .warmup_ns = 300000000u,
+		                   .warmup_ns = 100000000u,
 		                   .cpu = -1 };
 	initiator_config_default(&options.config);
 	options.config.depth = 32;

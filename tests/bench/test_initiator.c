@@ -139,3 +139,17 @@ TEST(sizes_have_units)
 		ASSERT_EQ(bytes, rows[i].bytes);
 	}
 }
+
+TEST(seconds_may_have_a_fraction)
+{
+	static const char *const wrong[] = { "", "x", "1x", "0", "-1", "1e9", "nan" };
+	uint64_t ns = 0;
+	ASSERT_TRUE(measure_parse_seconds("0.25", &ns));
+	ASSERT_EQ(ns, 250000000);
+	ASSERT_TRUE(measure_parse_seconds("3", &ns));
+	ASSERT_EQ(ns, 3000000000);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		TEST_ROW("%s", wrong[i]);
+		ASSERT_FALSE(measure_parse_seconds(wrong[i], &ns));
+	}
+}
