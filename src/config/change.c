@@ -114,7 +114,7 @@ int iqn_normalize(const char *text, char ret_iqn[IQN_MAX])
 
 static int need_iqn(struct change *change, const char *name, char ret_iqn[IQN_MAX])
 {
-	const char *text;
+	const char *text = "";
 	int r = need_argument(change, name, &text);
 	if (r < 0)
 		return r;

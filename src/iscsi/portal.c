@@ -142,7 +142,7 @@ static int open_socket(const struct portal_address *address, int *ret_fd)
 static int portal_open(struct portal *portal, struct error *err)
 {
 	struct portal_address address;
-	int fd;
+	int fd = -1;
 	int r = portal_address_parse(portal->address, &address);
 
 	if (r < 0)

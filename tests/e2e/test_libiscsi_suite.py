@@ -15,13 +15,15 @@ INITIATORS = ("iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test",
 GROUPS = {
     "inquiry, capacity, mode, luns": (
         "ALL.Inquiry,ALL.Mandatory,ALL.ModeSense6,ALL.NoMedia,ALL.ReadCapacity10,ALL.ReadCapacity16,"
-        "ALL.ReportSupportedOpcodes,ALL.StartStopUnit,ALL.TestUnitReady,ALL.PreventAllow,ALL.ReadOnly", 34),
+        "ALL.ReportSupportedOpcodes,ALL.StartStopUnit,ALL.TestUnitReady,ALL.PreventAllow,ALL.ReadOnly", 36),
     "reads": ("ALL.Read6,ALL.Read10,ALL.Read12,ALL.Read16,ALL.Prefetch10,ALL.Prefetch16", 26),
     "writes": ("ALL.Write10,ALL.Write12,ALL.Write16,ALL.WriteVerify10,ALL.WriteVerify12,ALL.WriteVerify16", 34),
     "verify": ("ALL.Verify10,ALL.Verify12,ALL.Verify16", 24),
     "provisioning": ("ALL.Unmap,ALL.WriteSame10,ALL.WriteSame16,ALL.GetLBAStatus", 26),
     "compare and write": ("ALL.CompareAndWrite.Simple,ALL.CompareAndWrite.DpoFua,ALL.CompareAndWrite.Miscompare,"
-                          "ALL.CompareAndWrite.Unwritten,ALL.CompareAndWrite.InvalidDataOutSize", 5),
+                          "ALL.CompareAndWrite.Unwritten", 4),
+    # Alone: after it, 1.19's tool patches the CDB of every later command of its process.
+    "compare and write of a wrong size": ("ALL.CompareAndWrite.InvalidDataOutSize", 1),
     "reserve": ("ALL.Reserve6", 7),
     "iscsi": ("iSCSI", 15),
 }
