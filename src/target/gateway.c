@@ -151,10 +151,11 @@ static void connect_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
 	struct error *err = &gateway->job_error;
-	if (connection_make(gateway->settings, gateway->name, &gateway->listener,
-	                    &gateway->connection, err) < 0 &&
-	    !err->code)
-		(void)error_set(err, -EIO, "cannot connect");
+	int r = connection_make(gateway->settings, gateway->name, &gateway->listener,
+	                        &gateway->connection, err);
+	if (r < 0 && !err->code)
+		(void)error_set(err, r, "cannot connect: %s", strerror(-r));
+	assert((r < 0) == (err->code != 0));
 }
 
 static void disk_changed(struct disk_host *host, struct disk *disk);

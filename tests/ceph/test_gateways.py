@@ -176,6 +176,7 @@ def the_walk_through_works_as_typed_and_data_go_both_ways():
         s.cluster.run("rbd", "import", source, "rbd/imported")
         gw = s.gateways[0]
         gw.call("PUT", "/disk/rbd/imported", mode="create", create_image="false")
+        gw.call("PUT", f"/targetlun/{IQN}", disk="rbd/imported")
         gw.call("PUT", f"/clientlun/{IQN}/{CLIENT}", disk="rbd/imported")
         owner = s.owner("rbd/imported")
         owner.wait_lun("rbd/imported")
