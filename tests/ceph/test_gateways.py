@@ -146,14 +146,15 @@ def type_on_a_terminal(gw, lines):
 
 
 def walk_through(s):
-    return type_on_a_terminal(s.gateways[0], WALK_THROUGH.strip().splitlines())
+    shown = type_on_a_terminal(s.gateways[0], WALK_THROUGH.strip().splitlines())
+    expect("fail" not in shown.lower(), shown)
+    return shown
 
 
 @case
 def the_walk_through_works_as_typed_and_data_go_both_ways():
     with site() as s:
         shown = walk_through(s)
-        expect("fail" not in shown.lower(), shown)
         expect("LOGGED" not in shown and CLIENT in shown, shown)
         # Both gateways are up and name each other.
         for gw in s.gateways:

@@ -257,10 +257,10 @@ class Gateway:
             for program in (self.io, self.api):
                 expect(program.running(), f"{program.name} of {self.name} ended:\n{tail(program.log)}")
             try:
-                return self.request("GET", "/_ping")[0] == 200
+                return self.status()["serving"] and self.request("GET", "/_ping")[0] == 200
             except OSError:
                 return False
-        wait_for(ready, f"API of {self.name}", interval_s=0.05)
+        wait_for(ready, f"API and target of {self.name}", interval_s=0.05)
 
     def stop(self):
         problems = []
