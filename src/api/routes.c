@@ -44,6 +44,8 @@ const struct route routes[] = {
 	  .help = "Count the sessions of this gateway" },
 
 	{ METHOD_GET, "/api/disks", ACCESS_FULL, "config", .run = run_disks, .help = "List disks" },
+	{ METHOD_GET, "/api/overview", ACCESS_FULL, .run = run_overview,
+	  .help = "Show size, features and state of all disks" },
 	{ METHOD_GET, "/api/disk/<pool>/<image>", ACCESS_FULL, .run = run_disk,
 	  .help = "Create, attach, resize, reconfigure, show or delete a disk" },
 	{ METHOD_PUT, "/api/disk/<pool>/<image>", ACCESS_FULL,

@@ -19,6 +19,10 @@ void run_group(struct request *request);
 /* run_live.c: what runs, asked of rbd-target-io here and of the other gateways */
 void run_ping(struct request *request);
 void run_disk(struct request *request);
+/* The status of the local daemon; NULL if it does not serve. */
+json_t *local_status(const struct request *request);
+/* {"state", "lock_owner", "gateways"}: a disk as it stands in that status of this gateway. */
+json_t *disk_status(const json_t *status, const char *gateway, const char *id);
 void run_targetinfo(struct request *request);
 void run_local_targetinfo(struct request *request);
 void run_gatewayinfo(struct request *request);
@@ -28,6 +32,9 @@ void run_local_clientinfo(struct request *request);
 /* run_host.c: this host and its settings */
 void run_sysinfo(struct request *request);
 void run_settings(struct request *request);
+
+/* run_overview.c: all disks at once */
+void run_overview(struct request *request);
 
 /* run_snapshot.c */
 void run_snapshot_put(struct request *request);

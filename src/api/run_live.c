@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The local daemon's status; NULL if it does not serve. */
-static json_t *local_status(const struct request *request)
+json_t *local_status(const struct request *request)
 {
 	const struct rest_config *config = &request->api->config;
 	json_t *status = NULL;
@@ -228,10 +228,8 @@ static const char *state_word(const char *state)
 }
 
 /* {"state", "lock_owner", "gateways"}; only {"state": "Unknown"} if nobody here serves it. */
-static json_t *disk_status(const struct request *request, const char *id)
+json_t *disk_status(const json_t *status, const char *gateway, const char *id)
 {
-	AUTO_JSON json_t *status = local_status(request);
-	const char *gateway = request->api->config.gateway_name;
 	size_t i;
 	json_t *lun;
 	json_array_foreach (json_object_get(status, "luns"), i, lun) {
@@ -254,8 +252,10 @@ void run_disk(struct request *request)
 	              request_argument(request, "image"));
 	run_stored_disk(request);
 	if (request->status == 200 && id.text) {
+		AUTO_JSON json_t *status = local_status(request);
+		const char *gateway = request->api->config.gateway_name;
 		json_t *disk = json_copy(request->body);
-		(void)json_object_set_new(disk, "status", disk_status(request, id.text));
+		(void)json_object_set_new(disk, "status", disk_status(status, gateway, id.text));
 		answer(request, 200, disk);
 	}
 }

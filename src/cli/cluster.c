@@ -54,7 +54,7 @@ static void expand_cluster(struct shell *shell, struct node *node)
 
 static void cluster_summary(struct shell *shell, struct node *node, struct summary *ret_summary)
 {
-	const char *health = json_text(cluster_of(shell), "health", "[unavailable]");
+	const char *health = json_text(cluster_of(shell), "health", "unavailable");
 	enum health colour = strcmp(health, "HEALTH_OK") == 0     ? HEALTH_GOOD
 	                     : strcmp(health, "HEALTH_WARN") == 0 ? HEALTH_UNKNOWN
 	                                                          : HEALTH_BAD;

@@ -183,17 +183,20 @@ static void ping_gateways(struct model *model)
 	size_t count = 0;
 	struct string *paths = calloc(json_object_size(gateways) + 1, sizeof *paths);
 	const char **hosts = calloc(json_object_size(gateways) + 1, sizeof *hosts);
-	if (paths && hosts) {
+	const char **names = calloc(json_object_size(gateways) + 1, sizeof *names);
+	if (paths && hosts && names) {
 		json_object_foreach (gateways, name, gateway) {
 			if (!json_is_object(gateway))
 				continue;
 			string_add(&paths[count], "/_ping");
-			hosts[count++] = name;
+			/* This host by the way that works already, not by its name. */
+			names[count] = name;
+			hosts[count++] = strcmp(name, model->gateway_name) ? name : NULL;
 		}
 		struct reply *replies = get_paths(model, paths, hosts, count, API_PING_TIMEOUT_S);
 		for (size_t i = 0; i < count; i++) {
 			if (replies) {
-				json_object_set_new(model->gateways, hosts[i],
+				json_object_set_new(model->gateways, names[i],
 				                    json_string(state_of_ping(&replies[i])));
 				reply_done(&replies[i]);
 			}
@@ -203,6 +206,7 @@ static void ping_gateways(struct model *model)
 	}
 	free(paths);
 	free(hosts);
+	free(names);
 }
 
 const char *model_gateway_state(struct model *model, const char *gateway)

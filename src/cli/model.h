@@ -17,6 +17,7 @@
 
 struct model {
 	struct api *api;
+	const char *gateway_name; /* this host: asked at the local endpoint; borrowed */
 	json_t *config;
 	/* Kept until the next model_refresh(). */
 	json_t *overview; /* {} if the API has no such route */

@@ -100,6 +100,7 @@ int shell_new(const struct shell_options *options, struct shell **ret_shell, str
 	if (!shell)
 		return error_set(err, -ENOMEM, "Out of memory");
 	shell->options = *options;
+	shell->model.gateway_name = options->gateway_name;
 	output_init(&shell->output, options->interactive);
 	shell->output.silent = options->silent;
 	int r = api_new(&options->api, &shell->model.api);

@@ -199,7 +199,7 @@ def check_an_api_without_the_overview(program):
     world.gateways.missing.add('/api/overview')
     out, err, status = world.place.run('ls', '/')
     equal((err, status), ('', 0))
-    contains(out, '[[unavailable]]')
+    contains(out, '[unavailable]')
     contains(out, '[rbd/disk_1 (Online, size unknown)]')
     contains(out, '[10.172.19.21 (')
 
