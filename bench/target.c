@@ -275,12 +275,19 @@ static bool take_number(int id, const char *text, struct options *options)
 
 static bool take_option(int id, const char *text, struct options *options)
 {
-	const char **field = id == 'a'   ? &options->address
-	                     : id == 'n' ? &options->name
-	                     : id == 'f' ? &options->path
-	                     : id == 'u' ? &options->user
-	                     : id == 'S' ? &options->secret
-	                                 : NULL;
+	static const struct {
+		int id;
+		size_t offset; /* of a text in struct options */
+	} texts[] = {
+		{ 'a', offsetof(struct options, address) }, { 'n', offsetof(struct options, name) },
+		{ 'f', offsetof(struct options, path) },    { 'r', offsetof(struct options, rbd) },
+		{ 'c', offsetof(struct options, client) },  { 'u', offsetof(struct options, user) },
+		{ 'S', offsetof(struct options, secret) },
+	};
+	const char **field = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (texts[i].id == id)
+			field = (const char **)(void *)((char *)options + texts[i].offset);
 	if (!field)
 		return take_number(id, text, options);
 	*field = text;
