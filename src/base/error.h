@@ -13,7 +13,10 @@ struct error {
 	char text[ERROR_TEXT_MAX];
 };
 
-/* Fills *err (may be NULL) and returns code, so that `return error_set(err, -ENOENT, ...)` works.
+/* *err means something only after a call that failed: a call that succeeded may have filled it on
+ * the way (a missing row that may be missing).
+ *
+ * Fills *err (may be NULL) and returns code, so that `return error_set(err, -ENOENT, ...)` works.
  * code is a negative errno. The text is cut at ERROR_TEXT_MAX. */
 int error_set(struct error *err, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 

@@ -164,20 +164,26 @@ static void retry_expired(struct timer *timer)
 	disk_step(container_of(timer, struct disk, retry));
 }
 
-/* -EBUSY: somebody alive has the lock; the LUN is where he is, and we ask again. */
+/* -EBUSY: somebody alive has the lock. The LUN is where he is, and we ask again; while ownership
+ * moves that is how it should be, so the disk does not count as settled with it. */
 static void open_failed(struct disk *disk)
 {
 	bool first = strcmp(disk->problem.text, disk->job_error.text) != 0;
+	bool elsewhere = disk->job_error.code == -EBUSY;
 	disk->problem = disk->job_error;
-	lun_set_state(disk->lun, disk->problem.code == -EBUSY ? LUN_STANDBY : LUN_FAILED);
+	lun_set_state(disk->lun, elsewhere ? LUN_STANDBY : LUN_FAILED);
 	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
 	if (disk->retry_ms > RETRY_MAX_MS)
 		disk->retry_ms = RETRY_MAX_MS;
 	if (first)
-		log_error("%s: cannot be served: %s; trying again", disk_name(disk),
+		log_write(elsewhere ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, LOG_ROOM,
+		          "%s: cannot be served: %s; trying again", disk_name(disk),
 		          disk->problem.text);
 	reactor_arm(disk->host->manager, &disk->retry, disk->retry_ms);
-	settle(disk);
+	if (elsewhere)
+		disk->host->changed(disk->host, disk);
+	else
+		settle(disk);
 }
 
 static void open_done(struct job *job)
@@ -207,7 +213,9 @@ static void refresh_work(struct job *job)
 	disk->job_error = (struct error){ 0 };
 	backend_get_info(disk->backend, &before);
 	int r = backend_refresh(disk->backend, &disk->job_error);
-	if (r < 0 && !disk->job_error.code)
+	if (r == 0)
+		disk->job_error = (struct error){ 0 };
+	else if (!disk->job_error.code)
 		(void)error_set(&disk->job_error, r, "%s", strerror(-r));
 	backend_get_info(disk->backend, &after);
 	disk->resized = before.size_bytes != after.size_bytes;

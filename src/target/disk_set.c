@@ -155,9 +155,9 @@ void disk_set_add_problems(const struct disk_set *set, struct string *problems)
 {
 	for (size_t i = 0; i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
-		const char *problem = !disk                 ? "left out: out of memory"
-		                      : !disk_settled(disk) ? "still opening"
-		                                            : disk_problem(disk);
+		const char *problem = disk ? disk_problem(disk) : "left out: out of memory";
+		if (!*problem && !disk_settled(disk))
+			problem = "still opening";
 		if (*problem)
 			string_format(problems, "%s%s: %s", problems->len ? "; " : "",
 			              set->plan->disks[i].name, problem);

@@ -145,17 +145,24 @@ static void start_job(struct gateway *gateway, void (*work)(struct job *),
 	job_queue_submit(gateway->jobs, &gateway->job);
 }
 
+/* On the worker. job_error.code says from here on whether the job failed. */
+static void set_job_result(struct gateway *gateway, int r)
+{
+	struct error *err = &gateway->job_error;
+	if (r == 0)
+		*err = (struct error){ 0 };
+	else if (!err->code)
+		(void)error_set(err, r, "%s", strerror(-r));
+}
+
 /* ---- connect ---- */
 
 static void connect_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
-	struct error *err = &gateway->job_error;
-	int r = connection_make(gateway->settings, gateway->name, &gateway->listener,
-	                        &gateway->connection, err);
-	if (r < 0 && !err->code)
-		(void)error_set(err, r, "cannot connect: %s", strerror(-r));
-	assert((r < 0) == (err->code != 0));
+	set_job_result(gateway,
+	               connection_make(gateway->settings, gateway->name, &gateway->listener,
+	                               &gateway->connection, &gateway->job_error));
 }
 
 static void disk_changed(struct disk_host *host, struct disk *disk);
@@ -226,10 +233,7 @@ static int read_plan(struct gateway *gateway, struct plan **ret_plan, struct err
 static void load_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
-	struct error *err = &gateway->job_error;
-	int r = read_plan(gateway, &gateway->job_plan, err);
-	if (r < 0 && !err->code)
-		(void)error_set(err, r, "configuration object: %s", strerror(-r));
+	set_job_result(gateway, read_plan(gateway, &gateway->job_plan, &gateway->job_error));
 }
 
 static void load_done(struct job *job)
@@ -319,11 +323,8 @@ static void collect_problems(struct gateway *gateway, char *ret_text, size_t siz
 static void report_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
-	struct error *err = &gateway->job_error;
-	int r = store_report(gateway->connection.store, gateway->reported_epoch,
-	                     gateway->job_report, err);
-	if (r < 0 && !err->code)
-		(void)error_set(err, r, "%s", strerror(-r));
+	set_job_result(gateway, store_report(gateway->connection.store, gateway->reported_epoch,
+	                                     gateway->job_report, &gateway->job_error));
 }
 
 static void report_done(struct job *job)

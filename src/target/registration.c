@@ -103,10 +103,6 @@ int registration_new(struct store *store, const char *gateway,
 	int r = store_get_row(store, registration->key, &registration->text, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (err)
-		*err = (struct error){
-			0
-		}; /* the first start of this gateway: no row is no error */
 	registration->row = new_row(registration->text);
 	if (!registration->row)
 		return error_set(err, -ENOMEM, "registration of %s: out of memory", gateway);

@@ -1,0 +1,188 @@
+/* A disk on the embedded store: it gets to what is wanted, whatever is missing on the way. */
+#include "target/disk.h"
+
+#include "store/image.h"
+#include "store/store.h"
+#include "target/job.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define DEADLINE_MS 20000
+#define MIB         (1u << 20)
+
+struct world {
+	struct reactor *manager;
+	struct job_queue *jobs;
+	struct store *store;
+	struct disk_host host;
+	struct disk *disk;
+	int changes;
+	bool closed;
+};
+
+static void changed(struct disk_host *host, struct disk *disk)
+{
+	container_of(host, struct world, host)->changes++;
+}
+
+static void world_init(struct world *world)
+{
+	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
+	struct error err = { 0 };
+	*world = (struct world){ 0 };
+	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
+	ASSERT_EQ(job_queue_new(2, &world->jobs), 0);
+	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
+	world->host = (struct disk_host){ .manager = world->manager,
+		                          .jobs = world->jobs,
+		                          .store = world->store,
+		                          .changed = changed };
+}
+
+static bool in_state(struct world *world, enum lun_state state)
+{
+	return lun_get_state(disk_lun(world->disk)) == state && disk_settled(world->disk);
+}
+
+static void wait_state(struct world *world, enum lun_state state)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!in_state(world, state) && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_EQ(lun_get_state(disk_lun(world->disk)), state);
+	ASSERT_TRUE(disk_settled(world->disk));
+}
+
+static void disk_closed(void *argument)
+{
+	((struct world *)argument)->closed = true;
+}
+
+static void world_done(struct world *world)
+{
+	disk_close(world->disk, disk_closed, world);
+	ASSERT_FALSE(world->closed); /* never inside the call */
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!world->closed && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_TRUE(world->closed);
+	job_queue_free(world->jobs);
+	store_free(world->store);
+	reactor_free(world->manager);
+}
+
+static struct disk_config config_for(const char *image, const char *name, bool owner)
+{
+	static const struct port_group groups[] = { { 1, ALUA_OPTIMIZED }, { 2, ALUA_STANDBY } };
+	return (struct disk_config){
+		.pool = "rbd",
+		.image = image,
+		.owner = owner,
+		.groups = groups,
+		.group_count = ARRAY_LEN(groups),
+		.lun = { .name = name,
+		         .wwn = "a1b2c3d4-e5f6-4789-8abc-def012345678",
+		         .vendor_id = "rbd/rbd/x;osd_op_timeout=30",
+		         .block_size = 512,
+		         .max_sectors = 1024 },
+	};
+}
+
+TEST(the_owner_serves_and_gives_the_image_back_when_closed)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "plain", 16 * MIB, &err), 0);
+	struct disk_config config = config_for("plain", "rbd/plain", true);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	ASSERT_FALSE(disk_settled(world.disk));
+	wait_state(&world, LUN_READY);
+	ASSERT_TRUE(disk_is_owner(world.disk));
+	ASSERT_TRUE(world.changes > 0);
+	world_done(&world);
+	/* Nobody holds it any more: another one can. */
+	world_init(&world);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	wait_state(&world, LUN_READY);
+	world_done(&world);
+}
+
+TEST(a_missing_image_is_a_problem_with_a_name_and_is_served_when_it_comes)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	struct disk_config config = config_for("late", "rbd/late", true);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	wait_state(&world, LUN_FAILED);
+	ASSERT_NOT_NULL(strstr(disk_problem(world.disk), "late"));
+	ASSERT_EQ(image_create(world.store, "rbd", "late", MIB, &err), 0);
+	wait_state(&world, LUN_READY);
+	ASSERT_STR_EQ(disk_problem(world.disk), "");
+	world_done(&world);
+}
+
+TEST(ownership_that_moves_away_and_back_is_followed)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "moved", MIB, &err), 0);
+	struct disk_config mine = config_for("moved", "rbd/moved", true);
+	struct disk_config theirs = config_for("moved", "rbd/moved", false);
+	ASSERT_EQ(disk_new(&world.host, &theirs, &world.disk), 0);
+	wait_state(&world, LUN_STANDBY);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(disk_change(world.disk, &mine), 0);
+		wait_state(&world, LUN_READY);
+		ASSERT_EQ(disk_change(world.disk, &theirs), 0);
+		wait_state(&world, LUN_STANDBY);
+		ASSERT_FALSE(disk_is_owner(world.disk));
+	}
+	world_done(&world);
+}
+
+TEST(wishes_that_come_faster_than_they_can_be_met_end_with_the_last_one)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "flap", MIB, &err), 0);
+	struct disk_config mine = config_for("flap", "rbd/flap", true);
+	struct disk_config theirs = config_for("flap", "rbd/flap", false);
+	ASSERT_EQ(disk_new(&world.host, &mine, &world.disk), 0);
+	for (int i = 0; i < 50; i++) {
+		ASSERT_EQ(disk_change(world.disk, i % 2 ? &mine : &theirs), 0);
+		if (i % 7 == 0)
+			(void)reactor_turn(world.manager, 0);
+	}
+	wait_state(&world, LUN_READY);
+	world_done(&world);
+}
+
+TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "held", MIB, &err), 0);
+	struct disk_config config = config_for("held", "rbd/held", true);
+	AUTO_FREE char *path = image_path(world.store, "rbd", "held");
+	/* A lock of another open file description: for the disk that is another process. */
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	ASSERT_EQ(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!*disk_problem(world.disk) && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world.manager, 50);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_STANDBY);
+	ASSERT_FALSE(disk_settled(world.disk));
+	close(fd);
+	fd = -1;
+	wait_state(&world, LUN_READY);
+	world_done(&world);
+}
