@@ -148,6 +148,13 @@ static int check_create(struct change *change, struct disk_request *request)
 	struct change_image image;
 	const char *size = argument(change, "size");
 	request->wwn = argument(change, "wwn");
+	/* Before anything is looked up by these names. */
+	if (!name_ok(request->pool))
+		return refuse(change, 400,
+		              "Invalid pool name (use alphanumeric, '_', '.', or '-' characters)");
+	if (!name_ok(request->image))
+		return refuse(change, 400,
+		              "Invalid image name (use alphanumeric, '_', '.', or '-' characters)");
 	int r = find_image(change, request->pool, request->image, &image);
 	if (r < 0 && r != -ENOENT)
 		return r;
@@ -158,12 +165,6 @@ static int check_create(struct change *change, struct disk_request *request)
 	}
 	if (json_object_size(json_object_get(change->object, "disks")) >= DISKS_MAX)
 		return refuse(change, 400, "Disk limit of %d reached.", DISKS_MAX);
-	if (!name_ok(request->pool))
-		return refuse(change, 400,
-		              "Invalid pool name (use alphanumeric, '_', '.', or '-' characters)");
-	if (!name_ok(request->image))
-		return refuse(change, 400,
-		              "Invalid image name (use alphanumeric, '_', '.', or '-' characters)");
 	const char *taken = request->wwn ? disk_with_wwn(change->object, request->wwn) : NULL;
 	if (taken)
 		return refuse(change, 400, "WWN %s is already in use by %s", request->wwn, taken);

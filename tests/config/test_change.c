@@ -135,7 +135,8 @@ static const struct {
 	{ "disk create controls", "|disks|rbd/disk.2|controls", NULL },
 	{ "disk create controls", "|disks|rbd/disk.2|controls|max_data_area_mb", "64" },
 	/* tpgs counts addresses */
-	{ "T gw2 delete (owner move)", "|targets|iqn.2003-01.com.example.gw:iscsi-igw|portals|gw1.example.com|tpgs", "2" },
+	{ "T gw2 delete (owner move)",
+	  "|targets|iqn.2003-01.com.example.gw:iscsi-igw|portals|gw1.example.com|tpgs", "2" },
 	/* owners leave with the portal, not with the gateway's last target */
 	{ "T gw2 delete (owner move)", "|disks|a.b/c1|owner", "\"gw1.example.com\"" },
 	{ "T gw2 delete (owner move)", "|disks|rbd/disk.2|owner", "\"gw1.example.com\"" },

@@ -66,6 +66,11 @@ static const struct {
 	  "Gateway does not exist in configuration" },
 
 	{ change_disk_put, D("nopool", "x") " mode=create size=1G", 400, "pool name is invalid" },
+	{ change_disk_put, D("..", "x") " mode=create size=1G", 400, "pool name is invalid" },
+	{ change_disk_put, D("rbd", "../x") " mode=create size=1G", 400,
+	  "Invalid image name (use alphanumeric, '_', '.', or '-' characters)" },
+	{ change_disk_put, D("a/b", "x") " mode=create size=1G", 400,
+	  "Invalid pool name (use alphanumeric, '_', '.', or '-' characters)" },
 	{ change_disk_put, D("rbd", "x") " mode=create size=1024", 400, "Size is invalid" },
 	{ change_disk_put, D("rbd", "x") " mode=create size=1X", 400, "Size is invalid" },
 	{ change_disk_put, D("rbd", "x") " mode=create size=99999999999999T", 400,
