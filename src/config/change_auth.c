@@ -64,6 +64,10 @@ static int check_credentials(struct change *change, const struct credentials *gi
 	if (r == 0)
 		r = check_text(change, "mutual password", given->mutual_password, 12, 16,
 		               password_others);
+	/* Else what the initiator proves could be reflected as the target's proof [RFC 7143 9.2].
+	 */
+	if (r == 0 && *given->password && strcmp(given->password, given->mutual_password) == 0)
+		r = refuse(change, 400, "Mutual password must differ from password");
 	return r;
 }
 

@@ -173,6 +173,18 @@ static const struct {
 	  T " " C1
 	    " username=myiscsiusername password=myiscsipassword mutual_password=mutualpasswor",
 	  400, "Mutual username is required" },
+	{ change_client_auth,
+	  T " " C1 " username=myiscsiusername password=myiscsipassword"
+	    " mutual_username=mutualusername mutual_password=myiscsipassword",
+	  400, "Mutual password must differ from password" },
+	{ change_target_auth,
+	  T2 " username=myiscsiusername password=myiscsipassword"
+	     " mutual_username=mutualusername mutual_password=myiscsipassword",
+	  400, "Mutual password must differ from password" },
+	{ change_discovery_auth,
+	  "username=myiscsiusername password=myiscsipassword mutual_username=mutualusername"
+	  " mutual_password=myiscsipassword",
+	  400, "Mutual password must differ from password" },
 	{ change_target_auth, T " action=frob", 400, "Invalid auth frob" },
 	{ change_target_auth, T " action=disable_acl", 400,
 	  "Cannot disable ACL authentication because target has clients" },
