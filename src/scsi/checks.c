@@ -3,6 +3,7 @@
  * opcode table. */
 #include "base/bytes.h"
 #include "scsi/execute.h"
+#include "scsi/limits.h"
 
 #include <stdlib.h>
 
@@ -115,8 +116,7 @@ static bool check_range(struct scsi_task *task)
 		return true;
 	parse_range(task);
 	const struct lun *lun = task_lun(task);
-	uint32_t max = atomic_load_explicit(&lun->max_transfer_blocks, memory_order_relaxed);
-	if ((row->flags & OP_LIMITED) && task->state.blocks > max) {
+	if ((row->flags & OP_LIMITED) && task->state.blocks > transfer_max_blocks(lun)) {
 		task_end_bad_cdb(task, row->blocks.at, 8);
 		return false;
 	}

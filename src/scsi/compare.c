@@ -5,6 +5,8 @@
 #include "scsi/handlers.h"
 #include "scsi/limits.h"
 
+#define OR_PIECE_BYTES (1u << 20)
+
 static uint64_t offset_of(const struct scsi_task *task)
 {
 	return lun_bytes_of(task_lun(task), task->state.lba);
@@ -20,9 +22,12 @@ static void written(struct scsi_task *task, int result)
 
 /* ---- COMPARE AND WRITE ---- */
 
+/* NUMBER OF BLOCKS is one byte: of an initiator that wants 256 blocks it says 0, and only the data
+ * that it brings show that it wants too much. */
 bool compare_write_check(struct scsi_task *task)
 {
-	if (task->state.blocks <= COMPARE_MAX_BLOCKS)
+	uint64_t most = 2 * lun_bytes_of(task_lun(task), COMPARE_MAX_BLOCKS);
+	if (task->state.blocks <= COMPARE_MAX_BLOCKS && task->expected_len <= most)
 		return true;
 	task_end_bad_cdb(task, 13, 8);
 	return false;
@@ -61,17 +66,34 @@ void compare_write_run(struct scsi_task *task)
 
 /* ---- ORWRITE ---- */
 
+static void or_next(struct scsi_task *task);
+
 static void or_read(struct scsi_task *task, int result)
 {
 	if (result < 0) {
 		task_end_failed(task, result);
 		return;
 	}
-	uint8_t *data = task->data->data;
+	uint8_t *data = task->data->data + task->state.position;
 	const uint8_t *is = task->state.scratch->data;
-	for (uint32_t i = 0; i < task->data_out_len; i++)
+	for (uint64_t i = 0; i < task->state.io.length; i++)
 		data[i] |= is[i];
-	task_io(task, IO_WRITE, task_fua(task), offset_of(task), task->data_out_len, data, written);
+	task->state.position += task->state.io.length;
+	or_next(task);
+}
+
+/* Reads piece by piece, so that a large command needs little memory beside its data, and writes all
+ * at once. */
+static void or_next(struct scsi_task *task)
+{
+	uint64_t left = task->data_out_len - task->state.position;
+	uint64_t at = offset_of(task) + task->state.position;
+	if (left == 0)
+		task_io(task, IO_WRITE, task_fua(task), offset_of(task), task->data_out_len,
+		        task->data->data, written);
+	else
+		task_io(task, IO_READ, 0, at, left < OR_PIECE_BYTES ? left : OR_PIECE_BYTES,
+		        task->state.scratch->data, or_read);
 }
 
 void orwrite_run(struct scsi_task *task)
@@ -80,7 +102,6 @@ void orwrite_run(struct scsi_task *task)
 		task_end_good(task);
 		return;
 	}
-	uint8_t *is = task_scratch(task, task->data_out_len);
-	if (is)
-		task_io(task, IO_READ, 0, offset_of(task), task->data_out_len, is, or_read);
+	if (task_scratch(task, OR_PIECE_BYTES))
+		or_next(task);
 }

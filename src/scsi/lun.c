@@ -1,16 +1,12 @@
 /* Logical units: identity, state, and the accounts of what is in flight. */
 #include "scsi/lun.h"
 
-#include "base/buffer.h"
 #include "scsi/lun_private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* No transfer is refused that upstream took, whatever MAXIMUM TRANSFER LENGTH says. */
-#define TRANSFER_FLOOR_BYTES (8u << 20)
 
 /* ---- life ---- */
 
@@ -28,12 +24,7 @@ static void lun_free(struct lun *lun)
 
 static void set_limits(struct lun *lun, const struct lun_config *config)
 {
-	uint64_t bytes = (uint64_t)config->max_sectors * 512;
-	uint64_t largest = bytes > TRANSFER_FLOOR_BYTES ? bytes : TRANSFER_FLOOR_BYTES;
-	if (largest > BUFFER_MAX_BYTES / 2)
-		largest = BUFFER_MAX_BYTES / 2;
 	lun->max_sectors = config->max_sectors;
-	lun->max_transfer_blocks = (uint32_t)(largest >> lun->block_shift);
 	lun->max_inflight_bytes = config->max_inflight_bytes;
 	lun->configured_read_only = config->read_only;
 	lun->read_only = config->read_only || lun->info.read_only;

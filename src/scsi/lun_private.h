@@ -33,7 +33,6 @@ struct lun {
 	/* Read by every command without a lock; written with `lock` held. */
 	_Atomic uint32_t state; /* enum lun_state; `backend` is valid while READY */
 	_Atomic uint64_t blocks;
-	_Atomic uint32_t max_transfer_blocks;
 	_Atomic uint32_t max_sectors;
 	_Atomic uint64_t max_inflight_bytes;
 	atomic_bool read_only;          /* of the configuration or the backend */

@@ -42,7 +42,7 @@ enum scsi_reservation {
 #define OP_WRITES      (1u << 7)  /* refused when write protected */
 #define OP_EXCLUSIVE   (1u << 8)  /* nothing may overlap it */
 #define OP_EXACT       (1u << 9)  /* Expected Data Transfer Length must be what the CDB says */
-#define OP_LIMITED     (1u << 10) /* MAXIMUM TRANSFER LENGTH holds */
+#define OP_LIMITED     (1u << 10) /* TRANSFER_MAX_BYTES holds */
 #define OP_HEAD        (1u << 11) /* head of queue whatever its task attribute */
 #define OP_SIX         (1u << 12) /* 21-bit LBA; 0 blocks means 256 */
 #define OP_THIN        (1u << 13) /* only where blocks can be unmapped */

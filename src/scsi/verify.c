@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "scsi/execute.h"
 #include "scsi/handlers.h"
+#include "scsi/limits.h"
 
 #define PIECE_BYTES (1u << 20)
 
@@ -20,7 +21,7 @@ bool verify_check(struct scsi_task *task)
 		task_end_bad_cdb(task, 1, 2);
 		return false;
 	}
-	if (bytchk_of(task) == BYTCHK_ALL && task->state.blocks > lun->max_transfer_blocks) {
+	if (bytchk_of(task) == BYTCHK_ALL && task->state.blocks > transfer_max_blocks(lun)) {
 		task_end_bad_cdb(task, task->state.opcode->blocks.at, 8);
 		return false;
 	}

@@ -2,10 +2,11 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct command c;
-static uint8_t out[2 * 129 * 512];
+static uint8_t out[2 * 256 * 512];
 
 static void compare_write(struct rig *rig, uint8_t lba, uint8_t blocks, int64_t expected)
 {
@@ -61,6 +62,10 @@ TEST(lengths_are_checked_before_anything_is_written)
 	} rows[] = {
 		{ 0, 0, 0 },
 		{ 129, -2 * 129 * 512, 0x052400 },
+		{ 0, -2 * 256 * 512, 0x052400 }, /* NUMBER OF BLOCKS of 256 */
+		{ 128, -2 * 129 * 512, 0x052400 },
+		{ 128, -2 * 127 * 512, 0x050e03 },
+		{ 0, -2 * 128 * 512, 0x050e03 },
 		{ 1, -512, 0x050e03 },
 		{ 1, -2048, 0x050e03 },
 		{ 3, -4 * 512, 0x050e03 },
@@ -75,6 +80,23 @@ TEST(lengths_are_checked_before_anything_is_written)
 			assert_good(&c);
 	}
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 0);
+}
+
+TEST(a_large_orwrite_reads_in_pieces_and_writes_once)
+{
+	enum { BLOCKS = 5000, BYTES = BLOCKS * 512 };
+	AUTO(rig) struct rig *rig = rig_new(512, BLOCKS);
+	AUTO_FREE uint8_t *data = malloc(BYTES);
+	ASSERT_NOT_NULL(data);
+	memset(data, 0x31, BYTES);
+	memset(rig->fake->memory, 0x0f, BYTES);
+	RUN(rig, &c, CDB(0x8b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, BLOCKS >> 8, BLOCKS & 0xff, 0, 0),
+	    -(int64_t)BYTES, data);
+	assert_good(&c);
+	memset(data, 0x3f, BYTES);
+	ASSERT_MEM_EQ(rig->fake->memory, data, BYTES);
+	ASSERT_EQ(rig->fake->count[IO_READ], 3);
+	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
 }
 
 TEST(orwrite_sets_bits)

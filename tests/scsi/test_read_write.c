@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct command c;
@@ -82,7 +83,7 @@ TEST(checks_of_the_cdb_come_before_data)
 		  1024,
 		  0x052100 },
 		{ "read(6) of 256", { 0x08, 0, 0, 0, 0 }, 6, 131072, 0x052100 },
-		{ "too long", { 0x88, [10] = 0, 1 }, 16, 1 << 24, 0x052400 },
+		{ "too long", { 0x88, [11] = 1, 0, 1 }, 16, 1 << 25, 0x052400 },
 		{ "RDPROTECT", { 0x28, 0x20, [8] = 1 }, 10, 512, 0x052400 },
 		{ "WRPROTECT", { 0x2a, 0x20, [8] = 1 }, 10, -512, 0x052400 },
 		{ "RELADR", { 0x28, 0x01, [8] = 1 }, 10, 512, 0x052400 },
@@ -241,6 +242,36 @@ TEST(a_write_protected_lun_is_read_only)
 	}
 	RUN(rig, &c, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512, NULL);
 	assert_good(&c);
+}
+
+TEST(a_command_of_32_mib_runs_alone_whatever_is_announced)
+{
+	enum { MOST = 32 << 20, BLOCKS = MOST / 512 };
+	AUTO(rig) struct rig *rig = rig_new(512, BLOCKS + 1);
+	struct lun_config config = { .block_size = 512,
+		                     .max_sectors = 1024,
+		                     .max_inflight_bytes = 8 << 20 };
+	ASSERT_EQ(lun_change(rig->lun, &config), 0);
+	AUTO_FREE uint8_t *data = malloc(MOST);
+	ASSERT_NOT_NULL(data);
+	memset(data, 0x5a, MOST);
+	RUN(rig, &c, CDB(0x8a, [11] = BLOCKS >> 16, 0, 0, 0, 0), -MOST, data);
+	assert_good(&c);
+	ASSERT_MEM_EQ(rig->fake->memory, data, MOST);
+	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
+
+	rig->fake->hold = true;
+	static struct command small;
+	write_start(&small, rig->nexuses[1], 0, 1, 512, data);
+	rig_turn(rig);
+	RUN(rig, &c, CDB(0x8a, [11] = BLOCKS >> 16, 0, 0, 0, 0), -MOST, data);
+	assert_status(&c, SCSI_BUSY); /* not beside others */
+	fake_complete(rig->fake, 0);
+	rig_turn(rig);
+	assert_good(&small);
+	rig->fake->hold = false;
+	RUN(rig, &c, CDB(0x8a, [11] = BLOCKS >> 16, 0, 1, 0, 0), -MOST - 512, NULL);
+	assert_sense(&c, 0x052400);
 }
 
 TEST(bytes_in_flight_are_bounded)
