@@ -309,7 +309,7 @@ static unsigned port_of(int fd)
 static int start_daemon(struct rest *api, struct error *err)
 {
 	const struct rest_config *config = &api->config;
-	int fd;
+	int fd = -1;
 	int r = listen_socket(config->settings, &fd, err);
 	if (r < 0)
 		return r;
