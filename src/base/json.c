@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,6 +130,7 @@ static void put_object(struct string *out, const json_t *object, const struct js
 		if (i)
 			string_add(out, style->item_separator);
 		put_line_start(out, style, depth + 1);
+		assert(names[i]); /* the size was that of the loop above */
 		put_text(out, names[i], strlen(names[i]));
 		string_add(out, style->name_separator);
 		put_value(out, json_object_get(object, names[i]), style, depth + 1);
