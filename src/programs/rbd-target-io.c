@@ -15,20 +15,20 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 
-static const char usage[] =
-        "usage: rbd-target-io [-c FILE] [-d]\n"
-        "Serves the disks of the configuration to iSCSI initiators.\n"
-        "\n"
-        "  -c, --config FILE  settings (default " SETTINGS_DEFAULT_PATH ")\n"
-        "  -d, --debug        log debug lines too\n"
-        "  -h, --help         this text\n"
-        "  -V, --version      the version\n"
-        "\n"
-        "SIGTERM and SIGINT stop it cleanly, SIGHUP makes it read the configuration again.\n";
+static const char usage[] = "usage: rbd-target-io [-c FILE] [-d]\n"
+                            "Serves the disks of the configuration to iSCSI initiators.\n"
+                            "\n"
+                            "  -c, --config FILE  settings (default " SETTINGS_DEFAULT_PATH ")\n"
+                            "  -d, --debug        log debug lines too\n"
+                            "  -h, --help         this text\n"
+                            "  -V, --version      the version\n"
+                            "\n"
+                            "SIGTERM and SIGINT stop it cleanly, SIGHUP makes it read settings and "
+                            "configuration again.\n";
 
 struct program {
+	const char *config_path;
 	struct reactor *manager;
-	struct settings *settings;
 	struct gateway *gateway;
 	struct control *control;
 	struct watch signals;
@@ -49,13 +49,29 @@ static void stop(struct program *program)
 	gateway_stop(program->gateway, gateway_stopped, program);
 }
 
+static void warn(void *argument, const char *text)
+{
+	log_warning("%s", text);
+}
+
+static void reload(struct program *program)
+{
+	struct settings *settings = NULL;
+	struct error err = { 0 };
+	log_info("SIGHUP: reading %s and the configuration again", program->config_path);
+	if (settings_load(program->config_path, warn, NULL, &settings, &err) < 0)
+		log_error("settings not read again, the old ones stay: %s", err.text);
+	else
+		gateway_reload(program->gateway, settings);
+}
+
 static void signal_ready(struct watch *watch, uint32_t events)
 {
 	struct program *program = container_of(watch, struct program, signals);
 	struct signalfd_siginfo info;
 	while (read(watch->fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGHUP)
-			gateway_reload(program->gateway);
+			reload(program);
 		else
 			stop(program);
 	}
@@ -79,15 +95,11 @@ static int watch_signals(struct program *program)
 	return reactor_watch(program->manager, &program->signals, EPOLLIN);
 }
 
-static void warn(void *argument, const char *text)
+static int run(struct program *program)
 {
-	log_warning("%s", text);
-}
-
-static int run(struct program *program, const char *config_path)
-{
+	struct settings *settings = NULL;
 	struct error err = { 0 };
-	int r = settings_load(config_path, warn, NULL, &program->settings, &err);
+	int r = settings_load(program->config_path, warn, NULL, &settings, &err);
 	if (r == 0) {
 		r = reactor_new("manager", NULL, &program->manager);
 		if (r == 0)
@@ -96,10 +108,10 @@ static int run(struct program *program, const char *config_path)
 			(void)error_set(&err, r, "cannot start: %s", strerror(-r));
 	}
 	if (r == 0)
-		r = gateway_new(program->manager, program->settings, &program->gateway, &err);
+		r = gateway_new(program->manager, steal(&settings), &program->gateway, &err);
 	if (r == 0)
-		r = control_open(program->manager, program->gateway, program->settings->run_dir,
-		                 &program->control, &err);
+		r = control_open(program->manager, program->gateway,
+		                 gateway_run_dir(program->gateway), &program->control, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
 		if (program->gateway)
@@ -112,7 +124,7 @@ static int run(struct program *program, const char *config_path)
 	if (program->signals.fd > 0)
 		close(program->signals.fd);
 	reactor_free(program->manager);
-	settings_free(program->settings);
+	settings_free(settings);
 	return r;
 }
 
@@ -156,6 +168,6 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 #endif
 	log_setup(level, NULL);
-	struct program program = { 0 };
-	return run(&program, config_path) < 0 ? 1 : 0;
+	struct program program = { .config_path = config_path };
+	return run(&program) < 0 ? 1 : 0;
 }

@@ -55,7 +55,7 @@ static int join(const struct settings *settings, const char *gateway_name,
 	struct data_clients_config config = {
 		.count = (unsigned)settings->cluster_clients,
 		.conf_path = connection->conf_path,
-		.client_name = settings->cluster_client_name,
+		.client_name = connection->client_name,
 		.registration = connection->registration,
 	};
 	if (data_clients_new(&config, &connection->clients) < 0)
@@ -69,7 +69,10 @@ int connection_make(const struct settings *settings, const char *gateway_name,
 {
 	struct connection connection = { 0 };
 	connection.conf_path = settings_ceph_conf(settings);
-	int r = connection.conf_path ? 0 : error_set(err, -ENOMEM, "settings: out of memory");
+	connection.client_name = strdup(settings->cluster_client_name);
+	int r = connection.conf_path && connection.client_name
+	                ? 0
+	                : error_set(err, -ENOMEM, "settings: out of memory");
 	if (r == 0)
 		r = secret_keys_load(settings->ceph_config_dir, settings->priv_key,
 		                     settings->pub_key, &connection.keys, err);
@@ -93,5 +96,6 @@ void connection_end(struct connection *connection)
 	cluster_client_free(connection->control);
 	secret_keys_free(connection->keys);
 	free(connection->conf_path);
+	free(connection->client_name);
 	*connection = (struct connection){ 0 };
 }

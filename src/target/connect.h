@@ -18,7 +18,7 @@ struct connection {
 	struct registration *registration; /* NULL for a dir store */
 	struct data_clients *clients;      /* NULL for a dir store */
 	struct secret_keys *keys;          /* NULL without key files */
-	char *conf_path;
+	char *conf_path, *client_name;
 };
 
 /* Blocks: on a worker. On failure everything is ended again, and err says what is waited for. */

@@ -16,6 +16,7 @@
 #include "target/disk_set.h"
 #include "target/job.h"
 #include "target/plan.h"
+#include "target/restart.h"
 #include "target/snapshot.h"
 
 #include <assert.h>
@@ -33,7 +34,8 @@
 
 struct gateway {
 	struct reactor *manager;
-	const struct settings *settings;
+	struct settings *settings,
+	        *next_settings; /* next: taken up when no job reads the old ones */
 	char *name;
 	struct reactor *reactors[REACTOR_COUNT_MAX];
 	unsigned reactor_count;
@@ -82,6 +84,11 @@ const char *gateway_get_name(const struct gateway *gateway)
 	return gateway->name;
 }
 
+const char *gateway_run_dir(const struct gateway *gateway)
+{
+	return gateway->settings->run_dir;
+}
+
 struct job_queue *gateway_jobs(struct gateway *gateway)
 {
 	return gateway->jobs;
@@ -127,8 +134,11 @@ static void changed_message(struct message *message)
 	gateway_step(gateway);
 }
 
-void gateway_reload(struct gateway *gateway)
+void gateway_reload(struct gateway *gateway, struct settings *settings)
 {
+	restart_warn(gateway->settings, settings);
+	settings_free(gateway->next_settings);
+	gateway->next_settings = settings;
 	gateway->load_wanted = true;
 	step_later(gateway);
 }
@@ -439,6 +449,10 @@ static void gateway_step(struct gateway *gateway)
 		start_apply(gateway);
 	if (gateway->job_busy || timer_armed(&gateway->retry))
 		return;
+	if (gateway->next_settings) {
+		settings_free(gateway->settings);
+		gateway->settings = steal(&gateway->next_settings);
+	}
 	if (!gateway->connected) {
 		start_job(gateway, connect_work, connect_done);
 	} else if (gateway->load_wanted) {
@@ -461,6 +475,8 @@ void gateway_free(struct gateway *gateway)
 		reactor_free(gateway->reactors[i]);
 	}
 	disk_set_done(&gateway->disks);
+	settings_free(gateway->settings);
+	settings_free(gateway->next_settings);
 	free(gateway->name);
 	free(gateway);
 }
@@ -505,12 +521,14 @@ static int start_threads(struct gateway *gateway)
 	                        &gateway->server);
 }
 
-int gateway_new(struct reactor *manager, const struct settings *settings,
-                struct gateway **ret_gateway, struct error *err)
+int gateway_new(struct reactor *manager, struct settings *settings, struct gateway **ret_gateway,
+                struct error *err)
 {
 	AUTO(gateway) struct gateway *gateway = calloc(1, sizeof *gateway);
-	if (!gateway)
+	if (!gateway) {
+		settings_free(settings);
 		return error_set(err, -ENOMEM, "gateway: out of memory");
+	}
 	gateway->manager = manager;
 	gateway->settings = settings;
 	disk_set_init(&gateway->disks, &gateway->host, disks_emptied);

@@ -139,4 +139,20 @@ def a_change_is_in_force_when_the_api_answers():
             expect(f"rbd/disk_{number}" not in names, f"disk_{number} is still there: {names}")
 
 
+@case
+def sighup_takes_up_new_settings_and_names_those_that_need_a_restart():
+    with gateway() as gw:
+        make_target(gw, user=USER, secret=SECRET)
+        text = gw.config.read_text()
+        gw.config.write_text("[target]\ncmdsn_depth = 64\n" + text.replace("[rbdgate]", "[rbdgate]\nio_threads = 3"))
+        gw.io.process.send_signal(1)
+        wait_for(lambda: "io_threads has changed" in gw.io.log.read_text(), "a word about io_threads")
+        run("iscsi-inq", gw.url(user=USER, secret=SECRET))
+        gw.config.write_text("this is no settings file\n")
+        gw.io.process.send_signal(1)
+        wait_for(lambda: "the old ones stay" in gw.io.log.read_text(), "a word about the bad file")
+        run("iscsi-inq", gw.url(user=USER, secret=SECRET))
+        gw.config.write_text(text)
+
+
 harness.main()
