@@ -3,5 +3,7 @@
 
 #include "api/request.h"
 
-/* GET of a path, at most 2 s. False: no answer, or none with status 200. */
-bool peer_get(const struct rest *api, const char *gateway, const char *path, json_t **ret_body);
+/* GET of a path, at most 2 s for each place: the gateway's name, then, if that leads nowhere, each
+ * of addresses (its portals, an array; NULL is fine). False: no answer, or none with status 200. */
+bool peer_get(const struct rest *api, const char *gateway, const json_t *addresses,
+              const char *path, json_t **ret_body);

@@ -34,6 +34,11 @@ void run_ping(struct request *request)
 
 /* ---- counts ---- */
 
+static const json_t *portal_addresses(const json_t *portal)
+{
+	return json_object_get(portal, "portal_ip_addresses");
+}
+
 /* Sessions of one target, or of all that have a portal here. */
 static json_int_t count_sessions(const struct request *request, const char *target,
                                  const json_t *targets)
@@ -90,7 +95,7 @@ void run_targetinfo(struct request *request)
 		AUTO_STRING struct string path = { 0 };
 		string_format(&path, "/api/_targetinfo/%s", iqn);
 		if (strcmp(gateway, request->api->config.gateway_name) != 0 && path.text &&
-		    peer_get(request->api, gateway, path.text, &body))
+		    peer_get(request->api, gateway, portal_addresses(portal), path.text, &body))
 			count += json_number(body, "num_sessions", 0);
 	}
 	answer_count(request, count);
@@ -201,7 +206,8 @@ void run_clientinfo(struct request *request)
 		string_format(&path, "/api/_clientinfo/%s/%s", target_iqn, client_iqn);
 		if (strcmp(gateway, request->api->config.gateway_name) == 0)
 			part = local_client(request, target_iqn, client_iqn);
-		else if (!path.text || !peer_get(request->api, gateway, path.text, &part))
+		else if (!path.text || !peer_get(request->api, gateway, portal_addresses(portal),
+		                                 path.text, &part))
 			continue;
 		merge_client(info, gateway, part);
 	}

@@ -30,6 +30,7 @@ struct transfer {
 	struct string url, form, answer;
 	struct reply *reply;
 	CURL *curl;
+	struct curl_slist *route;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -176,6 +177,16 @@ static const char *const method_names[] = {
 	[API_DELETE] = "DELETE",
 };
 
+/* The URL keeps the name; the connection goes to the address. */
+static void set_route(struct transfer *transfer, const char *address)
+{
+	AUTO_STRING struct string route = { 0 };
+	bool bare_v6 = strchr(address, ':') && address[0] != '[';
+	string_format(&route, bare_v6 ? "::[%s]:" : "::%s:", address);
+	transfer->route = route.text ? curl_slist_append(NULL, route.text) : NULL;
+	curl_easy_setopt(transfer->curl, CURLOPT_CONNECT_TO, transfer->route);
+}
+
 static int transfer_init(struct transfer *transfer, struct api *api, CURL *curl,
                          const struct request *request, struct reply *reply)
 {
@@ -193,6 +204,8 @@ static int transfer_init(struct transfer *transfer, struct api *api, CURL *curl,
 
 	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_URL, transfer->url.text);
+	if (request->address)
+		set_route(transfer, request->address);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method_names[request->method]);
 	if (request->method != API_GET) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)transfer->form.len);
@@ -221,6 +234,10 @@ static int transfer_init(struct transfer *transfer, struct api *api, CURL *curl,
 static void say_no_answer(struct transfer *transfer, CURLcode result)
 {
 	struct reply *reply = transfer->reply;
+	curl_off_t resolved_us = 0;
+	curl_easy_getinfo(transfer->curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+	reply->nobody = result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT ||
+	                (result == CURLE_OPERATION_TIMEDOUT && resolved_us == 0);
 	const char *url = transfer->url.text ? transfer->url.text : "";
 	if (interrupted)
 		snprintf(reply->message, sizeof reply->message,
@@ -253,6 +270,7 @@ static void transfer_finish(struct transfer *transfer, CURLcode result)
 	/* A form may hold passwords. */
 	if (transfer->form.text)
 		wipe(transfer->form.text, transfer->form.len);
+	curl_slist_free_all(transfer->route);
 	string_clear(&transfer->url);
 	string_clear(&transfer->form);
 	string_clear(&transfer->answer);

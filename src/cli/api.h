@@ -46,6 +46,7 @@ struct field {
 struct reply {
 	long status;                  /* of HTTP; 500 when there was no answer at all */
 	bool answered;                /* false: refused, timed out, interrupted */
+	bool nobody;                  /* the name does not resolve, or nobody listens there */
 	json_t *body;                 /* NULL if it was not JSON */
 	char message[ERROR_TEXT_MAX]; /* what went wrong, for people */
 };
@@ -58,7 +59,8 @@ static inline bool reply_ok(const struct reply *reply)
 
 struct request {
 	enum api_method method;
-	const char *host; /* NULL = the local gateway */
+	const char *host;    /* NULL = the local gateway */
+	const char *address; /* where host is, if its name does not tell; NULL = it does */
 	const struct field *fields;
 	unsigned timeout_s; /* 0 = API_TIMEOUT_S */
 	const char *path;   /* below /api, starts with '/' */

@@ -30,23 +30,6 @@ static void summary(struct shell *shell, struct node *node, struct summary *ret_
 	            "Up: %zu/%zu, Portals: %zu", up, count, count);
 }
 
-/* Asks the new gateway for its name: it must be there, with the same way of talking. */
-static bool gateway_answers(struct shell *shell, const char *name)
-{
-	AUTO_REPLY struct reply reply;
-	struct request request = { API_GET, .host = name, .path = "/sysinfo/hostname" };
-	if (strcmp(name, shell->options.gateway_name) == 0)
-		request.host = NULL;
-	api_call(shell->model.api, &request, &reply);
-	if (reply_ok(&reply))
-		return true;
-	say(&shell->output, SAY_ERROR,
-	    "Get gateway hostname failed : %s\nPlease check api_host setting and make sure host %s "
-	    "IP is listening on port %u",
-	    reply.message, name, shell->options.api.port);
-	return false;
-}
-
 /* "[fd00::1],10.0.0.1" without brackets and blanks; free() it. */
 static char *plain_addresses(const char *addresses)
 {
@@ -58,6 +41,30 @@ static char *plain_addresses(const char *addresses)
 	return string_take(&text);
 }
 
+/* Asks the new gateway for its name: it must be there, with the same way of talking. At the first
+ * of its addresses, if its name leads nowhere. */
+static bool gateway_answers(struct shell *shell, const char *name, const char *addresses)
+{
+	AUTO_REPLY struct reply reply;
+	AUTO_FREE char *address = strndup(addresses, strcspn(addresses, ","));
+	struct request request = { API_GET, .host = name, .path = "/sysinfo/hostname" };
+	if (strcmp(name, shell->options.gateway_name) == 0)
+		request.host = NULL;
+	api_call(shell->model.api, &request, &reply);
+	if (reply.nobody && request.host) {
+		request.address = address;
+		reply_done(&reply);
+		api_call(shell->model.api, &request, &reply);
+	}
+	if (reply_ok(&reply))
+		return true;
+	say(&shell->output, SAY_ERROR,
+	    "Get gateway hostname failed : %s\nPlease check api_host setting and make sure host %s "
+	    "IP is listening on port %u",
+	    reply.message, name, shell->options.api.port);
+	return false;
+}
+
 enum outcome gateway_create(struct shell *shell, const char *target, const char *name,
                             const char *addresses, bool nosync, bool skipchecks)
 {
@@ -65,6 +72,9 @@ enum outcome gateway_create(struct shell *shell, const char *target, const char 
 	const json_t *portals = model_member(entry, "portals");
 	if (json_object_size(portals) == 0 && strcmp(name, shell->options.gateway_name) != 0)
 		return shell_refuse(shell, "The first gateway defined must be the local machine");
+	AUTO_FREE char *ip_address = plain_addresses(addresses);
+	if (!ip_address)
+		return shell_refuse(shell, "Out of memory");
 	AUTO_REPLY struct reply config;
 	api_call(shell->model.api, &(struct request){ API_GET, .path = "/config" }, &config);
 	if (!reply_ok(&config)) {
@@ -77,7 +87,7 @@ enum outcome gateway_create(struct shell *shell, const char *target, const char 
 	}
 	if (skipchecks)
 		say(&shell->output, SAY_WARNING, "OS version/package checks have been bypassed");
-	else if (!json_object_get(portals, name) && !gateway_answers(shell, name))
+	else if (!json_object_get(portals, name) && !gateway_answers(shell, name, ip_address))
 		return OUTCOME_FAILED;
 	if (nosync)
 		say(&shell->output, SAY_OK, "Adding gateway, sync skipped");
@@ -86,7 +96,6 @@ enum outcome gateway_create(struct shell *shell, const char *target, const char 
 		    "Adding gateway, sync'ing %zu disk(s) and %zu client(s)",
 		    json_object_size(model_member(entry, "disks")),
 		    json_object_size(model_member(entry, "clients")));
-	AUTO_FREE char *ip_address = plain_addresses(addresses);
 	const struct field fields[] = {
 		{ "nosync", nosync ? "True" : "False" },
 		{ "skipchecks", skipchecks ? "true" : "false" },

@@ -84,15 +84,13 @@ json_t *model_settings(struct model *model, const char *member)
 }
 
 /* One GET for each path; ret_replies as long as the list. */
-static struct reply *get_paths(struct model *model, struct string *paths, const char *const *hosts,
-                               size_t count, unsigned timeout_s)
+static struct reply *get_paths(struct model *model, struct string *paths, size_t count)
 {
 	struct request *requests = calloc(count + 1, sizeof *requests);
 	struct reply *replies = calloc(count + 1, sizeof *replies);
 	if (requests && replies) {
 		for (size_t i = 0; i < count; i++) {
-			requests[i] = (struct request){ API_GET, .timeout_s = timeout_s };
-			requests[i].host = hosts ? hosts[i] : NULL;
+			requests[i] = (struct request){ API_GET };
 			requests[i].path = paths[i].text ? paths[i].text : "/";
 		}
 		api_get_many(model->api, requests, count, replies);
@@ -111,7 +109,7 @@ static void fetch_disks(struct model *model)
 		return;
 	json_object_foreach (model_disks(model), id, disk)
 		string_format(&paths[i++], "/disk/%s", id);
-	struct reply *replies = get_paths(model, paths, NULL, count, 0);
+	struct reply *replies = get_paths(model, paths, count);
 	i = 0;
 	json_object_foreach (model_disks(model), id, disk) {
 		if (replies && reply_ok(&replies[i]))
@@ -175,38 +173,65 @@ static const char *state_of_ping(const struct reply *reply)
 	return "UNKNOWN";
 }
 
+/* A portal of the gateway, in whatever target; NULL if it has none. Borrowed. */
+static const char *portal_of(const struct model *model, const char *gateway)
+{
+	const char *iqn;
+	json_t *target;
+	json_object_foreach (model_targets(model), iqn, target) {
+		const json_t *portal = model_member(model_member(target, "portals"), gateway);
+		const json_t *addresses = json_object_get(portal, "portal_ip_addresses");
+		const char *address = json_string_value(json_array_get(addresses, 0));
+		if (address)
+			return address;
+	}
+	return NULL;
+}
+
+/* Asks those at a portal whose names lead nowhere: names need not resolve. */
+static void ping_portals(struct model *model, struct request *requests, struct reply *replies,
+                         size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!replies[i].nobody || !requests[i].host)
+			continue;
+		requests[i].address = portal_of(model, requests[i].host);
+		if (!requests[i].address)
+			continue;
+		reply_done(&replies[i]);
+		api_get_many(model->api, &requests[i], 1, &replies[i]);
+	}
+}
+
 static void ping_gateways(struct model *model)
 {
 	const char *name;
 	json_t *gateway;
 	json_t *gateways = model_member(model->config, "gateways");
-	size_t count = 0;
-	struct string *paths = calloc(json_object_size(gateways) + 1, sizeof *paths);
-	const char **hosts = calloc(json_object_size(gateways) + 1, sizeof *hosts);
-	const char **names = calloc(json_object_size(gateways) + 1, sizeof *names);
-	if (paths && hosts && names) {
-		json_object_foreach (gateways, name, gateway) {
-			if (!json_is_object(gateway))
-				continue;
-			string_add(&paths[count], "/_ping");
-			/* This host by the way that works already, not by its name. */
-			names[count] = name;
-			hosts[count++] = strcmp(name, model->gateway_name) ? name : NULL;
-		}
-		struct reply *replies = get_paths(model, paths, hosts, count, API_PING_TIMEOUT_S);
-		for (size_t i = 0; i < count; i++) {
-			if (replies) {
-				json_object_set_new(model->gateways, names[i],
-				                    json_string(state_of_ping(&replies[i])));
-				reply_done(&replies[i]);
-			}
-			string_clear(&paths[i]);
-		}
-		free(replies);
+	size_t most = json_object_size(gateways), count = 0;
+	AUTO_FREE struct request *requests = calloc(most + 1, sizeof *requests);
+	AUTO_FREE struct reply *replies = calloc(most + 1, sizeof *replies);
+	AUTO_FREE const char **names = calloc(most + 1, sizeof *names);
+	if (!requests || !replies || !names)
+		return;
+	json_object_foreach (gateways, name, gateway) {
+		if (!json_is_object(gateway))
+			continue;
+		/* This host by the way that works already, not by its name. */
+		requests[count] = (struct request){
+			.host = strcmp(name, model->gateway_name) ? name : NULL,
+			.path = "/_ping",
+			.timeout_s = API_PING_TIMEOUT_S,
+		};
+		names[count++] = name;
 	}
-	free(paths);
-	free(hosts);
-	free(names);
+	api_get_many(model->api, requests, count, replies);
+	ping_portals(model, requests, replies, count);
+	for (size_t i = 0; i < count; i++) {
+		json_object_set_new(model->gateways, names[i],
+		                    json_string(state_of_ping(&replies[i])));
+		reply_done(&replies[i]);
+	}
 }
 
 const char *model_gateway_state(struct model *model, const char *gateway)

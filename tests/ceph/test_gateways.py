@@ -77,16 +77,30 @@ class Site:
         mutual = f"?target_user={CHAP['target_user']}&target_password={CHAP['target_secret']}" if chap else ""
         return f"iscsi://{login}{gateway.address}:{PORT}/{IQN}/{lun}{mutual}"
 
+    @staticmethod
+    def image_options(gateway, lun=0):
+        return (f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal={gateway.address}:{PORT},"
+                f"file.target={IQN},file.lun={lun},file.user={CHAP['user']},file.password={CHAP['secret']},"
+                f"file.initiator-name={CLIENT}")
+
     def qemu_io(self, gateway, *commands, check=True):
         """qemu-io with mutual CHAP as the client of the walk-through."""
-        options = (f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal={gateway.address}:{PORT},"
-                   f"file.target={IQN},file.lun=0,file.user={CHAP['user']},file.password={CHAP['secret']},"
-                   f"file.initiator-name={CLIENT}")
+        options = self.image_options(gateway)
         flat = [x for c in commands for x in ("-c", c)]
         out = run(*self.hub, "qemu-io", "--image-opts", options, *flat, check=False, timeout=120)
         if check:
             expect("failed" not in out.lower() and "could not" not in out.lower(), out)
         return out
+
+    def check_logged_in_is_seen_on_both(self):
+        """A session with one gateway is shown by the shell of either."""
+        session = subprocess.Popen([*self.hub, "qemu-io", "--image-opts", self.image_options(self.owner())],
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        try:
+            for gw in self.gateways:
+                wait_for(lambda: "LOGGED-IN, Auth: CHAP_MUTUAL" in gw.gwcli("ls", "/"), f"LOGGED-IN on {gw.name}")
+        finally:
+            session.communicate("quit\n")
 
     def logs(self):
         for gw in self.gateways:
@@ -164,10 +178,15 @@ def the_walk_through_works_as_typed_and_data_go_both_ways():
         owner = s.owner()
         owner.wait_lun("rbd/disk_1")
         s.other(owner).wait_lun("rbd/disk_1", "standby")
+        # The names of these gateways do not resolve: they find each other by their portals.
+        for gw in s.gateways:
+            tree = gw.gwcli("ls", "/")
+            expect("[Up: 2/2" in tree and tree.count("(UP)") == 2 and "LOGGED-IN" not in tree, tree)
         # Only one of them may write.
         s.qemu_io(owner, "write -P 0x5a 0 1M", "read -P 0x5a 0 1M")
         out = s.qemu_io(s.other(owner), "write -P 0x66 0 64k", check=False)
         expect("wrote" not in out, f"the standby gateway wrote: {out}")
+        s.check_logged_in_is_seen_on_both()
         # iSCSI -> rbd export, and rbd -> iSCSI.
         head = s.cluster.run("sh", "-c", "rbd export rbd/disk_1 - 2>/dev/null | head -c 1048576 | "
                              "tr -d 'Z' | wc -c")
@@ -181,10 +200,7 @@ def the_walk_through_works_as_typed_and_data_go_both_ways():
         gw.call("PUT", f"/clientlun/{IQN}/{CLIENT}", disk="rbd/imported")
         owner = s.owner("rbd/imported")
         owner.wait_lun("rbd/imported")
-        options = (f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal={owner.address}:{PORT},"
-                   f"file.target={IQN},file.lun=1,file.user={CHAP['user']},file.password={CHAP['secret']},"
-                   f"file.initiator-name={CLIENT}")
-        run(*s.hub, "qemu-img", "convert", "--image-opts", options, "-O", "raw", s.folder / "read.raw")
+        run(*s.hub, "qemu-img", "convert", "--image-opts", s.image_options(owner, lun=1), "-O", "raw", s.folder / "read.raw")
         expect((s.folder / "read.raw").read_bytes() == source.read_bytes(), "read back differs")
 
 
