@@ -197,7 +197,10 @@ static int open_image(struct rbd_disk *disk, const struct backend_config *config
 		disk->image = NULL;
 		return error_set(err, r,
 		                 r == -ENOENT ? "%s: there is no such image"
-		                              : "%s: cannot open the image: %s",
+		                 : r == -EPERM
+		                         ? "%s: the Ceph user may not open the image: it needs "
+		                           "osd 'profile rbd' on its pool (ceph auth caps)"
+		                         : "%s: cannot open the image: %s",
 		                 config->name, strerror(-r));
 	}
 	r = refuse_cache(disk, err);

@@ -13,7 +13,7 @@
 
 struct cluster_client {
 	rados_t rados;
-	char *address;
+	char *name, *address;
 };
 
 /* Set over what the configuration file says. Names that the library does not know (other releases)
@@ -131,6 +131,11 @@ static int explain_connect(rados_t rados, const char *name, int r, struct error 
 		                 monitors);
 	if (r == -ENOENT)
 		return error_set(err, r, "the keyring %s holds no key of %s", keyring, name);
+	if (r == -EIO)
+		return error_set(err, r,
+		                 "the keyring %s is damaged: write it anew, `ceph auth get %s -o "
+		                 "FILE`",
+		                 keyring, name);
 	if (r == -EACCES || r == -EPERM)
 		return error_set(
 		        err, -EACCES,
@@ -156,7 +161,7 @@ int cluster_client_connect(const struct cluster_client_config *config,
                            struct cluster_client **ret_client, struct error *err)
 {
 	AUTO(cluster_client) struct cluster_client *client = calloc(1, sizeof *client);
-	if (!client)
+	if (!client || !(client->name = strdup(config->client_name)))
 		return error_set(err, -ENOMEM, "out of memory");
 	int r = rados_create2(&client->rados, "ceph", config->client_name, 0);
 	if (r < 0) {
@@ -184,6 +189,7 @@ void cluster_client_free(struct cluster_client *client)
 		return;
 	if (client->rados)
 		rados_shutdown(client->rados);
+	free(client->name);
 	free(client->address);
 	free(client);
 }
@@ -191,6 +197,11 @@ void cluster_client_free(struct cluster_client *client)
 void *cluster_client_handle(struct cluster_client *client)
 {
 	return client->rados;
+}
+
+const char *cluster_client_name(const struct cluster_client *client)
+{
+	return client->name;
 }
 
 const char *cluster_client_address(const struct cluster_client *client)

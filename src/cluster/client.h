@@ -27,6 +27,8 @@ DEFINE_AUTO(cluster_client);
 
 /* The rados_t, for the rooms that speak librados. */
 void *cluster_client_handle(struct cluster_client *client);
+/* "client.rbdgate". Borrowed. */
+const char *cluster_client_name(const struct cluster_client *client);
 /* "10.0.0.1:0/631147173": what is a lock's owner and what a fence names. Borrowed. */
 const char *cluster_client_address(const struct cluster_client *client);
 

@@ -110,7 +110,7 @@ static int open_store(struct service *service, struct error *err)
 		config.kind = "dir";
 		config.path = settings->store + strlen(DIR_PREFIX);
 	} else {
-		int r = service->cluster ? 0 : open_cluster(service, err);
+		int r = open_cluster(service, err);
 		if (r < 0)
 			return r;
 		config.cluster = service->cluster;
@@ -138,11 +138,20 @@ static int start_api(struct service *service, struct error *err)
 	return rest_start(&config, &service->api, err);
 }
 
-/* One step further, or an error that may pass: the cluster, the pool, the port may come. */
+/* Serves, or an error that may pass: the cluster, the pool, the port may come. The cluster is left
+ * then: a connection keeps the capabilities that its user had when it was made. */
 static int bring_up(struct service *service, struct error *err)
 {
-	int r = service->store ? 0 : open_store(service, err);
-	return r < 0 ? r : start_api(service, err);
+	int r = open_store(service, err);
+	if (r == 0)
+		r = start_api(service, err);
+	if (r < 0) {
+		store_free(service->store);
+		service->store = NULL;
+		cluster_client_free(service->cluster);
+		service->cluster = NULL;
+	}
+	return r;
 }
 
 /* Errors that waiting does not mend. */

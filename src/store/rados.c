@@ -24,7 +24,23 @@
 
 int rados_open_pool(const struct rados_store *rados, rados_ioctx_t *ret_pool, struct error *err)
 {
-	return cluster_pool_open(rados->cluster, rados->pool, NULL, ret_pool, err);
+	int r = cluster_pool_open(rados->cluster, rados->pool, NULL, ret_pool, err);
+	if (r == -ENOENT)
+		return error_set(err, r,
+		                 "'%s' pool does not exist! Run `ceph osd pool create %s` and `rbd "
+		                 "pool init %s`, or set another pool",
+		                 rados->pool, rados->pool, rados->pool);
+	return r;
+}
+
+static int may_not(const struct rados_store *rados, int code, const char *what, struct error *err)
+{
+	const char *user = cluster_client_name(rados->cluster);
+	return error_set(err, code,
+	                 "cannot %s %s/%s: the Ceph user %s may not; run `ceph auth caps %s mon "
+	                 "'profile rbd' mgr 'profile rbd' osd 'profile rbd pool=%s'` (name the "
+	                 "pools of all disks)",
+	                 what, rados->pool, rados->object, user, user, rados->pool);
 }
 
 int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err)
@@ -35,11 +51,11 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 	} reasons[] = {
 		{ -ETIMEDOUT, "the Ceph cluster does not answer; see `ceph -s`" },
 		{ -ESHUTDOWN, "this gateway was fenced (blocklisted); restart it" },
-		{ -EACCES, "the Ceph user may not; it needs `osd allow rwx` on this pool" },
-		{ -EPERM, "the Ceph user may not; it needs `osd allow rwx` on this pool" },
 		{ -ENOSPC, "the pool or the cluster is full" },
 		{ -EDQUOT, "the pool or the cluster is full" },
 	};
+	if (code == -EPERM || code == -EACCES)
+		return may_not(rados, code, what, err);
 	const char *why = strerror(-code);
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].code == code)

@@ -308,7 +308,10 @@ class Gateway:
 
     def wait_lun(self, disk, state="ready"):
         def there():
-            return any(l["name"] == disk and l["state"] == state for l in self.status()["luns"])
+            try:
+                return any(l["name"] == disk and l["state"] == state for l in self.status()["luns"])
+            except OSError:
+                return False  # it starts
         wait_for(there, f"{disk} {state} on {self.name}")
 
     def url(self, lun=0, user=None, secret=None):
