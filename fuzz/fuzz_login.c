@@ -116,7 +116,10 @@ static enum login_outcome request(struct run *run, unsigned number, uint8_t flag
 	bhs[BHS_VERSION_MIN] = run->options & OPTION_VERSION ? 1 : 0;
 	put_be16(bhs + BHS_TSIH, run->options & OPTION_TSIH ? 9 : 0);
 	pdu_put_data_len(bhs, len);
-	enum login_outcome outcome = login_request(run->login, bhs, text, len, &response);
+	uint8_t *place = login_place(run->login, bhs);
+	if (place)
+		memcpy(place, text, len);
+	enum login_outcome outcome = login_request(run->login, bhs, &response);
 	if (outcome == LOGIN_WAIT_READY) {
 		run->targets[0].ready = len & 1;
 		outcome = login_resume(run->login, &run->config, &response);

@@ -20,13 +20,17 @@
 #define SOLICITED_BYTES  (16u << 10)  /* read beside a place while large data is expected */
 #define QUEUED_MAX_BYTES (256u << 10) /* of small PDUs; then nothing more is read */
 #define LINGER_MS        1000
-#define SLOW_READER_MS   30000
 #define TICK_MIN_MS      50
 #define LOG_INTERVAL_MS  1000
 
 static uint64_t now_ms(const struct connection *connection)
 {
 	return reactor_now_ms(connection->worker->reactor);
+}
+
+static uint64_t slow_reader_ms(const struct connection *connection)
+{
+	return connection->worker->server->limits.slow_reader_s * 1000ull;
 }
 
 void connection_update_watch(struct connection *connection)
@@ -125,7 +129,7 @@ void connection_finish(struct connection *connection)
 	if (connection->state >= CONNECTION_CLOSING)
 		return;
 	connection->state = CONNECTION_CLOSING;
-	connection->deadline_ms = now_ms(connection) + SLOW_READER_MS;
+	connection->deadline_ms = now_ms(connection) + slow_reader_ms(connection);
 	leave_login_list(connection);
 	reactor_arm(connection->worker->reactor, &connection->timer, TICK_MIN_MS);
 	reactor_at_turn_end(connection->worker->reactor, &connection->flush_hook);
@@ -272,7 +276,7 @@ static void connection_tick(struct timer *timer)
 	uint64_t next = connection->deadline_ms;
 
 	if (!transmitter_empty(&connection->tx) &&
-	    now - connection->tx.progress_ms >= SLOW_READER_MS) {
+	    now - connection->tx.progress_ms >= slow_reader_ms(connection)) {
 		connection_drop(connection, "the peer does not read its answers");
 		return;
 	}
@@ -294,7 +298,7 @@ static void connection_tick(struct timer *timer)
 	if (connection->state == CONNECTION_CLOSED)
 		return;
 	if (!transmitter_empty(&connection->tx))
-		next = earliest(next, connection->tx.progress_ms + SLOW_READER_MS);
+		next = earliest(next, connection->tx.progress_ms + slow_reader_ms(connection));
 	uint64_t delay = next > now + TICK_MIN_MS ? next - now : TICK_MIN_MS;
 	reactor_arm(connection->worker->reactor, &connection->timer, delay);
 }

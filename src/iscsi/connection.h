@@ -10,6 +10,9 @@
 struct session;
 struct worker;
 
+/* All that a connection costs before its login has succeeded: itself, its ring, its login. */
+#define CONNECTION_MEMORY_MAX 16384
+
 enum connection_state {
 	CONNECTION_LOGIN,        /* login requests are read, one at a time */
 	CONNECTION_WAITING,      /* the login waits for its target, or for an old session's end */
@@ -38,7 +41,6 @@ struct connection {
 	/* Login. */
 	struct login *login;
 	struct iscsi_config *config; /* the reference under the login's feet */
-	struct buffer *login_data;
 	struct login_response login_response;
 	struct outgoing login_outgoing;
 	struct session_waiter waiter;

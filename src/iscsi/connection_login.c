@@ -5,7 +5,6 @@
 #include "iscsi/session.h"
 #include "iscsi/worker.h"
 
-#include "base/buffer.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,6 +13,11 @@
 #include <sys/socket.h>
 
 #define LOG_INTERVAL_MS 1000
+
+_Static_assert(sizeof(struct connection) + TX_SLOTS_LOGIN * sizeof(struct tx_slot) +
+                               LOGIN_MEMORY_MAX <=
+                       CONNECTION_MEMORY_MAX,
+               "an outsider's connection is bounded");
 
 static int random_bytes(void *argument, uint8_t *ret_bytes, size_t len)
 {
@@ -288,29 +292,19 @@ static int login_header(struct receiver *rx)
 		return -ENOMEM;
 	if (pdu_ahs_len(rx->header) || len > LOGIN_DATA_MAX) {
 		/* Answered before any of it is read: the answer is to close. */
-		take_outcome(connection, login_request(connection->login, rx->header, NULL, 0,
+		take_outcome(connection, login_request(connection->login, rx->header,
 		                                       &connection->login_response));
 		return -EPROTO;
 	}
-	if (len) {
-		connection->login_data =
-		        buffer_get(reactor_buffers(connection->worker->reactor), len);
-		if (!connection->login_data)
-			return -ENOMEM;
-		rx->data = connection->login_data->data;
-	}
+	rx->data = login_place(connection->login, rx->header);
 	return 0;
 }
 
 static int login_complete_pdu(struct receiver *rx, bool data_digest_ok)
 {
 	struct connection *connection = container_of(rx, struct connection, rx);
-	struct buffer *data = steal(&connection->login_data);
-	enum login_outcome outcome =
-	        login_request(connection->login, rx->header, data ? data->data : NULL,
-	                      pdu_data_len(rx->header), &connection->login_response);
-	buffer_put(data);
-	take_outcome(connection, outcome);
+	take_outcome(connection,
+	             login_request(connection->login, rx->header, &connection->login_response));
 	return 0;
 }
 
@@ -332,7 +326,6 @@ void connection_login_init(struct connection *connection)
 
 void connection_login_done(struct connection *connection)
 {
-	buffer_put(steal(&connection->login_data));
 	login_free(steal(&connection->login));
 	iscsi_config_put(steal(&connection->config));
 }

@@ -12,8 +12,8 @@
 #define SEGMENT_MIN 512
 #define SEGMENT_MAX 16777215
 
-/* Longer answers are no honest initiator's doing; the string doubles, so it stays within 4 KiB. */
-#define ANSWERS_MAX 4000
+/* Longer answers are no honest initiator's doing; one more key stays within the room. */
+#define ANSWERS_MAX (KEYS_ANSWERS_ROOM - KEY_NAME_MAX - sizeof("=NotUnderstood"))
 
 static uint32_t own_first_burst(const struct iscsi_controls *controls)
 {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define KEYS_ANSWERS_ROOM     2048u /* that a whole answer needs at most */
 #define LOGIN_DEFAULT_SEGMENT 8192u /* MaxRecvDataSegmentLength of a side that declares none */
 
 /* What both sides agreed on; booleans are 0 or 1. In force from full feature phase on. */

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct login) + LOGIN_TEXT_MAX + 4096 <= LOGIN_MEMORY_MAX,
+/* The answer's string doubles: while it grows, the half of it is there, too. */
+_Static_assert(sizeof(struct login) + LOGIN_TEXT_MAX + KEYS_ANSWERS_ROOM / 2 * 3 <=
+                       LOGIN_MEMORY_MAX,
                "object, collected text and answer together");
 
 int login_new(const struct login_environment *environment, struct login **ret_login)
@@ -154,8 +156,7 @@ static enum login_outcome send_answer(struct login *login, struct login_response
 
 /* ---- requests ---- */
 
-static const char *close_reason(const struct login *login, const uint8_t *bhs, const uint8_t *data,
-                                uint32_t data_len)
+static const char *close_reason(const struct login *login, const uint8_t *bhs)
 {
 	if (login->wait != WAIT_REQUEST)
 		return "a request that nobody waits for";
@@ -163,8 +164,6 @@ static const char *close_reason(const struct login *login, const uint8_t *bhs, c
 		return "not a login request";
 	if (pdu_ahs_len(bhs) || pdu_data_len(bhs) > LOGIN_DATA_MAX)
 		return "a login request with AHS or more than 8192 bytes";
-	if (data_len != pdu_data_len(bhs) || (data_len && !data))
-		return "a torn login request";
 	if (login->pdu_count == LOGIN_PDUS_MAX)
 		return "too many login requests";
 	return NULL;
@@ -220,19 +219,41 @@ static enum login_status take_header(struct login *login, const uint8_t *bhs)
 	return LOGIN_SUCCESS;
 }
 
-static enum login_status collect(struct login *login, const uint8_t *data, uint32_t data_len)
+/* A chain gets all that it may need at once: growing would need both sizes for a moment. */
+static size_t room_for_text(const uint8_t *bhs)
 {
-	if (data_len > LOGIN_TEXT_MAX - login->text_len)
+	return bhs[BHS_FLAGS] & FLAG_CONTINUE ? LOGIN_TEXT_MAX : pdu_data_len(bhs);
+}
+
+uint8_t *login_place(struct login *login, const uint8_t *bhs)
+{
+	uint32_t len = pdu_data_len(bhs);
+
+	login->placed = 0;
+	if (login->wait != WAIT_REQUEST || len == 0 || len > LOGIN_TEXT_MAX)
+		return NULL;
+	if (!login->text) {
+		login->text = malloc(room_for_text(bhs));
+		login->text_room = login->text ? room_for_text(bhs) : 0;
+	}
+	if (len > login->text_room - login->text_len)
+		return NULL;
+	login->placed = len;
+	return (uint8_t *)login->text + login->text_len;
+}
+
+/* The data of the request joins the text. */
+static enum login_status collect(struct login *login, const uint8_t *bhs)
+{
+	uint32_t len = pdu_data_len(bhs);
+
+	if (len > LOGIN_TEXT_MAX - login->text_len)
 		return login_fail(login, LOGIN_INITIATOR_ERROR, "more than %u bytes of text",
 		                  LOGIN_TEXT_MAX);
-	if (data_len == 0)
-		return LOGIN_SUCCESS;
-	char *text = realloc(login->text, login->text_len + data_len);
-	if (!text)
+	if (login->placed != len)
 		return login_fail(login, LOGIN_OUT_OF_RESOURCES, "out of memory");
-	memcpy(text + login->text_len, data, data_len);
-	login->text = text;
-	login->text_len += data_len;
+	login->text_len += len;
+	login->placed = 0;
 	return LOGIN_SUCCESS;
 }
 
@@ -240,7 +261,8 @@ static void drop_text(struct login *login)
 {
 	free(login->text);
 	login->text = NULL;
-	login->text_len = 0;
+	login->text_len = login->text_room = 0;
+	login->placed = 0;
 }
 
 static enum login_outcome after_step(struct login *login, enum login_step step,
@@ -255,45 +277,34 @@ static enum login_outcome after_step(struct login *login, enum login_step step,
 	return step == STEP_DONE ? send_answer(login, ret_response) : refuse(login, ret_response);
 }
 
-/* A text that is whole: from one PDU it is read in place, and kept only if it has to wait. */
-static enum login_outcome take_text(struct login *login, const uint8_t *data, uint32_t data_len,
-                                    struct login_response *ret_response)
+/* A text that is whole. */
+static enum login_outcome take_text(struct login *login, struct login_response *ret_response)
 {
-	struct text_block block = { (const char *)data, data_len };
-	if (login->text_len) {
-		if (collect(login, data, data_len) != LOGIN_SUCCESS)
-			return refuse(login, ret_response);
-		block = (struct text_block){ login->text, login->text_len };
-	}
+	const struct text_block block = { login->text, login->text_len };
 	string_clear(&login->answers);
 	login->answers_sent = 0;
-	enum login_step step = login_take_text(login, &block);
-	if (step == STEP_WAIT && !login->text_len &&
-	    collect(login, data, data_len) != LOGIN_SUCCESS)
-		step = STEP_FAILED;
-	return after_step(login, step, ret_response);
+	return after_step(login, login_take_text(login, &block), ret_response);
 }
 
-enum login_outcome login_request(struct login *login, const uint8_t *bhs, const uint8_t *data,
-                                 uint32_t data_len, struct login_response *ret_response)
+enum login_outcome login_request(struct login *login, const uint8_t *bhs,
+                                 struct login_response *ret_response)
 {
-	const char *reason = close_reason(login, bhs, data, data_len);
+	const char *reason = close_reason(login, bhs);
 	if (reason)
 		return close_silently(login, reason);
 	if (take_header(login, bhs) != LOGIN_SUCCESS)
 		return refuse(login, ret_response);
 	if (answer_left(login)) { /* our C bit: the initiator asks for the rest */
-		if (data_len == 0 && !(login->flags & FLAG_CONTINUE))
+		if (pdu_data_len(bhs) == 0 && !(login->flags & FLAG_CONTINUE))
 			return send_answer(login, ret_response);
 		login_fail(login, LOGIN_INITIATOR_ERROR, "text before our answer was complete");
 		return refuse(login, ret_response);
 	}
-	if (login->flags & FLAG_CONTINUE) {
-		if (collect(login, data, data_len) != LOGIN_SUCCESS)
-			return refuse(login, ret_response);
+	if (collect(login, bhs) != LOGIN_SUCCESS)
+		return refuse(login, ret_response);
+	if (login->flags & FLAG_CONTINUE)
 		return respond(login, FLAG_STAGES(login->stage, 0), 0, ret_response);
-	}
-	return take_text(login, data, data_len, ret_response);
+	return take_text(login, ret_response);
 }
 
 enum login_outcome login_resume(struct login *login, const struct iscsi_config *config,

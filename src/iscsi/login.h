@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOGIN_MEMORY_MAX 16384 /* object, collected text and answer together */
+#define LOGIN_MEMORY_MAX 13312 /* object, collected text and answer together */
 #define LOGIN_PDUS_MAX   32    /* requests in one login */
 
 /* What is known of the login; filled as it goes, complete at LOGIN_ADMIT. */
@@ -75,11 +75,15 @@ int login_new(const struct login_environment *environment, struct login **ret_lo
 void login_free(struct login *login);
 DEFINE_AUTO(login);
 
-/* One PDU of the initiator: any, also what is not a login request. data_len is what arrived,
- * without padding: for AHS or DataSegmentLength > LOGIN_DATA_MAX call it with the header alone,
- * data NULL, before reading the rest: the outcome is LOGIN_CLOSE. Not while waiting. */
-enum login_outcome login_request(struct login *login, const uint8_t *bhs, const uint8_t *data,
-                                 uint32_t data_len, struct login_response *ret_response);
+/* Where the data segment of a request whose header has come is to be put, without padding: the
+ * login's own memory, until login_request(). NULL: there is none, or no room; what comes is dropped
+ * then, and login_request() knows. Not while waiting. */
+uint8_t *login_place(struct login *login, const uint8_t *bhs);
+/* One PDU of the initiator: any, also what is not a login request; its data is in its place. For
+ * AHS or DataSegmentLength > LOGIN_DATA_MAX call it with the header alone, before reading the rest:
+ * the outcome is LOGIN_CLOSE. Not while waiting. */
+enum login_outcome login_request(struct login *login, const uint8_t *bhs,
+                                 struct login_response *ret_response);
 
 /* After LOGIN_WAIT_READY: config is a snapshot that may be newer (kept instead of the old one); if
  * the target is still not ready in it, the login is refused with 0301. */

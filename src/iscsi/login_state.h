@@ -36,8 +36,10 @@ struct login {
 	uint32_t itt;
 	uint8_t flags;   /* of the last request */
 	bool identified; /* the first whole text was read */
-	char *text;      /* collected from a C-bit chain, or kept while waiting */
-	size_t text_len;
+	/* Received in place, collected over a C-bit chain, kept while waiting. */
+	char *text;
+	size_t text_len, text_room;
+	uint32_t placed; /* bytes behind text_len that the request at hand fills */
 
 	/* The answer: what was not sent yet is sent piece by piece. */
 	struct string answers;

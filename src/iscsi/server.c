@@ -22,6 +22,8 @@ void iscsi_limits_default(struct iscsi_limits *ret_limits)
 		.login_connections_max = 256,
 		.login_timeout_s = 15,
 		.ready_wait_s = 10,
+		.slow_reader_s = 30,
+		.command_gap_s = 10,
 		.max_inflight_bytes = 1ull << 30,
 	};
 }

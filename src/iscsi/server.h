@@ -87,6 +87,8 @@ struct iscsi_limits {
 	/* A login waits for its target to be ready, or for the old session of the same initiator
 	 * port to end; 10 */
 	unsigned ready_wait_s;
+	unsigned slow_reader_s;      /* a peer that takes nothing of what waits for it; 30 */
+	unsigned command_gap_s;      /* a gap in CmdSN that nothing fills; 10 */
 	uint64_t max_inflight_bytes; /* data buffers of the whole gateway; 1 GiB */
 };
 void iscsi_limits_default(struct iscsi_limits *ret_limits);

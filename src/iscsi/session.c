@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS     1000  /* deadlines are looked at this often while something is open */
-#define HELD_MAX_MS 10000 /* a gap in CmdSN that nothing fills */
+#define TICK_MS 1000 /* deadlines are looked at this often while something is open */
 
 static void stop_entry(struct session_entry *entry)
 {
@@ -249,9 +248,10 @@ static uint64_t check_ping(struct session *session, uint64_t now_ms)
 
 uint64_t session_check_time(struct session *session, uint64_t now_ms)
 {
-	uint64_t next = UINT64_MAX;
+	uint64_t next = UINT64_MAX,
+	         gap_ms = session->worker->server->limits.command_gap_s * 1000ull;
 
-	if (session->held_count && now_ms - session->held_since_ms >= HELD_MAX_MS) {
+	if (session->held_count && now_ms - session->held_since_ms >= gap_ms) {
 		connection_drop(session->connection, "a gap in the command numbers stays open");
 		return next;
 	}

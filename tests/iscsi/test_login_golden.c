@@ -193,8 +193,10 @@ static void send_request(struct player *p)
 		if (wire[i] == '\n')
 			wire[i] = '\0';
 	ASSERT_EQ(pdu_data_len(p->bhs), len);
-	world->outcome = login_request(world->login, p->bhs, (const uint8_t *)wire, (uint32_t)len,
-	                               &world->response);
+	uint8_t *place = login_place(world->login, p->bhs);
+	if (place)
+		memcpy(place, wire, len);
+	world->outcome = login_request(world->login, p->bhs, &world->response);
 }
 
 /* The header of the capture is in p->bhs. */

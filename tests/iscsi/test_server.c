@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include "base/reactor.h"
+#include "iscsi/connection.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -174,6 +175,39 @@ TEST(a_flood_of_half_open_connections_does_not_keep_a_login_out)
 	raw_close(&raw);
 	for (unsigned i = 0; i < FLOOD; i++)
 		close(flood[i]);
+}
+
+/* The sanitizer's count of bytes on the heap; absent without it. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+TEST(a_connection_that_logs_in_without_end_costs_at_most_16_kib)
+{
+	enum { CROWD = 32 };
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static int crowd[CROWD];
+	static const char text[LOGIN_DATA_MAX - 1];
+	uint8_t bhs[BHS_BYTES];
+
+	if (!__sanitizer_get_current_allocated_bytes)
+		skip();
+	rig_apply(rig);
+	size_t before = __sanitizer_get_current_allocated_bytes();
+	for (unsigned i = 0; i < CROWD; i++) {
+		raw_connect(&raw, rig->address);
+		crowd[i] = raw.fd;
+		/* The start of a chain: most of its text, and no end of it. */
+		pdu_start(bhs, PDU_LOGIN, FLAG_CONTINUE | FLAG_STAGES(1, 0), 1);
+		bhs[BHS_OPCODE] |= PDU_IMMEDIATE;
+		ASSERT_TRUE(raw_send(&raw, bhs, text, sizeof(text)));
+		raw_expect(&raw, PDU_LOGIN_RESPONSE); /* taken, and its text is kept */
+	}
+	size_t each = (__sanitizer_get_current_allocated_bytes() - before) / CROWD;
+	print_message("# %zu bytes a connection\n", each);
+	ASSERT_TRUE(each > sizeof(text));
+	ASSERT_TRUE(each <= CONNECTION_MEMORY_MAX);
+	for (unsigned i = 0; i < CROWD; i++)
+		close(crowd[i]);
 }
 
 TEST(sessions_beyond_the_bound_are_refused_for_now)

@@ -139,6 +139,37 @@ TEST(data_that_is_asked_for_and_never_comes_ends_the_connection)
 	rig_wait_sessions(rig, 0);
 }
 
+TEST(a_gap_in_the_command_numbers_that_stays_ends_the_connection)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+
+	ASSERT_EQ(rig->limits.command_gap_s, 10);
+	rig->limits.command_gap_s = 1;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	raw.cmd_sn++; /* the gap */
+	(void)raw_read(&raw, 0, 1, RIG_BLOCK);
+	raw_expect_close(&raw);
+	raw_close(&raw);
+	rig_wait_sessions(rig, 0);
+}
+
+TEST(an_initiator_that_does_not_read_its_answers_is_dropped)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+
+	ASSERT_EQ(rig->limits.slow_reader_s, 30);
+	rig->limits.slow_reader_s = 1;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	for (unsigned i = 0; i < 16; i++) /* far more than the sockets take */
+		(void)raw_read(&raw, 0, RIG_BYTES / 2 / RIG_BLOCK, RIG_BLOCK);
+	rig_wait_sessions(rig, 0);
+	raw_close(&raw);
+}
+
 TEST(abort_in_the_backend_is_answered_when_the_write_has_ended)
 {
 	AUTO(rig) struct rig *rig = rig_new();
