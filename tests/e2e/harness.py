@@ -73,7 +73,7 @@ def expect_eq(got, wanted, what=""):
 
 
 def free_port(address="127.0.0.1"):
-    with socket.socket() as s:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
         s.bind((address, 0))
         return s.getsockname()[1]
 
@@ -316,7 +316,13 @@ class Gateway:
 
     def url(self, lun=0, user=None, secret=None):
         login = f"{user}%{secret}@" if user else ""
-        return f"iscsi://{login}{self.address}:{self.portal_port}/{IQN}/{lun}"
+        return f"iscsi://{login}{self.portal}/{IQN}/{lun}"
+
+    @property
+    def portal(self):
+        """As in a TargetAddress: an IPv6 address stands in brackets."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.portal_port}"
 
 
 def tail(path, lines=30):

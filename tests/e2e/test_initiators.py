@@ -20,6 +20,17 @@ def discovery_shows_the_target_and_its_portal():
 
 
 @case
+def a_portal_on_ipv6_is_discovered_in_brackets_and_serves():
+    with gateway(address="::1") as gw:
+        make_target(gw, user=USER, secret=SECRET)
+        out = run("iscsi-ls", f"iscsi://{gw.portal}")
+        expect(f"Target:{IQN} Portal:[::1]:{gw.portal_port},1" in out, out)
+        out = run("qemu-io", "-f", "raw", "-c", "write -P 0x6a 1M 64k", "-c", "read -P 0x6a 1M 64k",
+                  gw.url(user=USER, secret=SECRET))
+        expect("failed" not in out.lower() and "read 65536/65536" in out, out)
+
+
+@case
 def a_target_with_chap_lets_in_who_knows_the_secret_and_nobody_else():
     with gateway() as gw:
         make_target(gw, user=USER, secret=SECRET)
