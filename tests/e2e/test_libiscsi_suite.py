@@ -4,7 +4,7 @@ suite has, so that "nothing ran" is a failure; every skip is named and expected.
 import re
 
 import harness
-from harness import case, expect, gateway, make_target, run
+from harness import case, expect, expect_eq, gateway, make_target, run
 
 USER, SECRET = "myusername1", "mypassword12"
 INITIATORS = ("iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test",
@@ -34,8 +34,44 @@ GROUPS = {
 }
 
 
+# What the tool skips on such a LUN, and why. Nothing else may be skipped, and all of it must be.
+SKIPPED = {
+    "not removable": ["PreventAllow." + test for test in (
+        "Simple", "Eject", "ITNexusLoss", "Logout", "WarmReset", "ColdReset", "LUNReset", "2ITNexuses")] +
+    ["StartStopUnit.Simple"],
+    "not write-protected": ["ReadOnly.ReadOnlySBC"],
+    "not allowed by its command line": ["Sanitize." + test for test in (
+        "BlockErase", "BlockEraseReserved", "CryptoErase", "CryptoEraseReserved", "ExitFailureMode",
+        "InvalidServiceAction", "Overwrite", "OverwriteReserved", "Readonly", "Reservations", "Reset")],
+    "command not offered": ["ExtendedCopy." + test for test in (
+        "Simple", "ParamHdr", "DescrLimits", "DescrType", "ValidTgtDescr", "ValidSegDescr")] +
+    ["ReceiveCopyResults.CopyStatus", "ReceiveCopyResults.OpParams", "ReadDefectData10.Simple",
+     "ReadDefectData12.Simple"] + ["WriteAtomic16." + test for test in (
+        "Simple", "BeyondEol", "ZeroBlocks", "WriteProtect", "DpoFua", "VPD")],
+    "a cold reset is refused": ["Reserve6.TargetColdReset"],
+    "WSNZ: zero blocks are refused": ["WriteSame10.ZeroBlocks", "WriteSame16.ZeroBlocks"],
+    "physical blocks are logical blocks": [
+        "WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize", "WriteSame16.UnmapUnaligned",
+        "WriteSame16.InvalidDataOutSize", "CompareAndWrite.InvalidDataOutSize"],
+}
+
+
+def tests_and_skips(out):
+    """Names of the tests that ran, and of those of them that skipped."""
+    ran, skipped, suite_name, name = set(), set(), "", ""
+    for line in out.splitlines():
+        if found := re.match(r"Suite: (\S+)", line):
+            suite_name = found[1]
+        elif found := re.match(r"\s+Test: (\S+)", line):
+            name = f"{suite_name}.{found[1]}"
+            ran.add(name)
+        if "[SKIPPED]" in line:
+            skipped.add(name)
+    return ran, skipped
+
+
 def suite(gw, tests, expected, suffix="", second=None):
-    out = run("iscsi-test-cu", "-d", "-n", "-i", INITIATORS[0], "-I", INITIATORS[1], "-t", tests,
+    out = run("iscsi-test-cu", "-d", "-i", INITIATORS[0], "-I", INITIATORS[1], "-t", tests,
               gw.url(user=USER, secret=SECRET) + suffix, *([second] if second else []), check=False, timeout=280)
     found = re.search(r"tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", out)
     expect(found, f"no summary:\n{out[-3000:]}")
@@ -43,6 +79,9 @@ def suite(gw, tests, expected, suffix="", second=None):
     failures = [line for line in out.splitlines() if "FAILED" in line or re.match(r"\s+\d+\. ", line)]
     expect(failed == 0, f"{failed} of {ran} failed:\n" + "\n".join(failures[:60]) + out[-1500:])
     expect(ran == expected, f"{ran} tests ran, {expected} should have")
+    names, skipped = tests_and_skips(out)
+    expect_eq(len(names), expected, "tests named")
+    expect_eq(skipped, names & set(sum(SKIPPED.values(), [])), "skipped")
 
 
 def define(name, tests, expected):
