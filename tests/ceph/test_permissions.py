@@ -157,6 +157,7 @@ def a_portal_address_that_comes_later_is_waited_for_and_served():
         wait_for(lambda: f"portal {LATER}:3260: cannot listen" in s.gw.io.log.read_text(), "a line about the portal")
         s.gw.wait_lun("rbd/disk_1")
         change("add")
+        wait_for(lambda: s.gw.io.log.read_text().count(f"portal {LATER}:3260: listening") == 2, "the portal")
         s.write_and_read()
 
 
