@@ -114,7 +114,7 @@ static int file_resize(struct store *store, const char *pool, const char *image,
                        uint64_t size_bytes, struct error *err)
 {
 	AUTO_CLOSE int fd = -1;
-	struct image_info info;
+	struct image_info info = { 0 };
 	int r = file_stat(store, pool, image, &info, err);
 	if (r == 0)
 		r = open_image(store, pool, image, &fd, err);
