@@ -37,7 +37,9 @@ test-deps:
 
 run:
 	@tools/install-packages $(PACKAGES)
-	@$(MAKE) --no-print-directory build NINJA_FLAGS=--quiet
+	@test -e $(BUILD)/src/programs/gwcli || echo 'building into $(BUILD)/'
+	@$(MAKE) -s $(BUILD)/build.ninja
+	@said=$$(ninja -C $(BUILD) --quiet programs 2>&1) || { echo "$$said"; exit 1; }
 	@exec tools/run $(BUILD)
 
 check: test-deps
