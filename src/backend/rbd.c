@@ -122,7 +122,9 @@ static void disk_submit(struct backend *backend, struct io *io)
 
 static void image_changed(void *argument)
 {
-	tell(argument, BACKEND_RESIZED);
+	struct rbd_disk *disk = argument;
+	atomic_store(&disk->changed, true);
+	tell(disk, BACKEND_RESIZED);
 }
 
 static void disk_close(struct backend *backend)
@@ -152,7 +154,8 @@ int rbd_disk_refresh(struct backend *backend, struct error *err)
 	struct rbd_disk *disk = disk_of(backend);
 	uint64_t size;
 	int r = atomic_load(&disk->lost) ? -ESHUTDOWN : rbd_get_size(disk->image, &size);
-	if (r == 0 && atomic_load(&disk->writable))
+	/* Asking costs a round trip, which hangs with the pool: only when something happened. */
+	if (r == 0 && atomic_exchange(&disk->changed, false) && atomic_load(&disk->writable))
 		r = check_lock(disk);
 	if (r < 0)
 		return error_set(err, rbd_disk_failed(disk, r), "%s: cannot read the size: %s",
