@@ -58,6 +58,22 @@ static void array_copy_texts(json_t *to, const json_t *from)
 	}
 }
 
+/* An earlier write that seemed to fail (time-out) may have happened all the same. True: the row is
+ * still of this instance, and registration->text is what stands there. */
+static bool reread_own_row(struct registration *registration)
+{
+	AUTO_FREE char *text = NULL;
+	if (store_get_row(registration->store, registration->key, &text, NULL) < 0)
+		return false;
+	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
+	const char *own = json_text(registration->row, "instance", "");
+	if (strcmp(json_text(row, "instance", "?"), own) != 0)
+		return false;
+	free(registration->text);
+	registration->text = steal(&text);
+	return true;
+}
+
 static int write_row(struct registration *registration, struct error *err)
 {
 	AUTO_FREE char *text = json_format(registration->row, &json_style_compact);
@@ -65,6 +81,9 @@ static int write_row(struct registration *registration, struct error *err)
 		return error_set(err, -ENOMEM, "registration of this gateway: out of memory");
 	int r = store_put_row(registration->store, registration->key, registration->text, text,
 	                      err);
+	if (r == -ECANCELED && reread_own_row(registration))
+		r = store_put_row(registration->store, registration->key, registration->text, text,
+		                  err);
 	if (r < 0) {
 		error_wrap(err, "registration of this gateway (%s)", registration->key);
 		return r;

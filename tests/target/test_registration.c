@@ -3,6 +3,7 @@
 #include "store/store.h"
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct store *open_store(void)
@@ -66,4 +67,21 @@ TEST(a_row_changed_by_another_process_is_not_overwritten)
 	ASSERT_EQ(store_put_row(store, "gateway/gw-d", row, "{}", &err), 0);
 	ASSERT_TRUE(registration_add(registration, "10.0.0.3:0/1", &err) < 0);
 	ASSERT_NOT_NULL(strstr(err.text, "gw-d"));
+}
+
+TEST(a_write_that_was_done_without_an_answer_does_not_end_registering)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	AUTO(registration) struct registration *registration = register_as(store, "gw-e");
+	AUTO_FREE char *row = NULL, *done = NULL, *after = NULL;
+	ASSERT_EQ(store_get_row(store, "gateway/gw-e", &row, &err), 0);
+	char *clients = strstr(row, "[]");
+	ASSERT_NOT_NULL(clients);
+	ASSERT_TRUE(asprintf(&done, "%.*s[\"10.0.0.5:0/1\"]%s", (int)(clients - row), row,
+	                     clients + 2) > 0);
+	ASSERT_EQ(store_put_row(store, "gateway/gw-e", row, done, &err), 0);
+	ASSERT_EQ(registration_add(registration, "10.0.0.5:0/2", &err), 0);
+	ASSERT_EQ(store_get_row(store, "gateway/gw-e", &after, &err), 0);
+	ASSERT_NOT_NULL(strstr(after, "10.0.0.5:0/2"));
 }
