@@ -207,8 +207,9 @@ void task_end_failed(struct scsi_task *task, int result)
 	case ESHUTDOWN: /* fenced: another gateway takes over, never a medium error */
 		task_end_check(task, SENSE_TRANSITIONING);
 		return;
-	case EROFS:
-		task_end_check(task, SENSE_WRITE_PROTECTED);
+	case EROFS: /* if nobody has said so before, the lock was taken away: as if fenced */
+		task_end_check(task, task_lun(task)->read_only ? SENSE_WRITE_PROTECTED
+		                                               : SENSE_TRANSITIONING);
 		return;
 	case ENOENT:
 		task_end_check(task, SENSE_UNAVAILABLE);
