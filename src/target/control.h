@@ -12,5 +12,5 @@ struct reactor;
  * somebody answers on it. */
 int control_open(struct reactor *manager, struct gateway *gateway, const char *run_dir,
                  struct control **ret_control, struct error *err) MUST_CHECK;
-/* No request may be under way any more (the gateway's workers are idle). NULL is fine. */
+/* After gateway_free(), which waits for jobs of requests. NULL is fine. */
 void control_close(struct control *control);

@@ -43,6 +43,7 @@ struct disk {
 
 	/* The action under way: set before it starts, read by its end. */
 	struct job job;
+	struct job_queue *jobs;
 	struct backend *backend;
 	struct cluster_client *client;
 	struct error job_error;
@@ -155,6 +156,8 @@ static void open_work(struct job *job)
 	if (!err->code)
 		(void)error_set(err, r, "%s: %s", config.name, strerror(-r));
 	backend_free(steal(&backend)); /* before its client goes */
+	if (disk->client && err->code == -ESHUTDOWN)
+		data_clients_lost(disk->host->clients, disk->client);
 	if (disk->client)
 		data_clients_put(disk->host->clients, steal(&disk->client));
 }
@@ -192,7 +195,6 @@ static void open_done(struct job *job)
 	disk->busy = false;
 	if (disk->backend) {
 		disk->phase = OPEN;
-		disk->lost = false;
 		disk->retry_ms = 0;
 		disk->problem = (struct error){ 0 };
 		lun_serve(disk->lun, disk->backend);
@@ -284,7 +286,7 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 	disk->job.work = work;
 	disk->job.done = done;
 	disk->job.reactor = disk->host->manager;
-	job_queue_submit(disk->host->jobs, &disk->job);
+	job_queue_submit(disk->jobs, &disk->job);
 }
 
 /* ---- the step ---- */
@@ -319,8 +321,10 @@ static void step_closed(struct disk *disk)
 	disk->resize_wanted = false;
 	switch (disk->wanted) {
 	case WANT_SERVE:
-		if (!timer_armed(&disk->retry))
-			start_job(disk, open_work, open_done);
+		if (timer_armed(&disk->retry))
+			return;
+		disk->lost = false; /* told of an earlier backend */
+		start_job(disk, open_work, open_done);
 		return;
 	case WANT_STANDBY:
 		reactor_disarm(disk->host->manager, &disk->retry);
@@ -364,6 +368,7 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 	if (!disk)
 		return -ENOMEM;
 	disk->host = host;
+	disk->jobs = job_queues_get(host->jobs, config->pool);
 	disk->wanted = config->owner ? WANT_SERVE : WANT_STANDBY;
 	disk->pool = strdup(config->pool);
 	disk->image = strdup(config->image);

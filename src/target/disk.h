@@ -14,12 +14,12 @@ struct data_clients;
 struct disk;
 struct registration;
 struct store;
-struct job_queue;
+struct job_queues;
 
 /* What all disks of a gateway share. Borrowed by each disk for life. */
 struct disk_host {
 	struct reactor *manager;
-	struct job_queue *jobs;
+	struct job_queues *jobs; /* by pool */
 	struct store *store;
 	struct data_clients *clients;      /* NULL with a store without cluster */
 	struct registration *registration; /* NULL with a store without cluster */

@@ -27,9 +27,11 @@
 #include <time.h>
 
 #define RETRY_MS          1000
-#define SETTLE_MS         10000 /* a disk that has not settled by then is reported as it is */
+#define PATIENCE_MS       3000 /* for commands of sessions and LUNs that an apply takes away */
+#define SETTLE_MS         8000 /* a disk that has not settled by then is reported as it is */
 #define STOP_GRACE_MS     2000
-#define WORKER_COUNT      16
+#define STEP_WORKERS      2  /* the gateway's own steps, and status */
+#define POOL_WORKERS      12 /* opening and closing images of one pool */
 #define REACTOR_COUNT_MAX 8
 
 struct gateway {
@@ -41,6 +43,7 @@ struct gateway {
 	unsigned reactor_count;
 	struct iscsi_server *server;
 	struct job_queue *jobs;
+	struct job_queues *disk_jobs;
 
 	bool connected;
 	struct connection connection;
@@ -51,6 +54,9 @@ struct gateway {
 	/* Steps: wanted and under way. */
 	bool load_wanted, apply_wanted, report_wanted;
 	bool job_busy, apply_busy;
+	uint64_t apply_number; /* the last one begun */
+	unsigned applies;      /* not ended: those that hang too */
+	struct timer patience; /* armed while apply_busy */
 	uint64_t settle_deadline_ms;
 	struct timer retry;    /* armed: no job before it expires */
 	struct timer settle;   /* the report waits for disks, until then */
@@ -68,8 +74,6 @@ struct gateway {
 	atomic_bool changed_posted;
 	struct message changed_message, step_message;
 	bool step_posted;
-	struct message applied_message;
-	struct error applied_error;
 
 	bool stopping, server_stopped;
 	struct message server_stopped_message;
@@ -190,7 +194,7 @@ static void connect_done(struct job *job)
 		gateway->load_wanted = true;
 		gateway->host = (struct disk_host){
 			.manager = gateway->manager,
-			.jobs = gateway->jobs,
+			.jobs = gateway->disk_jobs,
 			.store = gateway->connection.store,
 			.clients = gateway->connection.clients,
 			.registration = gateway->connection.registration,
@@ -274,39 +278,73 @@ static void disks_emptied(struct disk_set *set)
 	step_later(container_of(set, struct gateway, disks));
 }
 
+/* One apply, from its start to the message that it has ended. */
+struct apply_note {
+	struct gateway *gateway;
+	uint64_t number;
+	struct message message;
+	struct error err;
+};
+
 static void server_applied(void *argument, const struct error *err)
 {
-	struct gateway *gateway = argument;
-	gateway->applied_error = *err;
-	reactor_post(gateway->manager, &gateway->applied_message);
+	struct apply_note *note = argument;
+	note->err = *err;
+	reactor_post(note->gateway->manager, &note->message);
+}
+
+static void apply_over(struct gateway *gateway, const char *problem)
+{
+	(void)snprintf(gateway->apply_problem, sizeof gateway->apply_problem, "%s", problem);
+	gateway->apply_busy = false;
+	reactor_disarm(gateway->manager, &gateway->patience);
+	/* No session maps them any more, unless a newer plan retired them meanwhile. */
+	if (!gateway->apply_wanted)
+		disk_set_close_retired(&gateway->disks);
 }
 
 static void applied_message(struct message *message)
 {
-	struct gateway *gateway = container_of(message, struct gateway, applied_message);
-	gateway->apply_busy = false;
-	(void)snprintf(gateway->apply_problem, sizeof gateway->apply_problem, "%s",
-	               gateway->applied_error.code ? gateway->applied_error.text : "");
-	/* No session maps them any more, unless a newer plan retired them meanwhile. */
-	if (!gateway->apply_wanted)
-		disk_set_close_retired(&gateway->disks);
+	struct apply_note *note = container_of(message, struct apply_note, message);
+	struct gateway *gateway = note->gateway;
+	gateway->applies--;
+	if (note->number == gateway->apply_number && !gateway->stopping) {
+		gateway->report_wanted |= !gateway->apply_busy; /* its problem is over */
+		apply_over(gateway, note->err.code ? note->err.text : "");
+	}
+	free(note);
+	gateway_step(gateway);
+}
+
+/* A command that hangs below must not hold up what is configured next. A disk that is closed now
+ * waits itself until its last command has ended. */
+static void patience_expired(struct timer *timer)
+{
+	struct gateway *gateway = container_of(timer, struct gateway, patience);
+	apply_over(gateway, "commands of sessions or LUNs that are gone have not ended yet");
 	gateway_step(gateway);
 }
 
 static void start_apply(struct gateway *gateway)
 {
 	struct iscsi_config *config = NULL;
-	if (snapshot_make(&gateway->disks, gateway->settings, &config) < 0) {
+	struct apply_note *note = calloc(1, sizeof *note);
+	if (!note || snapshot_make(&gateway->disks, gateway->settings, &config) < 0) {
+		free(note);
 		log_error("configuration not applied: out of memory; trying again");
 		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
 		return;
 	}
 	gateway->apply_wanted = false;
 	gateway->apply_busy = true;
+	gateway->applies++;
+	*note = (struct apply_note){ .gateway = gateway, .number = ++gateway->apply_number };
+	note->message.run = applied_message;
+	reactor_arm(gateway->manager, &gateway->patience, PATIENCE_MS);
 	gateway->snapshot_unready = false;
 	for (size_t i = 0; i < config->target_count; i++)
 		gateway->snapshot_unready |= !config->targets[i].ready;
-	iscsi_server_apply(gateway->server, config, server_applied, gateway);
+	iscsi_server_apply(gateway->server, config, server_applied, note);
 }
 
 /* A disk has settled or gone bad: targets become ready by a new snapshot. */
@@ -411,7 +449,7 @@ static void leave_done(struct job *job)
 
 static void step_stopping(struct gateway *gateway)
 {
-	if (gateway->job_busy || gateway->apply_busy || !gateway->server_stopped ||
+	if (gateway->job_busy || gateway->applies || !gateway->server_stopped ||
 	    disk_set_closing(&gateway->disks))
 		return;
 	if (gateway->connected) {
@@ -434,6 +472,7 @@ void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void
 	gateway->stopped_argument = argument;
 	reactor_disarm(gateway->manager, &gateway->retry);
 	reactor_disarm(gateway->manager, &gateway->settle);
+	reactor_disarm(gateway->manager, &gateway->patience);
 	iscsi_server_stop(gateway->server, STOP_GRACE_MS, server_stopped, gateway);
 }
 
@@ -469,6 +508,7 @@ void gateway_free(struct gateway *gateway)
 		return;
 	assert(!gateway->connected);
 	job_queue_free(gateway->jobs);
+	job_queues_free(gateway->disk_jobs);
 	iscsi_server_free(gateway->server);
 	for (unsigned i = 0; i < gateway->reactor_count; i++) {
 		reactor_stop(gateway->reactors[i]);
@@ -511,7 +551,9 @@ static int start_threads(struct gateway *gateway)
 	int r = start_reactors(gateway);
 	if (r < 0)
 		return r;
-	r = job_queue_new(WORKER_COUNT, &gateway->jobs);
+	r = job_queue_new(STEP_WORKERS, &gateway->jobs);
+	if (r == 0)
+		r = job_queues_new(POOL_WORKERS, &gateway->disk_jobs);
 	if (r < 0)
 		return r;
 	struct iscsi_limits limits;
@@ -537,7 +579,7 @@ int gateway_new(struct reactor *manager, struct settings *settings, struct gatew
 	gateway->listener.changed = store_changed;
 	gateway->changed_message.run = changed_message;
 	gateway->step_message.run = step_message;
-	gateway->applied_message.run = applied_message;
+	gateway->patience.expired = patience_expired;
 	gateway->server_stopped_message.run = server_stopped_message;
 	gateway->name = settings_gateway_name(settings);
 	if (!gateway->name)

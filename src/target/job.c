@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 struct job_queue {
 	pthread_mutex_t lock; /* of everything below */
@@ -87,4 +88,62 @@ void job_queue_submit(struct job_queue *queue, struct job *job)
 	list_append(&queue->waiting, &job->link);
 	(void)pthread_cond_signal(&queue->wanted);
 	(void)pthread_mutex_unlock(&queue->lock);
+}
+
+/* ---- by name ---- */
+
+struct job_queues {
+	unsigned threads_each;
+	size_t count;
+	struct named_queue {
+		char *name;
+		struct job_queue *queue;
+	} list[JOB_QUEUES_MAX]; /* the first takes the names that get none of their own */
+};
+
+static struct job_queue *add_queue(struct job_queues *queues, const char *name)
+{
+	struct named_queue *added = &queues->list[queues->count];
+	if (queues->count == JOB_QUEUES_MAX)
+		return NULL;
+	added->name = strdup(name);
+	if (!added->name || job_queue_new(queues->threads_each, &added->queue) < 0) {
+		free(steal(&added->name));
+		return NULL;
+	}
+	queues->count++;
+	return added->queue;
+}
+
+int job_queues_new(unsigned threads_each, struct job_queues **ret_queues)
+{
+	struct job_queues *queues = calloc(1, sizeof *queues);
+	if (!queues)
+		return -ENOMEM;
+	queues->threads_each = threads_each;
+	if (!add_queue(queues, "")) {
+		free(queues);
+		return -ENOMEM;
+	}
+	*ret_queues = queues;
+	return 0;
+}
+
+void job_queues_free(struct job_queues *queues)
+{
+	for (size_t i = 0; queues && i < queues->count; i++) {
+		job_queue_free(queues->list[i].queue);
+		free(queues->list[i].name);
+	}
+	free(queues);
+}
+
+struct job_queue *job_queues_get(struct job_queues *queues, const char *name)
+{
+	for (size_t i = 0; i < queues->count; i++) {
+		if (strcmp(queues->list[i].name, name) == 0)
+			return queues->list[i].queue;
+	}
+	struct job_queue *added = add_queue(queues, name);
+	return added ? added : queues->list[0].queue;
 }

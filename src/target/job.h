@@ -23,3 +23,14 @@ DEFINE_AUTO(job_queue);
 
 /* Any thread. job->work, done and reactor are set. Jobs start in order. */
 void job_queue_submit(struct job_queue *queue, struct job *job);
+
+/* A queue for each name (a pool), made when it is first asked for: what hangs in one pool takes no
+ * thread of another. Beyond JOB_QUEUES_MAX names, or without memory, names share a queue. */
+#define JOB_QUEUES_MAX 32
+struct job_queues;
+
+int job_queues_new(unsigned threads_each, struct job_queues **ret_queues) MUST_CHECK;
+/* Waits as job_queue_free() does. NULL is fine. */
+void job_queues_free(struct job_queues *queues);
+/* On one thread only. Never NULL. */
+struct job_queue *job_queues_get(struct job_queues *queues, const char *name);

@@ -14,7 +14,7 @@
 
 struct world {
 	struct reactor *manager;
-	struct job_queue *jobs;
+	struct job_queues *jobs;
 	struct store *store;
 	struct disk_host host;
 	struct disk *disk;
@@ -33,7 +33,7 @@ static void world_init(struct world *world)
 	struct error err = { 0 };
 	*world = (struct world){ 0 };
 	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
-	ASSERT_EQ(job_queue_new(2, &world->jobs), 0);
+	ASSERT_EQ(job_queues_new(2, &world->jobs), 0);
 	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
 	world->host = (struct disk_host){ .manager = world->manager,
 		                          .jobs = world->jobs,
@@ -68,7 +68,7 @@ static void world_done(struct world *world)
 	while (!world->closed && clock_monotonic_ms() < deadline_ms)
 		(void)reactor_turn(world->manager, 50);
 	ASSERT_TRUE(world->closed);
-	job_queue_free(world->jobs);
+	job_queues_free(world->jobs);
 	store_free(world->store);
 	reactor_free(world->manager);
 }

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""What others do to our data clients on a real Ceph cluster: fenced while idle, while writing, while
+they wait for a lock; and a pool that hangs beside one that does not."""
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import harness
+from harness import IQN, Cluster, Gateway, case, expect, expect_eq, make_target, run, tail, wait_for
+
+BACK_WITHIN_S = 10
+POOLS = ("rbd", "slow")
+
+
+class Site:
+    def __init__(self, stack, clients):
+        self.cluster = stack.enter_context(Cluster("--osds", "1"))
+        self.folder = stack.enter_context(harness.folder())
+        self.cluster.run("ceph", "osd", "pool", "create", "slow", "4")
+        self.cluster.run("rbd", "pool", "init", "slow")
+        self.env = self.cluster.user("gw", *POOLS)
+        self.gw = Gateway(self.folder / "gw", store="rados", env=self.env,
+                          settings={"ceph_config_dir": self.cluster.folder, "cluster_client_name": "client.gw"},
+                          rbdgate={"cluster_clients": clients})
+        stack.callback(self.gw.kill)
+
+    def owner_address(self, image):
+        locks = json.loads(self.cluster.run("rbd", "lock", "ls", image, "--format", "json"))
+        locks = locks if isinstance(locks, list) else list(locks.values())
+        return locks[0]["address"] if locks else None
+
+    def fence(self, address):
+        self.cluster.run("ceph", "osd", "blocklist", "add", address)
+
+    def state(self, disk):
+        return next(l["state"] for l in self.gw.status()["luns"] if l["name"] == disk)
+
+    def qemu_io(self, *commands, lun=0, timeout=60):
+        flat = [x for c in commands for x in ("-c", c)]
+        out = run("qemu-io", "-f", "raw", *flat, self.gw.url(lun), check=False, timeout=timeout)
+        expect("failed" not in out.lower() and "could not" not in out.lower(), out)
+        return out
+
+    def hang_slow(self, hangs):
+        """With less than min_size copies the PGs of the pool take no I/O."""
+        self.cluster.run("ceph", "osd", "pool", "set", "slow", "size", "2" if hangs else "1",
+                         *([] if hangs else ["--yes-i-really-mean-it"]))
+        self.cluster.run("ceph", "osd", "pool", "set", "slow", "min_size", "2" if hangs else "1")
+
+
+@contextlib.contextmanager
+def site(clients=4):
+    with contextlib.ExitStack() as stack:
+        s = Site(stack, clients)
+        try:
+            s.gw.start()
+            yield s
+            s.gw.stop()
+        except BaseException:
+            for program in (s.gw.io, s.gw.api):
+                for line in tail(program.log).splitlines():
+                    print(f"# {program.name}: {line}")
+            raise
+
+
+def wait_back(s, disk, old):
+    started = time.monotonic()
+    wait_for(lambda: s.state(disk) == "ready" and s.owner_address(disk) not in (None, old),
+             f"{disk} on a new client", deadline_s=BACK_WITHIN_S)
+    return time.monotonic() - started
+
+
+@case
+def a_fenced_client_is_replaced_whether_its_luns_are_idle_or_written():
+    with site(clients=1) as s:
+        make_target(s.gw, disks=("disk_1", "disk_2"), user=None)
+        for disk in ("rbd/disk_1", "rbd/disk_2"):
+            s.gw.wait_lun(disk)
+        s.qemu_io("write -P 0x11 0 1M")
+        # Idle: found out without I/O.
+        old = s.owner_address("rbd/disk_1")
+        s.fence(old)
+        for disk in ("rbd/disk_1", "rbd/disk_2"):
+            wait_back(s, disk, old)
+        s.qemu_io("read -P 0x11 0 1M", "write -P 0x22 1M 1M")
+        # Again and again under load: what was acknowledged is there.
+        writer = subprocess.Popen(["qemu-io", "-f", "raw", s.gw.url()], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+        written, next_fence = {}, time.monotonic() + 1
+        fences = refused = 0
+        block = 0
+        while fences < 4:
+            if time.monotonic() >= next_fence:
+                s.fence(s.owner_address("rbd/disk_1") or old)
+                fences, next_fence = fences + 1, time.monotonic() + 2
+            pattern = block % 255 + 1
+            writer.stdin.write(f"write -P {pattern} {(512 + block % 2048) * 4096} 4096\n")
+            line = writer.stdout.readline()
+            while line and "wrote" not in line and "write failed" not in line:
+                line = writer.stdout.readline()
+            expect(line, "qemu-io ended")
+            if "wrote" not in line:  # NOT READY: this initiator does not try again by itself
+                refused += 1
+                continue
+            written[512 + block % 2048] = pattern
+            block += 1
+        print(f"# {block} writes, {refused} refused, {fences} fences")
+        writer.stdin.close()
+        writer.wait(30)
+        s.gw.wait_lun("rbd/disk_1")
+        items = sorted(written.items())
+        for start in range(0, len(items), 256):
+            s.qemu_io(*(f"read -P {p} {b * 4096} 4096" for b, p in items[start:start + 256]))
+        lines = len(s.gw.io.log.read_text().splitlines())
+        expect(lines < 200, f"{lines} lines of log for {fences + 1} fences")
+
+
+@case
+def a_client_fenced_while_it_waits_for_a_lock_is_replaced_too():
+    with site(clients=1) as s:
+        s.cluster.run("rbd", "create", "--size", "64M", "rbd/taken")
+        s.cluster.run("rbd", "create", "--size", "64M", "rbd/other")
+        holder = subprocess.Popen(
+            [sys.executable, "-c", "import sys, subprocess\n"
+             "p = subprocess.Popen(['rbd', 'bench', '--io-type', 'write', '--io-size', '4096', '--io-threads', '1',"
+             " '--io-total', '100G', 'rbd/taken'], stdout=subprocess.DEVNULL)\n"
+             "sys.stdin.read(); p.kill(); p.wait()"], stdin=subprocess.PIPE, env=s.cluster.environment())
+        try:
+            wait_for(lambda: s.owner_address("rbd/taken"), "the lock of the other program")
+            s.gw.call("PUT", f"/target/{IQN}")
+            s.gw.call("PUT", f"/gateway/{IQN}/{s.gw.name}", ip_address=s.gw.address, skipchecks="true")
+            s.gw.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+            s.gw.call("PUT", "/disk/rbd/taken", mode="create", create_image="false")
+            s.gw.request("PUT", f"/targetlun/{IQN}", disk="rbd/taken")
+            wait_for(lambda: s.state("rbd/taken") != "opening", "a verdict on the disk")
+            s.cluster.run("rados", "-p", "rbd", "getomapval", "gateway.conf.rbdgate", f"row/gateway/{s.gw.name}",
+                          s.folder / "row")
+            row = json.loads((s.folder / "row").read_text())
+            expect_eq(len(row["clients"]), 1, "data clients")
+            s.fence(row["clients"][0])
+        finally:
+            holder.stdin.close()
+            holder.wait(20)
+        # 30 s: the watch of the one that was killed.
+        wait_for(lambda: s.state("rbd/taken") == "ready", "the disk, on a new client", deadline_s=60, interval_s=0.5)
+
+
+@case
+def a_pool_that_hangs_holds_up_nobody_else():
+    with site() as s:
+        make_target(s.gw, disks=("disk_1",), user=None)
+        for i in range(20):
+            s.gw.call("PUT", f"/disk/slow/slow_{i}", mode="create", size="64M")
+            s.gw.call("PUT", f"/targetlun/{IQN}", disk=f"slow/slow_{i}")
+        s.gw.wait_lun("slow/slow_19")
+        s.hang_slow(True)
+        writer = subprocess.Popen(["qemu-io", "-f", "raw", "-c", "write 0 64k", s.gw.url(1)],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: any(l["in_flight"] for l in s.gw.status()["luns"]), "a write that hangs")
+        finally:
+            writer.kill()
+            writer.wait()
+        for number in (2, 3):
+            started = time.monotonic()
+            s.gw.call("PUT", f"/disk/rbd/disk_{number}", mode="create", size="64M")
+            s.gw.request("PUT", f"/targetlun/{IQN}", disk=f"rbd/disk_{number}")
+            s.gw.wait_lun(f"rbd/disk_{number}")
+            print(f"# disk_{number}: {time.monotonic() - started:.1f} s")
+            s.qemu_io("write -P 0x33 0 64k", "read -P 0x33 0 64k", lun=19 + number)
+        s.hang_slow(False)
+        wait_for(lambda: not any(l["in_flight"] for l in s.gw.status()["luns"]), "the write to end", deadline_s=60)
+        s.qemu_io("write -P 0x44 0 64k", lun=1)
+
+
+harness.main()
