@@ -27,7 +27,7 @@
 #include <time.h>
 
 #define RETRY_MS          1000
-#define PATIENCE_MS       3000 /* for commands of sessions and LUNs that an apply takes away */
+#define PATIENCE_MS       2000 /* for commands of sessions and LUNs that an apply takes away */
 #define SETTLE_MS         8000 /* a disk that has not settled by then is reported as it is */
 #define STOP_GRACE_MS     2000
 #define STEP_WORKERS      2  /* the gateway's own steps, and status */
@@ -309,7 +309,7 @@ static void applied_message(struct message *message)
 	struct gateway *gateway = note->gateway;
 	gateway->applies--;
 	if (note->number == gateway->apply_number && !gateway->stopping) {
-		gateway->report_wanted |= !gateway->apply_busy; /* its problem is over */
+		gateway->report_wanted |= !gateway->apply_busy && note->err.code;
 		apply_over(gateway, note->err.code ? note->err.text : "");
 	}
 	free(note);
@@ -321,7 +321,9 @@ static void applied_message(struct message *message)
 static void patience_expired(struct timer *timer)
 {
 	struct gateway *gateway = container_of(timer, struct gateway, patience);
-	apply_over(gateway, "commands of sessions or LUNs that are gone have not ended yet");
+	log_limited(LOG_LEVEL_WARNING, 60000,
+	            "commands of sessions or LUNs that are gone have not ended yet");
+	apply_over(gateway, "");
 	gateway_step(gateway);
 }
 
