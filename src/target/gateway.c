@@ -118,6 +118,13 @@ static void retry_expired(struct timer *timer)
 	gateway_step(container_of(timer, struct gateway, retry));
 }
 
+/* The end of a job may come after the order to stop, when nothing is tried again. */
+static void retry_later(struct gateway *gateway)
+{
+	if (!gateway->stopping)
+		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+}
+
 static void settle_expired(struct timer *timer)
 {
 	gateway_step(container_of(timer, struct gateway, settle));
@@ -188,7 +195,7 @@ static void connect_done(struct job *job)
 	if (gateway->job_error.code) {
 		log_limited(LOG_LEVEL_WARNING, 10000, "waiting: %s", gateway->job_error.text);
 		notify_service_manager("STATUS=waiting: %s", gateway->job_error.text);
-		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+		retry_later(gateway);
 	} else {
 		gateway->connected = true;
 		gateway->load_wanted = true;
@@ -258,7 +265,7 @@ static void load_done(struct job *job)
 		log_limited(LOG_LEVEL_ERROR, 10000, "configuration not read, what runs goes on: %s",
 		            gateway->job_error.text);
 		gateway->load_wanted = true;
-		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+		retry_later(gateway);
 	} else if (!gateway->stopping) {
 		(void)snprintf(gateway->load_problem, sizeof gateway->load_problem, "%s",
 		               gateway->job_plan->problem);
@@ -334,7 +341,7 @@ static void start_apply(struct gateway *gateway)
 	if (!note || snapshot_make(&gateway->disks, gateway->settings, &config) < 0) {
 		free(note);
 		log_error("configuration not applied: out of memory; trying again");
-		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+		retry_later(gateway);
 		return;
 	}
 	gateway->apply_wanted = false;
@@ -386,7 +393,7 @@ static void report_done(struct job *job)
 		            "epoch %llu is in force, but not reported: %s",
 		            (unsigned long long)gateway->reported_epoch, gateway->job_error.text);
 		gateway->report_wanted = true;
-		reactor_arm(gateway->manager, &gateway->retry, RETRY_MS);
+		retry_later(gateway);
 	}
 	gateway_step(gateway);
 }

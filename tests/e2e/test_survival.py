@@ -5,6 +5,7 @@ whole at every look. RBDGATE_SEED picks another run."""
 import json
 import os
 import random
+import socket
 import subprocess
 import threading
 import time
@@ -202,6 +203,27 @@ def asking_for_the_status_at_the_moment_of_the_stop_is_harmless():
                     thread.join(15)
             gw.io.start()
             gw.wait_ready()
+
+
+@case
+def a_stop_while_no_monitor_answers_ends_well():
+    with harness.folder() as folder, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        (folder / "ceph.conf").write_text(f"[global]\nmon_host = v2:127.0.0.1:{silent.getsockname()[1]}\n"
+                                          f"keyring = {folder}/keyring\n")
+        (folder / "keyring").write_text("[client.admin]\nkey = AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n")
+        gw = harness.Gateway(folder, store="rados")
+        gw.io.start()
+        try:
+            silent.settimeout(20)
+            peer, _ = silent.accept()  # it is connecting
+            gw.io.stop()
+            peer.close()
+        except BaseException:
+            print(harness.tail(gw.io.log))
+            gw.io.kill()
+            raise
 
 
 harness.main()
