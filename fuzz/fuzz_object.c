@@ -44,12 +44,15 @@ static void check_format(const json_t *object)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO_FREE char *text = strndup((const char *)data, size);
+	AUTO_FREE char *text = calloc(size + 1, 1);
 	AUTO_JSON json_t *object = NULL;
 	const struct object_context context = { "gw1.example.com", "2026/11/21 12:00:00",
 		                                size & 1 };
 	bool changed;
-	if (!text || object_parse(text, &object, NULL) < 0)
+	if (!text)
+		return 0;
+	memcpy(text, data, size);
+	if (object_parse(text, &object, NULL) < 0)
 		return 0;
 	check_format(object);
 	if (object_upgrade(object, &context, &changed, NULL) == 0) {

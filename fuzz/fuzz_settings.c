@@ -17,10 +17,13 @@ static char *fetch_nothing(void *argument, const char *key)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO_FREE char *text = strndup((const char *)data, size);
+	AUTO_FREE char *text = calloc(size + 1, 1);
 	AUTO(settings) struct settings *settings = NULL;
 	char before[65], after[65];
-	if (!text || settings_parse(text, "fuzz", ignore_warning, NULL, &settings, NULL) < 0)
+	if (!text)
+		return 0;
+	memcpy(text, data, size);
+	if (settings_parse(text, "fuzz", ignore_warning, NULL, &settings, NULL) < 0)
 		return 0;
 	if (settings->api_port < 1 || settings->api_port > 65535 ||
 	    (settings->api_secure && settings->api_ssl_verify))
