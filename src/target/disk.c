@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define AWAIT_MS       10000
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS   5000
 
@@ -40,6 +41,7 @@ struct disk {
 	struct error problem;
 	unsigned retry_ms;
 	struct timer retry;
+	struct timer awaited; /* armed: logins wait for the first opening */
 
 	/* The action under way: set before it starts, read by its end. */
 	struct job job;
@@ -77,6 +79,11 @@ bool disk_settled(const struct disk *disk)
 	return disk->settled && !disk->resize_wanted;
 }
 
+bool disk_awaited(const struct disk *disk)
+{
+	return timer_armed(&disk->awaited) && lun_get_state(disk->lun) == LUN_OPENING;
+}
+
 const char *disk_problem(const struct disk *disk)
 {
 	return disk->problem.text;
@@ -90,6 +97,16 @@ bool disk_is_owner(const struct disk *disk)
 static void settle(struct disk *disk)
 {
 	disk->settled = true;
+	disk->host->changed(disk->host, disk);
+}
+
+/* The LUN answers 02/04/01 from now on, to those who log in without it. */
+static void awaited_expired(struct timer *timer)
+{
+	struct disk *disk = container_of(timer, struct disk, awaited);
+	if (lun_get_state(disk->lun) == LUN_OPENING)
+		log_warning("%s: still opening after %u s; logins do not wait for it any more",
+		            disk_name(disk), AWAIT_MS / 1000);
 	disk->host->changed(disk->host, disk);
 }
 
@@ -310,6 +327,7 @@ static void disk_gone(struct disk *disk)
 	if (atomic_load(&disk->event_posted))
 		return;
 	reactor_disarm(disk->host->manager, &disk->retry);
+	reactor_disarm(disk->host->manager, &disk->awaited);
 	void (*closed)(void *) = disk->closed;
 	void *argument = disk->closed_argument;
 	disk_free(disk);
@@ -374,6 +392,7 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 	disk->image = strdup(config->image);
 	disk->path = image_path(host->store, config->pool, config->image);
 	disk->retry.expired = retry_expired;
+	disk->awaited.expired = awaited_expired;
 	disk->quiesced.run = drained;
 	disk->listener.event = backend_told;
 	disk->event_message.run = look_at_events;
@@ -386,6 +405,7 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 	if (r < 0)
 		return r;
 	*ret_disk = disk;
+	reactor_arm(host->manager, &disk->awaited, AWAIT_MS);
 	disk_step(steal(&disk));
 	return 0;
 }

@@ -50,6 +50,8 @@ const char *disk_name(const struct disk *disk);
 struct lun *disk_lun(const struct disk *disk);
 /* False while the first opening is under way, or a change (size, owner) is. */
 bool disk_settled(const struct disk *disk);
+/* A login to a target waits for it: it is being opened for the first time, for 10 s at most. */
+bool disk_awaited(const struct disk *disk);
 /* Why it does not do what is wanted, or "". */
 const char *disk_problem(const struct disk *disk);
 bool disk_is_owner(const struct disk *disk);

@@ -73,11 +73,11 @@ static int copy_groups(const struct plan_target *from, struct iscsi_target *to)
 	return 0;
 }
 
-static bool luns_settled(const struct plan_target *target, const struct disk_set *set)
+static bool nothing_awaited(const struct plan_target *target, const struct disk_set *set)
 {
 	for (size_t i = 0; i < target->lun_count; i++) {
 		const struct disk *disk = disk_set_at(set, target->luns[i].disk);
-		if (disk && lun_get_state(disk_lun(disk)) == LUN_OPENING)
+		if (disk && disk_awaited(disk))
 			return false;
 	}
 	return true;
@@ -90,7 +90,7 @@ static int copy_target(const struct plan_target *from, const struct disk_set *se
 	if (!to->name)
 		return -ENOMEM;
 	to->acl_enabled = from->acl_enabled;
-	to->ready = luns_settled(from, set);
+	to->ready = nothing_awaited(from, set);
 	to->auth = from->auth;
 	to->controls = from->controls;
 	if (copy_acls(from, set, to) < 0 || copy_groups(from, to) < 0)

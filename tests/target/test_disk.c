@@ -186,3 +186,64 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 	wait_state(&world, LUN_READY);
 	world_done(&world);
 }
+
+static uint64_t stepped_ms;
+static uint64_t stepped_clock(void)
+{
+	return stepped_ms;
+}
+
+/* Keeps the only thread of its queue until it is let go. */
+struct blocker {
+	struct job job;
+	int pipe[2];
+	bool ended;
+};
+static void block(struct job *job)
+{
+	char c;
+	(void)!read(container_of(job, struct blocker, job)->pipe[0], &c, 1);
+}
+static void unblocked(struct job *job)
+{
+	container_of(job, struct blocker, job)->ended = true;
+}
+
+TEST(a_disk_that_hangs_while_it_is_opened_is_awaited_for_ten_seconds_only)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct blocker blocker = { .job = { .work = block, .done = unblocked } };
+	world_init(&world);
+	reactor_free(world.manager);
+	job_queues_free(world.jobs);
+	stepped_ms = 1000;
+	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.manager), 0);
+	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
+	world.host.manager = world.manager;
+	world.host.jobs = world.jobs;
+	ASSERT_EQ(pipe(blocker.pipe), 0);
+	blocker.job.reactor = world.manager;
+	job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
+	ASSERT_EQ(image_create(world.store, "rbd", "hung", MIB, &err), 0);
+
+	struct disk_config config = config_for("hung", "rbd/hung", true);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	ASSERT_TRUE(disk_awaited(world.disk));
+	stepped_ms += 9999;
+	(void)reactor_turn(world.manager, 0);
+	ASSERT_TRUE(disk_awaited(world.disk));
+	int changes = world.changes;
+	stepped_ms += 1;
+	(void)reactor_turn(world.manager, 0);
+	ASSERT_FALSE(disk_awaited(world.disk));
+	ASSERT_EQ(world.changes, changes + 1);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_OPENING);
+
+	ASSERT_EQ(write(blocker.pipe[1], "x", 1), 1);
+	wait_state(&world, LUN_READY);
+	ASSERT_TRUE(blocker.ended);
+	world_done(&world);
+	close(blocker.pipe[0]);
+	close(blocker.pipe[1]);
+}
