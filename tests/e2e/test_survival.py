@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A writer, a configuration that changes, and programs that are killed at random moments: what was
 acknowledged is there after each restart, on the LUN and in the configuration, and gateway.conf is
-whole at every look. RBDGATE_SEED picks another run."""
+whole at every look. RBDGATE_SEED picks another run, RBDGATE_KILLS a longer one."""
 import json
 import os
 import random
@@ -15,7 +15,7 @@ from harness import IQN, case, expect, expect_eq, gateway, make_target, wait_for
 
 BLOCK = 4096
 BLOCKS = 2048
-KILLS = 6
+KILLS = int(os.environ.get("RBDGATE_KILLS", "6"))
 
 
 class Writer(threading.Thread):
