@@ -233,7 +233,7 @@ void command_stop_all(struct session *session)
 	struct command *command, *following;
 
 	session->receiving = NULL;
-	list_for_each_safe(command, following, &session->commands, link) {
+	list_for_each_safe (command, following, &session->commands, link) {
 		bool waited = command->receiving || command->unsolicited;
 		command->receiving = command->unsolicited = false;
 		if (waited && command->state == COMMAND_ANSWERING)

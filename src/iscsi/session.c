@@ -160,6 +160,7 @@ void session_stop(struct session *session)
 void session_connection_lost(struct session *session)
 {
 	session->connection = NULL;
+	session->receiving = NULL; /* also when the session was stopping already */
 	buffer_put(steal(&session->pdu_data));
 	free(steal(&session->logout_response));
 	session_stop(session);

@@ -9,6 +9,8 @@
 #include "scsi/sense.h"
 #include "scsi/task.h"
 
+#include <assert.h>
+
 enum task_phase {
 	TASK_BEGINNING,
 	TASK_COLLECTING, /* the transport brings its data */
@@ -27,6 +29,7 @@ enum task_abort {
 
 static inline struct lun *task_lun(const struct scsi_task *task)
 {
+	assert(task->state.itl); /* handlers run on LUNs only */
 	return task->state.itl->lun;
 }
 
