@@ -119,8 +119,8 @@ static int run(struct program *program)
 	}
 	if (program->gateway)
 		reactor_run(program->manager);
-	gateway_free(program->gateway); /* waits for jobs, which peers of the control socket have */
-	control_close(program->control);
+	control_close(program->control); /* its requests are the gateway's jobs */
+	gateway_free(program->gateway);
 	if (program->signals.fd > 0)
 		close(program->signals.fd);
 	reactor_free(program->manager);

@@ -262,13 +262,14 @@ void control_close(struct control *control)
 {
 	if (!control)
 		return;
-	struct peer *peer, *following;
-	list_for_each_safe (peer, following, &control->peers, link) {
-		peer->busy = false; /* a job that ran has ended with the gateway */
-		peer_close(peer);
-	}
 	reactor_unwatch(control->manager, &control->watch);
 	close(control->watch.fd);
 	(void)unlink(control->path);
+	struct peer *peer, *following;
+	list_for_each_safe (peer, following, &control->peers, link)
+		peer_close(peer);
+	/* The job of a peer ends with a message to the manager; only then the peer goes. */
+	while (!list_empty(&control->peers))
+		(void)reactor_turn(control->manager, 100);
 	free(control);
 }
