@@ -12,6 +12,6 @@ struct reactor;
  * somebody answers on it. */
 int control_open(struct reactor *manager, struct gateway *gateway, const char *run_dir,
                  struct control **ret_control, struct error *err) MUST_CHECK;
-/* On the manager's thread, when its loop has ended and before gateway_free(): turns the manager until
- * the requests under way, which are jobs of the gateway, have ended. NULL is fine. */
+/* On the manager's thread, when its loop has ended and before gateway_free(): turns the manager
+ * until the requests under way, which are jobs of the gateway, have ended. NULL is fine. */
 void control_close(struct control *control);

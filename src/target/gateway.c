@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/notify.h"
-#include "config/object.h"
 #include "config/settings.h"
 #include "iscsi/server.h"
 #include "store/store.h"
@@ -16,15 +15,16 @@
 #include "target/disk_set.h"
 #include "target/job.h"
 #include "target/plan.h"
+#include "target/plan_load.h"
 #include "target/restart.h"
 #include "target/snapshot.h"
+#include "target/status.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define RETRY_MS          1000
 #define PATIENCE_MS       2000 /* for commands of sessions and LUNs that an apply takes away */
@@ -214,47 +214,16 @@ static void connect_done(struct job *job)
 
 /* ---- load ---- */
 
-static int read_plan(struct gateway *gateway, struct plan **ret_plan, struct error *err)
+static void load_work(struct job *job)
 {
-	AUTO_FREE char *text = NULL;
-	AUTO_JSON json_t *object = NULL;
-	struct store_version version;
-	int r = store_load(gateway->connection.store, &text, &version, err);
-	if (r < 0)
-		return r;
-
-	char now[32];
-	time_t seconds = time(NULL);
-	struct tm parts;
-	(void)strftime(now, sizeof now, "%Y/%m/%d %H:%M:%S", gmtime_r(&seconds, &parts));
-	struct object_context context = {
-		.gateway_name = gateway->name,
-		.now = now,
-		.encryption = gateway->connection.keys != NULL,
-	};
-	if (*text) {
-		bool changed; /* the API commits upgrades; here only the meaning counts */
-		r = object_parse(text, &object, err);
-		if (r == 0 && !object_is_newer(object))
-			r = object_upgrade(object, &context, &changed, err);
-	} else {
-		object = object_seed(&context);
-		r = object ? 0 : error_set(err, -ENOMEM, "configuration object: out of memory");
-	}
-	if (r < 0)
-		return r;
-	struct plan_context plan_context = {
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	struct plan_context context = {
 		.settings = gateway->settings,
 		.keys = gateway->connection.keys,
 		.gateway_name = gateway->name,
 	};
-	return plan_make(object, &plan_context, ret_plan, err);
-}
-
-static void load_work(struct job *job)
-{
-	struct gateway *gateway = container_of(job, struct gateway, job);
-	set_job_result(gateway, read_plan(gateway, &gateway->job_plan, &gateway->job_error));
+	set_job_result(gateway, plan_load(gateway->connection.store, &context, &gateway->job_plan,
+	                                  &gateway->job_error));
 }
 
 static void load_done(struct job *job)
@@ -616,22 +585,5 @@ json_t *gateway_status(struct gateway *gateway)
 
 int gateway_add_sessions(struct gateway *gateway, json_t *status)
 {
-	struct iscsi_session_info *sessions = NULL;
-	size_t count = 0;
-	int r = iscsi_server_list(gateway->server, &sessions, &count);
-	if (r < 0)
-		return r;
-	json_t *array = json_array();
-	for (size_t i = 0; i < count; i++) {
-		const struct iscsi_session_info *s = &sessions[i];
-		/* A name that is not UTF-8 makes no row; short memory: a row less. */
-		(void)json_array_append_new(
-		        array, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "initiator",
-		                         s->initiator_name, "alias", s->initiator_alias, "target",
-		                         s->target_name, "peer", s->peer_address, "portal",
-		                         s->local_address, "tag", (int)s->portal_group_tag, "tsih",
-		                         (int)s->tsih));
-	}
-	free(sessions);
-	return json_object_set_new(status, "sessions", array) < 0 ? -ENOMEM : 0;
+	return status_add_sessions(gateway->server, status);
 }
