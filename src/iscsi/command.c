@@ -109,7 +109,8 @@ void command_end(struct command *command)
 	data_out_ended(command);
 	if (session->receiving == command) {
 		session->receiving = NULL;
-		session->connection->rx.data = NULL; /* what is left of that PDU is dropped */
+		if (session->connection) /* what is left of that PDU is dropped */
+			session->connection->rx.data = NULL;
 	}
 	if (command->numbered)
 		session_give_back_unanswered(session);

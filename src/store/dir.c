@@ -81,7 +81,7 @@ static int dir_commit(struct store *store, const char *text, uint64_t epoch,
 	struct dir_store *dir = dir_store_of(store);
 	AUTO_CLOSE int lock = -1;
 	AUTO_FREE char *path = NULL, *found_text = NULL;
-	struct store_version found;
+	struct store_version found = { 0 };
 	int r = object_path(dir, &path, err);
 	if (r == 0)
 		r = dir_lock(dir, &lock, err);

@@ -122,7 +122,7 @@ int data_clients_take(struct data_clients *clients, struct cluster_client **ret_
 		struct place *place = calloc(1, sizeof *place);
 		r = place ? connect_client(clients, &place->client, err)
 		          : error_set(err, -ENOMEM, "cluster client: out of memory");
-		if (r == 0) {
+		if (place && r == 0) {
 			place->images = 1;
 			*ret_client = place->client;
 			(void)pthread_mutex_lock(&clients->lock);
