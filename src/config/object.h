@@ -22,7 +22,7 @@ json_t *object_seed(const struct object_context *context) MUST_CHECK;
 /* text must be a JSON dictionary with an integer version (or 9.5); else -EINVAL and it is foreign:
  * never overwrite it. -ENOMEM. */
 int object_parse(const char *text, json_t **ret_object, struct error *err) MUST_CHECK;
-/* Runs every upgrade step in place and mends what spec/config-object.md says. *ret_changed: commit
+/* Runs every upgrade step in place, and mends keys that old upgrades broke. *ret_changed: commit
  * it. Version > 11: untouched, object_is_newer(). */
 int object_upgrade(json_t *object, const struct object_context *context, bool *ret_changed,
                    struct error *err) MUST_CHECK;

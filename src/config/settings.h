@@ -10,7 +10,7 @@
 
 #define SETTINGS_DEFAULT_PATH "/etc/ceph/iscsi-gateway.cfg"
 
-/* [target]: site-wide defaults of target and disk controls (spec/settings 4.1, 4.2). */
+/* [target]: site-wide defaults of target and disk controls. */
 struct target_controls {
 	int dataout_timeout, nopin_response_timeout, nopin_timeout, cmdsn_depth;
 	bool immediate_data, initial_r2t;
