@@ -9,12 +9,11 @@
 #include "config/settings.h"
 #include "store/store.h"
 
+#include "daemon.h"
+
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #define DIR_PREFIX     "dir:"
@@ -212,14 +211,9 @@ static int serve(const char *path, const sigset_t *signals)
 static int run(const char *path)
 {
 	sigset_t signals;
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGHUP);
-	/* Before any thread exists, so that every thread inherits it. */
-	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	int r;
+	int r = daemon_block_signals(&signals);
+	if (r < 0)
+		return 1;
 	do {
 		r = serve(path, &signals);
 	} while (r == SIGHUP);
@@ -228,43 +222,7 @@ static int run(const char *path)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "debug", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
-	};
-	const char *path = SETTINGS_DEFAULT_PATH;
-	enum log_level level = LOG_LEVEL_INFO;
-	for (int option; (option = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1;) {
-		switch (option) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'd':
-			level = LOG_LEVEL_DEBUG;
-			break;
-		case 'h':
-			(void)fputs(usage, stdout);
-			return 0;
-		case 'V':
-			(void)puts("rbd-target-api " RBDGATE_VERSION);
-			return 0;
-		default:
-			(void)fputs("rbd-target-api: try --help\n", stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "rbd-target-api: unexpected argument %s; try --help\n",
-		              argv[optind]);
-		return 2;
-	}
-#ifndef __SANITIZE_ADDRESS__ /* the leak checker traces its own process */
-	/* Passwords are in memory: no core dump, no ptrace by others of the same user. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-	log_setup(level, NULL);
-	return run(path);
+	const char *path;
+	int code = daemon_begin(argc, argv, "rbd-target-api", usage, &path);
+	return code >= 0 ? code : run(path);
 }

@@ -6,13 +6,12 @@
 #include "target/control.h"
 #include "target/gateway.h"
 
+#include "daemon.h"
+
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 static const char usage[] = "usage: rbd-target-io [-c FILE] [-d]\n"
@@ -80,14 +79,9 @@ static void signal_ready(struct watch *watch, uint32_t events)
 static int watch_signals(struct program *program)
 {
 	sigset_t signals;
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGHUP);
-	/* Before any thread exists, so that every thread inherits it. */
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-		return -errno;
-	(void)signal(SIGPIPE, SIG_IGN);
+	int r = daemon_block_signals(&signals);
+	if (r < 0)
+		return r;
 	int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -130,44 +124,9 @@ static int run(struct program *program)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "debug", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
-	};
-	const char *config_path = SETTINGS_DEFAULT_PATH;
-	enum log_level level = LOG_LEVEL_INFO;
-	for (int option; (option = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1;) {
-		switch (option) {
-		case 'c':
-			config_path = optarg;
-			break;
-		case 'd':
-			level = LOG_LEVEL_DEBUG;
-			break;
-		case 'h':
-			(void)fputs(usage, stdout);
-			return 0;
-		case 'V':
-			(void)puts("rbd-target-io " RBDGATE_VERSION);
-			return 0;
-		default:
-			(void)fputs("rbd-target-io: try --help\n", stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "rbd-target-io: unexpected argument %s; try --help\n",
-		              argv[optind]);
-		return 2;
-	}
-#ifndef __SANITIZE_ADDRESS__ /* the leak checker traces its own process */
-	/* Secrets are in memory: no core dump, no ptrace by others of the same user. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-	log_setup(level, NULL);
-	struct program program = { .config_path = config_path };
+	struct program program = { 0 };
+	int code = daemon_begin(argc, argv, "rbd-target-io", usage, &program.config_path);
+	if (code >= 0)
+		return code;
 	return run(&program) < 0 ? 1 : 0;
 }
