@@ -11,14 +11,26 @@
 
 struct backend;
 struct lun;
+struct relay;
 
+/* What becomes of a command that needs the medium or the shared state of the LUN. Commands about
+ * identity and access states run in every state. */
 enum lun_state {
 	LUN_OPENING,       /* 02/04/01; becomes READY with 06/2A/09 */
 	LUN_READY,         /* this gateway owns it and serves */
-	LUN_FAILED,        /* 02/04/0C: could not be opened, or was lost */
-	LUN_STANDBY,       /* 02/04/0B: another gateway owns it */
-	LUN_TRANSITIONING, /* 02/04/0A: ownership is changing */
+	LUN_FAILED,        /* 02/04/0C: could not be opened, or its owner cannot be reached */
+	LUN_STANDBY,       /* 02/04/0B: a gateway that we do not forward to owns it */
+	LUN_TRANSITIONING, /* 02/04/0A: ownership has been changing for long */
+	LUN_FORWARDED,     /* another gateway owns it: goes there by the relay */
+	LUN_HELD,          /* ownership is changing: waits for the next state */
+	LUN_BUSY,          /* the same, for longer than commands are held: BUSY */
 	LUN_STATE_COUNT,
+};
+
+/* Where commands of a FORWARDED LUN go. */
+struct lun_route {
+	uint32_t peer;  /* as the relay numbers them */
+	uint64_t epoch; /* of the ownership: the owner refuses any other */
 };
 
 /* Identity and limits. Strings are copied. */
@@ -30,6 +42,7 @@ struct lun_config {
 	uint32_t max_sectors;  /* hw_max_sectors: announced maximum transfer, 512-byte units */
 	uint64_t max_inflight_bytes; /* max_data_area_mb; 0 = no bound */
 	bool read_only;
+	struct relay *relay; /* borrowed for life; NULL: this LUN is never forwarded */
 };
 
 /* One line of REPORT TARGET PORT GROUPS. */
@@ -58,8 +71,20 @@ enum lun_state lun_get_state(const struct lun *lun);
 /* Puts a backend under the LUN (borrowed until lun_quiesce's callback) and makes it READY;
  * establishes 06/2A/09 on every nexus that saw it opening. */
 void lun_serve(struct lun *lun, struct backend *backend);
-/* Changes the state; from READY only by lun_quiesce(). */
+/* The epoch of this gateway's ownership, before lun_serve(). Commands from other gateways name it.
+ */
+void lun_set_epoch(struct lun *lun, uint64_t epoch);
+/* Changes the state; from READY only by lun_quiesce(), to FORWARDED only by lun_forward(). Commands
+ * that are held go on, or end, as the new state says. */
 void lun_set_state(struct lun *lun, enum lun_state state);
+/* Another gateway owns it. From any state but READY; also from FORWARDED, with another route. */
+void lun_forward(struct lun *lun, const struct lun_route *route);
+void lun_get_route(const struct lun *lun, struct lun_route *ret_route);
+uint64_t lun_get_epoch(const struct lun *lun);
+/* What is known of the medium while it is not served here (the image is open, but not ours):
+ * INQUIRY tells it. Not while READY. */
+struct backend_info;
+void lun_describe(struct lun *lun, const struct backend_info *info);
 /* Stops handing requests to the backend: new commands are answered as `state` says, those in flight
  * are waited for. quiesced() is called on any thread when none is left; the backend is the caller's
  * again then. */
@@ -75,5 +100,9 @@ int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t
 struct lun_counters {
 	uint64_t reads, writes, read_bytes, write_bytes, others, errors;
 	uint32_t nexuses, in_flight;
+	uint32_t held;           /* commands that wait for the end of a change of ownership */
+	uint64_t forwarded;      /* commands that went to the owner */
+	uint64_t last_own_io_ms; /* clock_monotonic_ms() of the last medium command from a session
+	                          * of this gateway (not from peers); 0: never */
 };
 void lun_get_counters(const struct lun *lun, struct lun_counters *ret_counters);

@@ -32,10 +32,18 @@ struct nexus_config {
 	struct reactor *reactor;
 	const struct lun_mapping *mappings; /* references are taken */
 	size_t mapping_count;
+	/* It stands for a nexus of another gateway, whose commands come forwarded: no unit
+	 * attention of its own beginning, none that the other gateway raises itself (2A/06, 3F/0E),
+	 * and a command that cannot be served here ends with not_executed instead of a status. */
+	bool proxy;
 };
 
 /* On config->reactor. The strings are copied. */
 int nexus_new(const struct nexus_config *config, struct nexus **ret_nexus) MUST_CHECK;
+
+/* Proxies: one more row, without a unit attention. -EEXIST: the number is taken by another LUN (the
+ * same LUN: 0). */
+int nexus_add_mapping(struct nexus *nexus, const struct lun_mapping *mapping) MUST_CHECK;
 
 /* Replaces the LUN map. Tasks of LUNs that go are aborted (their done() comes as always); when they
  * have ended and the references are back, changed() is called, on the reactor, never inside.
@@ -53,6 +61,9 @@ void nexus_free(struct nexus *nexus);
 const char *nexus_initiator_name(const struct nexus *nexus);
 const uint8_t *nexus_isid(const struct nexus *nexus);
 struct reactor *nexus_reactor(const struct nexus *nexus);
+const struct scsi_port *nexus_port(const struct nexus *nexus);
+/* Unlike any other nexus' of this process, ever. */
+uint64_t nexus_serial(const struct nexus *nexus);
 /* Tasks begun and not done. */
 unsigned nexus_task_count(const struct nexus *nexus);
 
@@ -86,7 +97,9 @@ struct task_management {
 	uint8_t lun[8];
 	struct scsi_task *task; /* ABORT TASK: the task found by its tag, or NULL */
 	void (*done)(struct task_management *request);
+	uint64_t epoch; /* proxies: of the LUN's ownership; 0 otherwise */
 	/* Valid in done(). */
+	bool not_executed; /* proxies: the LUN is not served here, or in another epoch */
 	enum task_function_response response;
 	/* The device server's own. */
 	struct nexus *nexus;

@@ -47,6 +47,7 @@ struct scsi_task {
 	bool wants_read, wants_write; /* R and W of the command PDU */
 	uint32_t expected_len;        /* Expected Data Transfer Length, bytes */
 	uint32_t tag;                 /* initiator task tag: logs and ABORT TASK */
+	uint64_t epoch;               /* proxies: of the LUN's ownership; 0 otherwise */
 	void (*done)(struct scsi_task *task);
 
 	/* Set by scsi_task_begin() when it answers SCSI_BEGIN_NEEDS_DATA: what to take from the
@@ -60,6 +61,7 @@ struct scsi_task {
 	/* The result, valid in done(). */
 	bool aborted; /* send nothing: the task was aborted by its own nexus, or the nexus is gone
 	               */
+	bool not_executed; /* proxies: nothing was done: not served here, or in another epoch */
 	uint8_t status;
 	uint8_t sense_len;
 	uint8_t sense[SCSI_SENSE_MAX];

@@ -51,6 +51,8 @@ struct store_listener {
 	/* Some commit happened or may have (also after a lost and re-established watch). Any
 	 * thread; the listener only posts and returns. Called once right after store_join(). */
 	void (*changed)(struct store_listener *listener);
+	/* Somebody's store_tell(). Any thread; copies and returns. May be NULL. */
+	void (*told)(struct store_listener *listener, const char *text);
 };
 /* From now on store_announce() of any process counts on this member, until store_leave() or the
  * death of the process. One membership a store. -EBUSY: a live process has this name. */
@@ -76,6 +78,10 @@ struct store_answer {
 int store_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
                    struct store_answer **ret_answers, size_t *ret_count,
                    struct error *err) MUST_CHECK;
+
+/* Hands a text to all members that are alive, the own one too. At most once each; 0 does not mean
+ * that anybody got it. Blocks until they have it, a second or so at most. text <= 64 KiB. */
+int store_tell(struct store *store, const char *text, struct error *err) MUST_CHECK;
 
 /* ---- rows beside the object: small texts by key ("gateway/ceph-gw-1") ---- */
 

@@ -1,0 +1,62 @@
+/* What a gateway should do about one LUN: a pure function of what it knows. The target room calls
+ * it whenever something changed, and does what it says; there is no other place that decides. */
+#pragma once
+
+#include "ownership/record.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is known of a gateway's present instance. */
+enum member_health {
+	MEMBER_ABSENT,     /* no registration, or stopped, or superseded */
+	MEMBER_CONNECTING, /* registered; we had no connection yet */
+	MEMBER_UP,
+	MEMBER_SUSPECT,     /* lost; being asked through the store, condemned or being fenced */
+	MEMBER_UNREACHABLE, /* lost, but alive: it answered through the store and keeps its LUNs */
+	MEMBER_FENCED,      /* condemned, fenced, and that map is in force here */
+};
+struct decide_member {
+	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX];
+	enum member_health health;
+	bool takes;           /* may own LUNs: up, not leaving, not in maintenance */
+	uint64_t up_since_ms; /* healthy without a break since */
+};
+
+struct decide_input {
+	const char *lun; /* "pool/image" */
+	const struct owner_record *record;
+	const char *preferred;               /* gateway name */
+	const struct decide_member *members; /* the first one is this gateway (MEMBER_UP) */
+	size_t member_count;
+	uint64_t now_ms;
+	uint64_t seen_ms;         /* when this state of the record was first seen here */
+	uint64_t start_ms;        /* when this process began */
+	uint64_t return_after_ms; /* hysteresis: the preferred owner must have been healthy so long
+	                           */
+	bool commands_wait;       /* initiators wait for the LUN here */
+	bool serves;              /* the record is ours and the LUN is open under it */
+};
+
+enum decision {
+	DECIDE_SERVE,     /* it is ours: serve it */
+	DECIDE_TAKE,      /* take ownership (record, fence in force, lock) */
+	DECIDE_FORWARD,   /* to `member` */
+	DECIDE_HOLD,      /* wait for others; look again at `again_ms` */
+	DECIDE_HAND_OVER, /* to `member`: drain, release, tell it */
+	DECIDE_RELEASE, /* to nobody in particular: nobody else can take it now, and we may not keep
+	                   it */
+	DECIDE_UNAVAILABLE, /* the owner lives and cannot be reached */
+};
+struct decision_result {
+	enum decision decision;
+	size_t member;     /* FORWARD, HAND_OVER */
+	uint64_t again_ms; /* absolute; 0: nothing to wait for but events */
+	const char *why;   /* a constant text, for log and record: "take-over", "start", ... */
+};
+void decide(const struct decide_input *input, struct decision_result *ret_result);
+
+/* Which of those that take would own it if its owner died: by rendezvous hashing of names, so that
+ * all survivors agree without talking. SIZE_MAX: none. */
+size_t decide_heir(const char *lun, const struct decide_member *members, size_t member_count);

@@ -1,0 +1,34 @@
+/* Fencing of instances, and the fence debt: every address that was ever fenced stays in a row
+ * `debt/ADDRESS` and its blocklist entry (ten years) is renewed until that process is proven gone
+ * (H13). Entries are never removed (H12). All calls block. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+struct cluster_client;
+struct fence;
+struct store;
+
+struct fence_config {
+	struct store *store;
+	struct cluster_client *control; /* NULL with a store without cluster: dead is dead there */
+	unsigned expire_s;              /* 0: ten years; tests make it short */
+};
+int fence_new(const struct fence_config *config, struct fence **ret_fence) MUST_CHECK;
+void fence_free(struct fence *fence);
+DEFINE_AUTO(fence);
+
+/* Fences all these addresses (in parallel), each written into the debt first, and waits until that
+ * map is in force on the control client. 0 only if all of it has happened. */
+int fence_addresses(struct fence *fence, char *const *addresses, size_t count, const char *gateway,
+                    const char *instance, struct error *err) MUST_CHECK;
+/* Any thread, never blocks: this process fenced it, or found it in the debt. */
+bool fence_is_fenced(struct fence *fence, const char *address);
+/* Reads the debt, and renews the entries of all that are not proven gone. At start and from time to
+ * time. */
+int fence_renew(struct fence *fence, struct error *err) MUST_CHECK;
+/* The process of that instance is proven gone: its successor on the same host saw it end. Leaves
+ * the blocklist as it is. */
+int fence_settle(struct fence *fence, const char *instance, struct error *err) MUST_CHECK;

@@ -1,0 +1,25 @@
+/* The history of ownership: rows `event/...` beside the object, the last 1,000 of all gateways. */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+struct store;
+
+#define HISTORY_MAX 1000
+
+/* What happened. Texts are borrowed. */
+struct history_event {
+	const char *gateway; /* who tells it */
+	const char *
+	        kind; /* "take-over", "hand-over", "start", "fence", "condemn", "drain", "return" */
+	const char *lun;  /* or "" */
+	const char *text; /* one sentence for people */
+};
+/* Blocks. Time is the wall clock's: for people only. Drops the oldest beyond HISTORY_MAX. */
+int history_add(struct store *store, const struct history_event *event,
+                struct error *err) MUST_CHECK;
+/* Blocks. An array, newest first: {"time": "2026-11-21T17:40:12.345Z", "gateway", "kind", "lun",
+ * "text"}, at most `count`. */
+int history_list(struct store *store, size_t count, json_t **ret_events,
+                 struct error *err) MUST_CHECK;

@@ -1,0 +1,51 @@
+/* The owner record of a LUN: the row `owner/POOL/IMAGE`. Bookkeeping for finding the owner, and the
+ * serialization point of races; the fence is the truth. Every taking of ownership counts the epoch
+ * up by compare-and-set. All calls block. */
+#pragma once
+
+#include "base/error.h"
+#include "ownership/registration.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+
+enum owner_state {
+	OWNER_NONE,   /* nobody ever: no row, or a LUN that was never served */
+	OWNER_CLEAN,  /* the last owner drained it and gave the lock back: nothing to fence */
+	OWNER_ACTIVE, /* owned, or was when its owner died */
+};
+
+struct owner_record {
+	enum owner_state state;
+	uint64_t epoch;
+	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX]; /* of the (last) owner */
+	char client[CLIENT_ADDRESS_MAX]; /* ACTIVE: its cluster client; "" without a cluster */
+	char next[GATEWAY_NAME_MAX];     /* CLEAN: handed over to; "" = to nobody in particular */
+	char why[64]; /* of the last change: "start", "take-over from gw-1", ... */
+	uint64_t at;  /* of the last change, seconds since 1970: for people only */
+	char *text;   /* private: what stood there; owner_record_done() */
+};
+void owner_record_done(struct owner_record *record);
+
+/* Copies; -ENOMEM. */
+int owner_record_copy(const struct owner_record *from, struct owner_record *ret_record) MUST_CHECK;
+int owner_record_read(struct store *store, const char *lun, struct owner_record *ret_record,
+                      struct error *err) MUST_CHECK;
+/* visit gets the LUN's name ("pool/image") and a record that is freed afterwards. */
+int owner_record_list(struct store *store,
+                      void (*visit)(void *argument, const char *lun,
+                                    const struct owner_record *record),
+                      void *argument, struct error *err) MUST_CHECK;
+/* Becomes ACTIVE with epoch + 1 for that gateway, instance and client, if the row is still as
+ * `seen` (any state). *record (what was seen) is replaced by the new one. -ECANCELED: somebody was
+ * faster. */
+int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
+                      const char *gateway, const char *instance, const char *client,
+                      const char *why, struct error *err) MUST_CHECK;
+/* Our ACTIVE record becomes CLEAN (same epoch). -ECANCELED: it is not ours any more. */
+int owner_record_release(struct store *store, const char *lun, struct owner_record *record,
+                         const char *next, const char *why, struct error *err) MUST_CHECK;
+/* The LUN is gone for good. */
+int owner_record_remove(struct store *store, const char *lun, struct error *err) MUST_CHECK;
