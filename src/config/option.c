@@ -88,6 +88,9 @@ const struct option settings_options[] = {
 	INT(OPTION_RBDGATE, "max_inflight_mb", 16, 1048576, "1024", max_inflight_mb),
 	OTHER(OPTION_RBDGATE, OPTION_BOOL, "discovery_by_acl", "false", discovery_by_acl),
 	OTHER(OPTION_RBDGATE, OPTION_BOOL, "exclusive_writers", "false", exclusive_writers),
+	OTHER(OPTION_RBDGATE, OPTION_TEXT, "interconnect_address", "", interconnect_address),
+	INT(OPTION_RBDGATE, "interconnect_port", 0, 65535, "3262", interconnect_port),
+	INT(OPTION_RBDGATE, "return_after", 0, 86400, "60", return_after),
 };
 /* clang-format on */
 const size_t settings_option_count = ARRAY_LEN(settings_options);

@@ -47,16 +47,19 @@ struct settings {
 	/* [device_status] */
 	int lock_lost_cnt_threshhold, status_check_interval, stable_state_reset_count;
 	/* [rbdgate] */
-	char *store;            /* "rados" or "dir:PATH" */
-	char *gateway_name;     /* "" = as upstream computes it: settings_gateway_name() */
-	int portal_port;        /* 3260 */
-	char *run_dir;          /* control sockets: /run/rbdgate */
-	int io_threads;         /* 0 = cores, at most 8 */
-	int cluster_clients;    /* data clients: 4 */
-	int busy_poll_us;       /* 0 */
-	int max_inflight_mb;    /* 1024 */
-	bool discovery_by_acl;  /* false */
-	bool exclusive_writers; /* false */
+	char *store;                /* "rados" or "dir:PATH" */
+	char *gateway_name;         /* "" = as upstream computes it: settings_gateway_name() */
+	int portal_port;            /* 3260 */
+	char *run_dir;              /* control sockets: /run/rbdgate */
+	int io_threads;             /* 0 = cores, at most 8 */
+	int cluster_clients;        /* data clients: 4 */
+	int busy_poll_us;           /* 0 */
+	int max_inflight_mb;        /* 1024 */
+	bool discovery_by_acl;      /* false */
+	bool exclusive_writers;     /* false */
+	char *interconnect_address; /* "" = that of this gateway's first portal in the object */
+	int interconnect_port;      /* 3262; 0 = any free one */
+	int return_after; /* s: a healthy preferred owner gets its LUNs back; 0 = at once; 60 */
 
 	struct settings_raw *raws; /* private: values that could not be taken as they stand */
 };

@@ -63,6 +63,9 @@ TEST(a_missing_file_gives_the_defaults)
 	ASSERT_STR_EQ(hex, HASH_OF_DEFAULTS);
 	ASSERT_STR_EQ(settings->store, "rados");
 	ASSERT_EQ(settings->portal_port, 3260);
+	ASSERT_STR_EQ(settings->interconnect_address, "");
+	ASSERT_EQ(settings->interconnect_port, 3262);
+	ASSERT_EQ(settings->return_after, 60);
 	ASSERT_NULL(settings->trusted_ip_list[0]);
 	AUTO_FREE char *conf = settings_ceph_conf(settings);
 	ASSERT_STR_EQ(conf, "/etc/ceph/ceph.conf");

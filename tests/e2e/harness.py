@@ -239,7 +239,7 @@ class Gateway:
         options.update(settings or {})
         self.password = options["api_password"]
         ours = {"store": store or f"dir:{self.folder / 'store'}", "gateway_name": name,
-                "portal_port": self.portal_port, "run_dir": self.folder / "run"}
+                "portal_port": self.portal_port, "interconnect_port": 0, "run_dir": self.folder / "run"}
         ours.update(rbdgate or {})
         self.config.write_text("[config]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()) +
                                "[rbdgate]\n" + "".join(f"{k} = {v}\n" for k, v in ours.items()))
