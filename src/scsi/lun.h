@@ -12,6 +12,7 @@
 struct backend;
 struct lun;
 struct relay;
+struct reservation_keeper;
 
 /* What becomes of a command that needs the medium or the shared state of the LUN. Commands about
  * identity and access states run in every state. */
@@ -43,6 +44,9 @@ struct lun_config {
 	uint64_t max_inflight_bytes; /* max_data_area_mb; 0 = no bound */
 	bool read_only;
 	struct relay *relay; /* borrowed for life; NULL: this LUN is never forwarded */
+	/* Borrowed for life (reservation_keeper.h); NULL: reservations live in memory, APTPL is
+	 * refused. */
+	struct reservation_keeper *reservation_keeper;
 };
 
 /* One line of REPORT TARGET PORT GROUPS. */
