@@ -75,10 +75,12 @@ void change_done(struct change *change);
 int change_target_put(struct change *change);    /* target_iqn mode? controls? */
 int change_target_delete(struct change *change); /* target_iqn */
 int change_gateway_put(struct change *change); /* target_iqn gateway_name ip_address skipchecks? */
-int change_gateway_delete(struct change *change);    /* target_iqn gateway_name */
-int change_disk_put(struct change *change);          /* pool image mode size? count? controls?
-                                                        create_image? backstore? wwn? */
-int change_disk_delete(struct change *change);       /* pool image preserve_image? */
+int change_gateway_delete(struct change *change); /* target_iqn gateway_name */
+int change_disk_put(struct change *change);       /* pool image mode size? count? controls?
+                                                     create_image? backstore? wwn? */
+int change_disk_delete(struct change *change);    /* pool image preserve_image? */
+/* pool image owner: the gateway that the disk's LUN prefers */
+int change_disk_owner(struct change *change);
 int change_target_lun_put(struct change *change);    /* target_iqn disk lun_id? */
 int change_target_lun_delete(struct change *change); /* target_iqn disk */
 int change_client_put(struct change *change);        /* target_iqn client_iqn */

@@ -1,7 +1,7 @@
-/* Gateways of a target: add, delete. A gateway is meant by its whole name, or by a first label that
- * only one has. */
+/* Gateways of a target: add, delete. */
 #include "config/address.h"
 #include "config/change_parts.h"
+#include "config/gateway_match.h"
 
 #include <string.h>
 
@@ -28,51 +28,6 @@ static json_t *list_minus(const json_t *a, const json_t *b)
 		if (!list_has(b, json_string_value(item)))
 			(void)json_array_append(rest, item);
 	return rest;
-}
-
-/* ---- names ---- */
-
-static size_t label_len(const char *name)
-{
-	return strcspn(name, ".");
-}
-
-/* Counts the names whose first label is the wanted one; *match is the last of them. */
-static unsigned match_name(const char *wanted, const char *name, const char **match,
-                           unsigned matches)
-{
-	size_t len = label_len(name);
-	if (strlen(wanted) != len || strncmp(wanted, name, len) != 0)
-		return matches;
-	*match = name;
-	return matches + 1;
-}
-
-static const char *find_member(const json_t *members, const char *wanted)
-{
-	const char *match = NULL;
-	unsigned matches = 0;
-	size_t i;
-	json_t *member;
-	json_array_foreach (members, i, member) {
-		const char *name = json_string_value(member);
-		if (strcmp(name, wanted) == 0)
-			return name;
-		matches = match_name(wanted, name, &match, matches);
-	}
-	return matches == 1 ? match : NULL;
-}
-
-static const char *find_portal(json_t *portals, const char *wanted)
-{
-	const char *match = NULL, *name;
-	unsigned matches = 0;
-	json_t *portal;
-	if (json_object_get(portals, wanted))
-		return wanted;
-	json_object_foreach (portals, name, portal)
-		matches = match_name(wanted, name, &match, matches);
-	return matches == 1 ? match : NULL;
 }
 
 static int refuse_unknown(struct change *change, const char *wanted)
@@ -195,9 +150,9 @@ int change_gateway_put(struct change *change)
 		return r;
 
 	json_t *portals = json_object_get(target, "portals");
-	if (find_portal(portals, wanted))
+	if (gateway_match(portals, wanted))
 		return refuse(change, 400, "Gateway already exists in configuration");
-	const char *gateway = find_member(change->context->members, wanted);
+	const char *gateway = gateway_match(change->context->members, wanted);
 	if (!gateway)
 		return refuse_unknown(change, wanted);
 	if (json_object_get(portals, gateway))
@@ -243,7 +198,7 @@ int change_gateway_delete(struct change *change)
 	if (r < 0)
 		return r;
 	json_t *portals = object_member(target, "portals");
-	const char *gateway = find_portal(portals, wanted);
+	const char *gateway = gateway_match(portals, wanted);
 	if (!gateway)
 		return refuse(change, 404, "Gateway does not exist in configuration");
 

@@ -1,8 +1,12 @@
 /* Owners of disks and the gateways' entries: worked out anew after each change that may move them,
  * so that counts cannot drift and no disk is left with an owner that cannot serve it. */
 #include "config/change_parts.h"
+#include "config/gateway_match.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define OWNED_ID_MAX 512
 
 static json_int_t owned_disks(const json_t *object, const char *gateway)
 {
@@ -91,4 +95,51 @@ int settle_owners(struct change *change)
 			return r;
 	}
 	return 0;
+}
+
+/* ---- a preferred owner by hand ---- */
+
+static int refuse_owner(struct change *change, const char *wanted, const char *iqn,
+                        const json_t *portals)
+{
+	AUTO_STRING struct string names = { 0 };
+	const char *name;
+	json_t *portal;
+	json_object_foreach ((json_t *)portals, name, portal)
+		string_format(&names, "%s%s", names.len ? ", " : "", name);
+	return refuse(change, 400, "Gateway '%s' has no portal in target %s (its gateways: %s)",
+	              wanted, iqn, names.text ? names.text : "none");
+}
+
+int change_disk_owner(struct change *change)
+{
+	const char *pool, *image, *wanted;
+	char id[OWNED_ID_MAX];
+	change->doing = "disk owner ";
+	int r = need_argument(change, "pool", &pool);
+	if (r == 0)
+		r = need_argument(change, "image", &image);
+	if (r == 0)
+		r = need_argument(change, "owner", &wanted);
+	if (r < 0)
+		return r;
+	int len = snprintf(id, sizeof id, "%s/%s", pool, image);
+	json_t *disk = json_object_get(json_object_get(change->object, "disks"), id);
+	if (!disk || len < 0 || (size_t)len >= sizeof id)
+		return refuse(change, 404, "rbd image %s/%s not found", pool, image);
+	const char *iqn = target_of_disk(change->object, id);
+	if (!iqn)
+		return refuse(change, 400, "Disk %s must be assigned to a target", id);
+	const json_t *target = json_object_get(json_object_get(change->object, "targets"), iqn);
+	const json_t *portals = json_object_get(target, "portals");
+	const char *owner = gateway_match(portals, wanted);
+	if (!owner)
+		return refuse_owner(change, wanted, iqn, portals);
+	change->unchanged = strcmp(json_text(disk, "owner", ""), owner) == 0;
+	r = change->unchanged ? 0 : put_new(change, disk, "owner", json_string(owner));
+	if (r == 0 && !change->unchanged)
+		r = stamp(change, disk);
+	if (r == 0 && !change->unchanged)
+		r = settle_owners(change);
+	return r < 0 ? r : succeed(change, "Preferred owner of %s is %s", id, owner);
 }

@@ -41,8 +41,10 @@ int maintenance_set(struct store *store, const char *gateway, bool on, const cha
 	int r = -ECANCELED;
 	for (int i = 0; i < TRIES_MAX && r == -ECANCELED; i++)
 		r = try_set(store, key.text, on, text, err);
-	if (r < 0)
-		return error_wrap(err, "maintenance of %s", gateway);
+	if (r < 0) {
+		(void)error_wrap(err, "maintenance of %s", gateway);
+		return r;
+	}
 	return store_tell(store, MAINTENANCE_WAKE, err);
 }
 

@@ -113,6 +113,13 @@ static const struct {
 	{ change_disk_delete, D("rbd", "wwned"), 400,
 	  "Unable to delete rbd/wwned. Mapped to: iqn.2003-01.com.example.gw:iscsi-igw" },
 
+	{ change_disk_owner, D("rbd", "none") " owner=gw2.example.com", 404,
+	  "rbd image rbd/none not found" },
+	{ change_disk_owner, D("rbd", "disk_1"), 400, "Parameter 'owner' is missing" },
+	{ change_disk_owner, D("rbd", "disk_1") " owner=gw3.example.com", 400,
+	  "Gateway 'gw3.example.com' has no portal in target iqn.2003-01.com.example.gw:iscsi-igw "
+	  "(its gateways: gw1.example.com, gw2.example.com)" },
+
 	{ change_target_lun_put, T " disk=rbd/none", 400,
 	  "Disk rbd/none is not defined in the configuration" },
 	{ change_target_lun_put, T2 " disk=rbd/disk_1", 400,
@@ -333,5 +340,58 @@ TEST(an_image_that_is_there_is_taken_over_and_grown)
 	ASSERT_EQ(change.work_count, 1);
 	ASSERT_EQ(change.work[0].kind, CHANGE_IMAGE_GROW);
 	ASSERT_EQ(change.work[0].size_bytes, 2ull << 30);
+	change_done(&change);
+}
+
+static json_int_t luns_of(const json_t *object, const char *gateway)
+{
+	const json_t *gateways = json_object_get(object, "gateways");
+	return json_number(json_object_get(gateways, gateway), "active_luns", -1);
+}
+
+TEST(an_owner_set_by_hand_moves_the_counts_of_both_gateways)
+{
+	AUTO_WORLD struct world world;
+	world_init(&world);
+	AUTO_JSON json_t *object = rich_object();
+	AUTO_JSON json_t *there = parse_arguments(D("rbd", "disk_1") " owner=gw2");
+	AUTO_JSON json_t *back = parse_arguments(D("rbd", "disk_1") " owner=gw1.example.com");
+	struct change moved, returned, again;
+	ASSERT_EQ(change_run(change_disk_owner, object, back, &world.context, &again), 0);
+	json_int_t first = luns_of(again.object, "gw1.example.com");
+	json_int_t second = luns_of(again.object, "gw2.example.com");
+
+	ASSERT_EQ(change_run(change_disk_owner, again.object, there, &world.context, &moved), 0);
+	ASSERT_STR_EQ(moved.message, "Preferred owner of rbd/disk_1 is gw2.example.com");
+	ASSERT_FALSE(moved.unchanged);
+	ASSERT_FALSE(moved.takes_away);
+	ASSERT_EQ(luns_of(moved.object, "gw1.example.com"), first - 1);
+	ASSERT_EQ(luns_of(moved.object, "gw2.example.com"), second + 1);
+
+	ASSERT_EQ(change_run(change_disk_owner, moved.object, back, &world.context, &returned), 0);
+	ASSERT_EQ(luns_of(returned.object, "gw1.example.com"), first);
+	ASSERT_EQ(luns_of(returned.object, "gw2.example.com"), second);
+	change_done(&again);
+
+	ASSERT_EQ(change_run(change_disk_owner, moved.object, there, &world.context, &again), 0);
+	ASSERT_TRUE(again.unchanged);
+	ASSERT_TRUE(json_equal(again.object, moved.object));
+	change_done(&again);
+	change_done(&moved);
+	change_done(&returned);
+}
+
+TEST(a_disk_of_no_target_has_no_owner_to_set)
+{
+	AUTO_WORLD struct world world;
+	world_init(&world);
+	AUTO_JSON json_t *object = rich_object();
+	AUTO_JSON json_t *arguments = parse_arguments(D("a", "b.c2") " owner=gw2");
+	json_t *targets = json_object_get(object, "targets");
+	struct change change;
+	ASSERT_EQ(json_object_del(targets, "iqn.2003-01.com.example.gw:second"), 0);
+	ASSERT_TRUE(change_run(change_disk_owner, object, arguments, &world.context, &change) < 0);
+	ASSERT_STR_EQ(change.message, "Disk a/b.c2 must be assigned to a target");
+	ASSERT_EQ(change.status, 400);
 	change_done(&change);
 }
