@@ -500,3 +500,15 @@ uint64_t cdb_get(const uint8_t *cdb, struct cdb_field field)
 		value = value << 8 | cdb[field.at + i];
 	return value;
 }
+
+bool scsi_command_changes(const uint8_t *cdb)
+{
+	bool known;
+	const struct scsi_opcode *row = opcode_find(cdb[0], cdb[1] & 0x1f, &known);
+
+	if (!row)
+		return false;
+	/* What a reservation against writes stops, and reservations themselves. */
+	return (row->flags & OP_WRITES) ||
+	       (row->reservation != RESERVATION_FREE && row->reservation != RESERVATION_READ);
+}

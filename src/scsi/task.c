@@ -486,7 +486,7 @@ enum scsi_begin scsi_task_begin(struct scsi_task *task)
 	task->state.inside = false;
 	if (!admitted)
 		return SCSI_BEGIN_STARTED;
-	if (task->data_out_len) {
+	if (task->data_out_len || task->deferred) {
 		task->state.phase = TASK_COLLECTING;
 		return SCSI_BEGIN_NEEDS_DATA;
 	}
@@ -498,7 +498,7 @@ void scsi_task_execute(struct scsi_task *task)
 {
 	if (task->state.phase != TASK_COLLECTING)
 		return;
-	assert(task->data && task->data->size >= task->data_out_len);
+	assert(!task->data_out_len || (task->data && task->data->size >= task->data_out_len));
 	task_start(task);
 }
 

@@ -48,6 +48,8 @@ struct scsi_task {
 	uint32_t expected_len;        /* Expected Data Transfer Length, bytes */
 	uint32_t tag;                 /* initiator task tag: logs and ABORT TASK */
 	uint64_t epoch;               /* proxies: of the LUN's ownership; 0 otherwise */
+	/* It may not run yet: also if it takes no data, it starts with scsi_task_execute() only. */
+	bool deferred;
 	void (*done)(struct scsi_task *task);
 
 	/* Set by scsi_task_begin() when it answers SCSI_BEGIN_NEEDS_DATA: what to take from the
@@ -95,7 +97,8 @@ struct scsi_task {
 };
 
 enum scsi_begin {
-	SCSI_BEGIN_NEEDS_DATA, /* bring data_out_len bytes, then scsi_task_execute() */
+	SCSI_BEGIN_NEEDS_DATA, /* bring data_out_len bytes (deferred: maybe none), then
+	                          scsi_task_execute() */
 	SCSI_BEGIN_STARTED,    /* nothing to bring; done() will come (with an error, maybe) */
 };
 
@@ -103,7 +106,7 @@ enum scsi_begin {
  * task: data that come after it are dropped. */
 
 /* Looks up the LUN, runs every check that the CDB allows (opcode table, unit attention, ALUA,
- * reservations, fields, range), and starts commands that take no data. */
+ * reservations, fields, range), and starts commands that take no data (unless deferred). */
 enum scsi_begin scsi_task_begin(struct scsi_task *task);
 /* The data is there: task->data holds data_out_len bytes. Nothing happens if the task has been
  * aborted meanwhile: done() comes anyway. */
@@ -113,3 +116,7 @@ void scsi_task_execute(struct scsi_task *task);
 void scsi_task_cancel(struct scsi_task *task);
 /* After done(), when the data has been sent: gives buffer and references back. */
 void scsi_task_release(struct scsi_task *task);
+
+/* May the command change the medium, or state that nexuses share? (Opcode table; one that is not
+ * known here changes nothing.) */
+bool scsi_command_changes(const uint8_t *cdb);

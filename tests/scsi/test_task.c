@@ -247,3 +247,60 @@ TEST(a_resized_image_is_announced_to_every_nexus)
 		ASSERT_EQ(get_be32(a.in), 49);
 	}
 }
+
+static const uint8_t same_without_data[] = { 0x93, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0 };
+
+TEST(a_deferred_task_starts_when_told_though_it_takes_no_data)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	command_fill(&a, rig->nexuses[0], same_without_data, 16, 0);
+	a.task.deferred = true;
+	ASSERT_EQ(scsi_task_begin(&a.task), SCSI_BEGIN_NEEDS_DATA);
+	ASSERT_EQ(a.task.data_out_len, 0);
+	RUN(rig, &b, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512, NULL); /* a read passes */
+	assert_good(&b);
+	ASSERT_EQ(a.done, 0);
+	scsi_task_execute(&a.task);
+	rig_turn(rig);
+	assert_good(&a);
+	ASSERT_EQ(rig->fake->count[IO_READ], 1);
+	ASSERT_TRUE(rig->fake->count[IO_WRITE_ZEROES] + rig->fake->count[IO_WRITE] > 0);
+}
+
+static void reset_done(struct task_management *reset)
+{
+	ASSERT_EQ(reset->response, TMF_COMPLETE);
+}
+
+TEST(a_deferred_task_that_is_aborted_never_starts)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	struct task_management reset = { .function = TMF_LUN_RESET, .done = reset_done };
+	command_fill(&a, rig->nexuses[0], same_without_data, 16, 0);
+	a.task.deferred = true;
+	ASSERT_EQ(scsi_task_begin(&a.task), SCSI_BEGIN_NEEDS_DATA);
+	nexus_manage(rig->nexuses[0], &reset);
+	rig_turn(rig);
+	ASSERT_EQ(a.done, 1);
+	ASSERT_TRUE(a.task.aborted);
+	ASSERT_EQ(rig->fake->count[IO_WRITE_ZEROES] + rig->fake->count[IO_WRITE], 0);
+}
+
+TEST(commands_that_change_something_are_known)
+{
+	static const struct {
+		uint8_t cdb[2];
+		bool changes;
+	} rows[] = {
+		{ { 0x2a }, true },        { { 0x0a }, true },  { { 0x42 }, true },
+		{ { 0x89 }, true },        { { 0x93 }, true },  { { 0x5f, 0x04 }, true },
+		{ { 0x16 }, true },        { { 0x17 }, true },  { { 0x15 }, true },
+		{ { 0x28 }, false },       { { 0x88 }, false }, { { 0x12 }, false },
+		{ { 0x00 }, false },       { { 0x35 }, false }, { { 0x5e, 0x00 }, false },
+		{ { 0xa3, 0x0a }, false }, { { 0xff }, false }, { { 0x5f, 0x1f }, false },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%02x/%02x", rows[i].cdb[0], rows[i].cdb[1]);
+		ASSERT_EQ(scsi_command_changes(rows[i].cdb), rows[i].changes);
+	}
+}
