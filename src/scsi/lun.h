@@ -68,6 +68,7 @@ struct lun *lun_get(struct lun *lun);
 void lun_put(struct lun *lun);
 
 const char *lun_name(const struct lun *lun);
+const char *lun_wwn(const struct lun *lun);
 enum lun_state lun_get_state(const struct lun *lun);
 
 /* The calls below change a LUN while nexuses use it. Any thread but not two at once for one LUN. */

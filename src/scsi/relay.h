@@ -54,5 +54,14 @@ struct relay {
 	const struct relay_ops *ops;
 };
 
+/* The row of its nexus' LUN map by which a task came: what the relay tells the owner of it. In
+ * begin() and until scsi_task_relayed(). */
+struct relay_row {
+	struct lun *lun; /* no reference of its own */
+	uint16_t number;
+	bool read_only;
+};
+void relay_row_of_task(const struct scsi_task *task, struct relay_row *ret_row);
+
 /* The relay gives a task back. */
 void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome);
