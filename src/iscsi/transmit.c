@@ -68,11 +68,13 @@ void transmitter_done(struct transmitter *tx)
 static void finish_slot(const struct transmitter *tx, struct tx_slot *slot)
 {
 	uint32_t pad = pdu_pad(slot->data_len);
+	uint32_t header_len = BHS_BYTES + pdu_ahs_len(slot->header);
 
+	assert(header_len <= BHS_BYTES + TX_AHS_MAX);
 	pdu_put_data_len(slot->header, slot->data_len);
-	slot->header_len = BHS_BYTES;
+	slot->header_len = (uint8_t)header_len;
 	if (tx->header_digest) {
-		put_le32(slot->header + BHS_BYTES, digest_crc32c(slot->header, BHS_BYTES));
+		put_le32(slot->header + header_len, digest_crc32c(slot->header, header_len));
 		slot->header_len += DIGEST_BYTES;
 	}
 	slot->tail_len = (uint8_t)pad;

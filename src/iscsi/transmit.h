@@ -13,7 +13,8 @@ struct tx_slot;
  * and so on) are given when a PDU is emitted, so they follow the order on the wire. */
 struct outgoing {
 	struct list link; /* in the transmitter's queue; list_init() before first use */
-	/* Writes the next PDU into slot: all of the header but data length, and slot_set_data().
+	/* Writes the next PDU into slot: all of the header (with AHS, if its length says so, at
+	 * most TX_AHS_MAX bytes) but data length, and slot_set_data().
 	 * Returns true if nothing is left to emit; then the object may set slot->ended_with =
 	 * itself to be told when that last PDU has left. */
 	bool (*emit)(struct outgoing *outgoing, struct tx_slot *slot);
@@ -22,8 +23,10 @@ struct outgoing {
 	void (*ended)(struct outgoing *outgoing);
 };
 
+#define TX_AHS_MAX 64
+
 struct tx_slot {
-	uint8_t header[BHS_BYTES + DIGEST_BYTES];
+	uint8_t header[BHS_BYTES + TX_AHS_MAX + DIGEST_BYTES];
 	uint8_t tail[3 + DIGEST_BYTES]; /* padding and digest */
 	uint8_t header_len, tail_len;
 	uint32_t data_len;
