@@ -1,5 +1,6 @@
 /* The node /disks/POOL/IMAGE: one disk and its snapshots. */
 #include "cli/kinds.h"
+#include "cli/owners.h"
 #include "cli/size.h"
 
 #include <string.h>
@@ -25,6 +26,7 @@ static void summary(struct shell *shell, struct node *node, struct summary *ret_
 	const char *state = json_text(status, "state", "State unknown");
 	bool good = strcmp(state, "Online") == 0 || strcmp(state, "State unknown") == 0;
 	summary_set(ret_summary, good ? HEALTH_GOOD : HEALTH_BAD, "%s (%s, %s)", id, state, size);
+	owners_add_disk(shell, id, ret_summary);
 }
 
 static enum outcome run_info(struct shell *shell, struct call *call)
@@ -47,6 +49,13 @@ static enum outcome run_reconfigure(struct shell *shell, struct call *call)
 	char id[512];
 	disk_id(call->at, id, sizeof id);
 	return disk_reconfigure(shell, id, call->arg[0], call->arg[1]);
+}
+
+static enum outcome run_owner(struct shell *shell, struct call *call)
+{
+	char id[512];
+	disk_id(call->at, id, sizeof id);
+	return owners_move(shell, id, call->arg[0]);
 }
 
 /* --- snapshots --- */
@@ -147,6 +156,8 @@ static const struct verb verbs[] = {
 	  "value= "
 	  "takes the default.",
 	  run_reconfigure },
+	{ "owner", "gateway_name",
+	  "Make a gateway the preferred owner of the disk's LUN, and move it there.", run_owner },
 	{ "snapshot", "action [name]",
 	  "snapshot create|delete|rollback NAME, or snapshot list. Rollback takes the disk away "
 	  "from "

@@ -1,5 +1,6 @@
 /* The nodes below /disks: images that the gateways know, by pool. */
 #include "cli/kinds.h"
+#include "cli/owners.h"
 #include "cli/render.h"
 #include "cli/size.h"
 
@@ -167,6 +168,7 @@ void disk_info(struct shell *shell, const char *id)
 	        "Control Values",
 	        controls_shown(shell, "disk_default_controls", backstore,
 	                       model_member(disk, "controls"), true));
+	owners_add_disk_fields(shell, id, fields);
 	render_fields(&shell->output, fields);
 }
 

@@ -1,5 +1,6 @@
 /* The nodes /iscsi-targets/IQN/gateways and below: the portals of a target. */
 #include "cli/kinds.h"
+#include "cli/owners.h"
 #include "cli/render.h"
 
 #include <string.h>
@@ -172,6 +173,25 @@ static enum outcome run_info(struct shell *shell, struct call *call)
 	return OUTCOME_DONE;
 }
 
+static enum outcome run_drain(struct shell *shell, struct call *call)
+{
+	bool force;
+	if (!parse_flag(shell, call->arg[1], &force))
+		return OUTCOME_USAGE;
+	return owners_drain(shell, call->arg[0], force);
+}
+
+static enum outcome run_undrain(struct shell *shell, struct call *call)
+{
+	return owners_undrain(shell, call->arg[0]);
+}
+
+#define DRAIN_HELP                                                                              \
+	"Before maintenance: hand all LUNs over to other gateways, and take none until "        \
+	"`undrain`.\nIf no other gateway could take them, that needs confirm=true: hosts then " \
+	"wait."
+#define UNDRAIN_HELP "Maintenance is over: LUNs that prefer the gateway return to it."
+
 static const struct verb verbs[] = {
 	{ "create", "gateway_name ip_addresses [nosync=false] [skipchecks=false]",
 	  "Add a gateway: its host name and its address (several with commas). The first must be "
@@ -183,6 +203,9 @@ static const struct verb verbs[] = {
 	  run_delete },
 	{ "refresh", "", "Ask for the state of the gateways again.", run_refresh },
 	{ "info", "", "List the gateways.", run_info },
+	{ "drain", "gateway_name [confirm=false]", DRAIN_HELP, run_drain },
+	{ "undrain", "gateway_name", UNDRAIN_HELP, run_undrain },
+	HISTORY_VERB,
 };
 
 const struct node_kind kind_gateways = {
@@ -204,6 +227,7 @@ static void gateway_summary(struct shell *shell, struct node *node, struct summa
 		string_format(&addresses, "%s%s", i ? "," : "", json_string_value(address));
 	summary_set(ret_summary, strcmp(state, "UP") ? HEALTH_BAD : HEALTH_GOOD, "%s (%s)",
 	            addresses.text ? addresses.text : "", state);
+	owners_add_gateway(shell, node->name, ret_summary);
 }
 
 /* What a ping's answer says of the two services. */
@@ -239,13 +263,29 @@ static enum outcome gateway_info(struct shell *shell, struct call *call)
 	        list_of(data, "portal_ip_addresses"), "Inactive Portal Ips",
 	        list_of(data, "inactive_portal_ips"), "Tpgs", json_number(data, "tpgs", 0),
 	        "Service State", service_state(model_gateway_state(&shell->model, call->at->name)));
+	owners_add_gateway_fields(shell, call->at->name, fields);
 	render_fields(&shell->output, fields);
 	return OUTCOME_DONE;
+}
+
+static enum outcome gateway_drain(struct shell *shell, struct call *call)
+{
+	bool force;
+	if (!parse_flag(shell, call->arg[0], &force))
+		return OUTCOME_USAGE;
+	return owners_drain(shell, call->at->name, force);
+}
+
+static enum outcome gateway_undrain(struct shell *shell, struct call *call)
+{
+	return owners_undrain(shell, call->at->name);
 }
 
 static const struct verb gateway_verbs[] = {
 	{ "refresh", "", "Ask for the state of the gateway again.", run_refresh },
 	{ "info", "", "Show addresses and state of the gateway.", gateway_info },
+	{ "drain", "[confirm=false]", DRAIN_HELP, gateway_drain },
+	{ "undrain", "", UNDRAIN_HELP, gateway_undrain },
 };
 
 const struct node_kind kind_gateway = {

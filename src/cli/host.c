@@ -69,9 +69,7 @@ static enum outcome run_auth(struct shell *shell, struct call *call)
 {
 	struct chap chap;
 	if (!chap_from_call(call, &chap))
-		return shell_refuse(shell, "To set authentication, specify username=<user> "
-		                           "password=<password> [mutual_username]=<user> "
-		                           "[mutual_password]=<password> or nochap");
+		return shell_refuse(shell, CHAP_MISSING);
 	AUTO_REPLY struct reply reply;
 	shell_change(shell, API_PUT, chap.fields, &reply, "/clientauth/%s/%s", target_of(call->at),
 	             call->at->name);

@@ -32,6 +32,9 @@ bool chap_from_call(const struct call *call, struct chap *ret_chap);
 	"Set CHAP: username=U password=P, for both ways also mutual_username=U " \
 	"mutual_password=P; "                                                    \
 	"`nochap` takes it away."
+#define CHAP_MISSING                                                          \
+	"To set authentication, specify username=<user> password=<password> " \
+	"[mutual_username]=<user> [mutual_password]=<password> or nochap"
 /* "None", "CHAP" or "CHAP_MUTUAL" of an auth object. */
 const char *chap_state(const json_t *auth);
 /* The auth object with its passwords as *** (json_decref() it). */

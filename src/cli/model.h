@@ -6,6 +6,7 @@
  * "max_bytes", "used_bytes"}}, "disks": {ID: {"size" (null: the image is gone), "features": [NAME],
  *                   "snapshots": [{"name", "size"}], "status": {...}}},
  *    "gateways": {NAME: "UP"|"PARTIAL"|"UNKNOWN"...},
+ *    "owners": {"gateways", "luns"}: owners.h,
  *    "clients": {TARGET: {CLIENT: {"state", "alias", "ip_address"}}}}
  * Each member may be missing. Without the route (a ceph-iscsi API) the states come from
  * /api/disk, /api/_ping and /api/clientinfo, and sizes are not known. */

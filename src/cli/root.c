@@ -1,5 +1,6 @@
 /* The node /: how this shell reaches the gateways, and the configuration as a whole. */
 #include "cli/kinds.h"
+#include "cli/owners.h"
 
 #include <string.h>
 
@@ -78,6 +79,7 @@ static const struct verb verbs[] = {
 	  "Print the configuration as JSON: mode=copy with passwords, mode=redacted without.",
 	  run_export },
 	{ "refresh", "", "Read everything again.", run_refresh },
+	HISTORY_VERB,
 };
 
 const struct node_kind kind_root = {

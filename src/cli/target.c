@@ -1,5 +1,6 @@
 /* The nodes /iscsi-targets/IQN and its disks. */
 #include "cli/kinds.h"
+#include "cli/owners.h"
 #include "cli/render.h"
 
 #include <string.h>
@@ -46,9 +47,7 @@ static enum outcome run_auth(struct shell *shell, struct call *call)
 {
 	struct chap chap;
 	if (!chap_from_call(call, &chap))
-		return shell_refuse(shell, "To set authentication, specify username=<user> "
-		                           "password=<password> [mutual_username]=<user> "
-		                           "[mutual_password]=<password> or nochap");
+		return shell_refuse(shell, CHAP_MISSING);
 	AUTO_REPLY struct reply reply;
 	shell_change(shell, API_PUT, chap.fields, &reply, "/targetauth/%s", call->at->name);
 	wipe(&chap, sizeof chap);
@@ -176,12 +175,14 @@ static void disk_summary(struct shell *shell, struct node *node, struct summary 
 {
 	summary_set(ret_summary, HEALTH_GOOD, "Owner: %s, Lun: %lld", owner_of(shell, node->name),
 	            json_number(node->data, "lun_id", -1));
+	owners_add_target_disk(shell, node->name, ret_summary);
 }
 
 static enum outcome disk_run_info(struct shell *shell, struct call *call)
 {
 	AUTO_JSON json_t *fields = json_pack("{ss ss}", "Name", call->at->name, "Owner",
 	                                     owner_of(shell, call->at->name));
+	owners_add_disk_fields(shell, call->at->name, fields);
 	render_fields(&shell->output, fields);
 	return OUTCOME_DONE;
 }

@@ -204,6 +204,83 @@ def check_an_api_without_the_overview(program):
     contains(out, '[10.172.19.21 (')
 
 
+def with_owners(world):
+    world.gateways.owners = {
+        'gateways': {
+            'ceph-gw-1': {'state': 'up', 'maintenance': False, 'luns': 0, 'instance': '0123',
+                          'interconnect': '10.172.19.21:3262'},
+            'ceph-gw-2': {'state': 'up', 'maintenance': False, 'luns': 1, 'instance': '4567',
+                          'interconnect': '10.172.19.22:3262'}},
+        'luns': {'rbd/disk_1': {
+            'owner': 'ceph-gw-2', 'preferred_owner': 'ceph-gw-1', 'state': 'active', 'epoch': 7,
+            'changed': '2026-11-21T17:40:12Z', 'why': 'take-over from ceph-gw-1'}}}
+    return world.gateways.owners
+
+
+def check_owners_stand_behind_the_texts_of_upstream(program):
+    world = World(program)
+    place, owners = world.place, with_owners(world)
+    out, err, status = place.run('ls')
+    contains(out, '[rbd/disk_1 (Online, 90G), Owner: ceph-gw-2 (take-over from ceph-gw-1)]')
+    contains(out, '[Owner: ceph-gw-1, Lun: 0, now at ceph-gw-2 (take-over from ceph-gw-1)]')
+    contains(out, '[10.172.19.21 (UP), LUNs: 0]')
+    contains(out, '[10.172.19.22 (UP), LUNs: 1]')
+    out = place.run('/disks/rbd/disk_1', 'info')[0]
+    contains(out, 'Owner State           .. active\nOwner Epoch           .. 7\n'
+                  'Owner Since           .. 2026-11-21T17:40:12Z\n'
+                  'Owner Why             .. take-over from ceph-gw-1\n')
+    contains(place.run(f'/iscsi-targets/{IQN}/gateways/ceph-gw-2', 'info')[0],
+             'Luns Owned          .. 1\nInterconnect        .. 10.172.19.22:3262\n')
+    owners['luns']['rbd/disk_1'].update(owner='ceph-gw-1')
+    out = place.run('ls')[0]
+    contains(out, '[rbd/disk_1 (Online, 90G), Owner: ceph-gw-1]')
+    contains(out, '[Owner: ceph-gw-1, Lun: 0]')
+    owners['luns']['rbd/disk_1'].update(owner='', state='clean', why='stop')
+    contains(place.run('ls')[0], '[rbd/disk_1 (Online, 90G), Owner: none (stop)]')
+    owners['luns']['rbd/disk_1'].update(state='none', why='')
+    contains(place.run('ls')[0], '[rbd/disk_1 (Online, 90G)]')
+
+
+def check_luns_are_moved_and_gateways_drained(program):
+    world = World(program)
+    place, owners = world.place, with_owners(world)
+    gateways = f'/iscsi-targets/{IQN}/gateways'
+    equal(place.run('/disks/rbd/disk_1', 'owner', 'ceph-gw-1'), ('ok\n', '', 0))
+    equal(owners['luns']['rbd/disk_1']['owner'], 'ceph-gw-1')
+    equal(place.run(gateways, 'drain', 'ceph-gw-2'), ('ok\n', '', 0))
+    contains(place.run('ls')[0], '[10.172.19.22 (UP), maintenance, LUNs: 0]')
+    equal(place.run('/disks/rbd/disk_1', 'owner', 'ceph-gw-2'),
+          ('', 'Preferred owner of rbd/disk_1 is ceph-gw-2\n', 0))
+    equal(place.run(gateways, 'drain', 'ceph-gw-1'),
+          ('', 'No other gateway could take the LUNs of ceph-gw-1\n', 1))
+    equal(place.run(gateways + '/ceph-gw-1', 'drain', 'confirm=true'), ('ok\n', '', 0))
+    equal(place.run(gateways, 'undrain', 'ceph-gw-2'), ('ok\n', '', 0))
+    equal(place.run(gateways + '/ceph-gw-1', 'undrain'), ('ok\n', '', 0))
+    equal(place.run(gateways, 'drain', 'ceph-gw-3'),
+          ('', 'Gateway ceph-gw-3 does not exist in configuration\n', 1))
+    equal(place.run(gateways, 'drain', 'ceph-gw-1', 'maybe')[2], 255)
+    contains(place.run(gateways, 'help', 'drain')[0], 'drain gateway_name [confirm]')
+
+
+def check_the_history_ends_with_the_newest(program):
+    world = World(program)
+    place = world.place
+    equal(place.run('history'), ('', '', 0))
+    world.gateways.events = [
+        {'time': '2026-11-21T17:40:13.000Z', 'gateway': 'ceph-gw-1', 'kind': 'take-over',
+         'lun': 'rbd/disk_1', 'text': 'took rbd/disk_1 over from ceph-gw-2'},
+        {'time': '2026-11-21T17:40:12.345Z', 'gateway': 'ceph-gw-1', 'kind': 'fence', 'lun': '',
+         'text': 'fenced ceph-gw-2'}]
+    equal(place.run('history'),
+          ('2026-11-21T17:40:12.345Z ceph-gw-1 fence: fenced ceph-gw-2\n'
+           '2026-11-21T17:40:13.000Z ceph-gw-1 take-over rbd/disk_1: '
+           'took rbd/disk_1 over from ceph-gw-2\n', '', 0))
+    equal(place.run(f'/iscsi-targets/{IQN}/gateways', 'history', 'count=1')[0].count('\n'), 1)
+    equal(place.run('history', '0'), ('', 'count must be a number from 1 to 1000\n', 1))
+    world.gateways.route_GET_rbdgate = None
+    equal(place.run('history'), ('', 'Failed to read the history: Not found\n', 1))
+
+
 def check_completion(program):
     world = World(program)
     rows = (
@@ -215,6 +292,7 @@ def check_completion(program):
         ('cd /iscsi-targets/iqn', 'cd /iscsi-targets/' + IQN + '/'),
         ('set global color_m', 'set global color_mode='),
         ('bookmarks ', 'action=    add        bookmark=  del        go         show       \n'),
+        ('/disks/rbd/disk_1 owner ', 'ceph-gw-1      ceph-gw-2      gateway_name=  \n'),
         ('disc', ''),
     )
     with gwcli_pty.Session(world.place) as session:

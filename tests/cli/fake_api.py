@@ -101,6 +101,8 @@ class Gateways:
         self.states = {}
         self.missing = set()
         self.sessions = {}
+        self.owners = None  # as an API of ceph-iscsi: it tells none
+        self.events = []
         self.health = {'health': 'HEALTH_OK', 'checks': []}
         self.password = 'admin'
         self.gone = False
@@ -141,7 +143,9 @@ class Gateways:
     def route_GET_overview(self, pieces, form):
         clients = {t: {c: self.route_GET_clientinfo([t, c], {}) for c in target['clients']}
                    for t, target in self.config['targets'].items()}
+        owners = {'owners': self.owners} if self.owners else {}
         return {
+            **owners,
             'cluster': dict(self.health, name='ceph', version='17.2.6', mons=3, quorum=3, osds=3,
                             osds_up=3, osds_in=3, total_bytes=61428 << 20,
                             conf='/etc/ceph/ceph.conf', client='client.admin'),
@@ -156,6 +160,34 @@ class Gateways:
     def route_GET_disk(self, pieces, form):
         disk = '/'.join(pieces)
         return dict(self.config['disks'][disk], status=self.disk_state(disk)['status'])
+
+    # --- owners: rbdgate's own routes ---
+    def route_GET_rbdgate(self, pieces, form):
+        name, query = pieces[0].split('?')
+        return {'events': self.events[:int(query.split('=')[1])]}
+
+    def route_PUT_rbdgate(self, pieces, form):
+        if pieces[0] == 'owner':
+            disk = '/'.join(pieces[1:])
+            self.config['disks'][disk]['owner'] = form['owner']
+            moved = self.owners['gateways'][form['owner']]['state'] == 'up'
+            self.owners['luns'][disk]['preferred_owner'] = form['owner']
+            if moved:
+                self.owners['luns'][disk].update(owner=form['owner'], why='hand-over')
+            return {'message': 'Preferred owner of %s is %s' % (disk, form['owner']),
+                    'moved': moved}
+        gateways = self.owners['gateways']
+        if pieces[1] not in gateways:
+            raise Refused('Gateway %s does not exist in configuration' % pieces[1], 404)
+        others = [g for n, g in gateways.items() if n != pieces[1] and g['state'] == 'up']
+        if not others and form['force'] != 'true':
+            raise Refused('No other gateway could take the LUNs of %s' % pieces[1])
+        gateways[pieces[1]].update(state='maintenance', maintenance=True, luns=0)
+        return {'message': 'Gateway %s owns nothing' % pieces[1]}
+
+    def route_DELETE_rbdgate(self, pieces, form):
+        self.owners['gateways'][pieces[1]].update(state='up', maintenance=False)
+        return {'message': 'ok'}
 
     # --- disks ---
     def route_PUT_disk(self, pieces, form):
