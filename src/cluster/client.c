@@ -252,3 +252,9 @@ int cluster_fence(struct cluster_client *client, const char *address, unsigned e
 		                 address, strerror(-r));
 	return 0;
 }
+
+int cluster_wait_for_map(struct cluster_client *client, struct error *err)
+{
+	int r = rados_wait_for_latest_osdmap(client->rados);
+	return r < 0 ? error_set(err, r, "the newest OSD map does not come: %s", strerror(-r)) : 0;
+}

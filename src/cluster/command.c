@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <rados/librados.h>
 #include <string.h>
+#include <time.h>
 
 static char *terminated(const char *bytes, size_t len)
 {
@@ -109,5 +110,64 @@ int cluster_pool_solid_state(struct cluster_client *client, const char *pool, bo
 	if (r < 0)
 		return error_set(err, r, "cannot learn the device class of pool '%s': %s", pool,
 		                 strerror(-r));
+	return 0;
+}
+
+/* "2036-11-18T17:24:02.123456+0000", in the zone of the monitor. 0 if it is none. */
+static json_int_t read_time(const char *text)
+{
+	struct tm parts = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+	if (!rest)
+		return 0;
+	rest += strspn(rest, ".0123456789");
+	char zone[8] = "";
+	int sign = *rest == '-' ? -1 : 1, hours = 0, minutes = 0;
+	if (*rest == '+' || *rest == '-') {
+		(void)strncat(zone, rest + 1, 4);
+		int digits = atoi(zone);
+		hours = digits / 100;
+		minutes = digits % 100;
+	}
+	return (json_int_t)timegm(&parts) - (json_int_t)sign * (hours * 3600 + minutes * 60);
+}
+
+/* An address may carry the protocol's name in front. */
+static const char *plain_address(const char *address)
+{
+	return text_starts(address, "v1:") || text_starts(address, "v2:") ? address + 3 : address;
+}
+
+static int read_fences(const json_t *list, json_t *entries)
+{
+	json_int_t now = (json_int_t)time(NULL);
+	size_t index;
+	json_t *item;
+	json_array_foreach (list, index, item) {
+		const char *address = json_text(item, "addr", NULL);
+		json_int_t left = read_time(json_text(item, "until", "")) - now;
+		if (address && left > 0 &&
+		    json_object_set_new(entries, plain_address(address), json_integer(left)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int cluster_list_fences(struct cluster_client *client, json_t **ret_entries, struct error *err)
+{
+	/* 16 renamed it. */
+	static const char *const commands[] = { "osd blocklist ls", "osd blacklist ls" };
+	AUTO_JSON json_t *list = NULL, *entries = json_object();
+	int r = -EINVAL;
+	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(commands); i++)
+		r = ask_json(client,
+		             json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
+		             &list);
+	if (r == 0)
+		r = entries ? read_fences(list, entries) : -ENOMEM;
+	if (r < 0)
+		return error_set(err, r, "cannot read the list of fenced clients: %s",
+		                 strerror(-r));
+	*ret_entries = steal(&entries);
 	return 0;
 }

@@ -3,6 +3,12 @@
 
 #include "cluster/client.h"
 
+#include "base/json.h"
+
 /* Do the pool's placement rules ask for devices of class ssd or nvme? */
 int cluster_pool_solid_state(struct cluster_client *client, const char *pool, bool *ret_solid_state,
                              struct error *err) MUST_CHECK;
+/* All that is fenced now: an object of addresses ("10.0.0.1:0/631147173") and the seconds that are
+ * left. */
+int cluster_list_fences(struct cluster_client *client, json_t **ret_entries,
+                        struct error *err) MUST_CHECK;

@@ -22,6 +22,8 @@ struct decide_member {
 	enum member_health health;
 	bool takes;           /* may own LUNs: up, not leaving, not in maintenance */
 	uint64_t up_since_ms; /* healthy without a break since */
+	/* FENCED: since when here; the heir gets a head start from then on. */
+	uint64_t fenced_at_ms;
 };
 
 struct decide_input {

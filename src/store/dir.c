@@ -106,7 +106,7 @@ static void dir_free(struct store *store)
 
 static int make_folders(const struct dir_store *dir, struct error *err)
 {
-	static const char *const folders[] = { "rows", "members", "reports", "images" };
+	static const char *const folders[] = { "rows", "members", "reports", "ears", "images" };
 	int r = dir_make_folder(dir->path, err);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(folders); i++) {
 		AUTO_STRING struct string path = { 0 };
@@ -151,6 +151,7 @@ const struct store_ops dir_store_ops = {
 	.leave = dir_leave,
 	.report = dir_report,
 	.announce = dir_announce,
+	.tell = dir_tell,
 	.get_row = dir_get_row,
 	.put_row = dir_put_row,
 	.list_rows = dir_list_rows,

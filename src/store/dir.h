@@ -5,6 +5,7 @@
  *   rows/KEY            a row
  *   members/NAME        locked by the member for its life
  *   reports/NAME        its last report
+ *   ears/HASH           a socket on which it is told things
  *   images/POOL/IMAGE
  * Names are spelled so that any key is a file name: '/', '%', a leading '.' and control characters
  * become %XX. A name that starts with '.' is never an item: new files are written under such. */
@@ -51,6 +52,13 @@ int dir_report(struct store *store, uint64_t epoch, const char *problem,
 int dir_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
                  struct store_answer **ret_answers, size_t *ret_count,
                  struct error *err) MUST_CHECK;
+int dir_tell(struct store *store, const char *text, struct error *err) MUST_CHECK;
+/* The socket of a member: messages that dir_tell() sent. The caller has the lock of its name. */
+int dir_open_ear(const struct dir_store *dir, const char *gateway, int *ret_fd,
+                 struct error *err) MUST_CHECK;
+void dir_close_ear(const struct dir_store *dir, const char *gateway, int fd);
+/* Hands what waits in the socket to the listener. room: STORE_TELL_MAX + 1 bytes. */
+void dir_hear(int fd, char *room, struct store_listener *listener);
 int dir_get_row(struct store *store, const char *key, char **ret_text,
                 struct error *err) MUST_CHECK;
 int dir_put_row(struct store *store, const char *key, const char *expected, const char *text,

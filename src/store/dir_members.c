@@ -22,8 +22,9 @@
 struct dir_member {
 	struct dir_store *dir;
 	struct store_listener *listener;
-	char *lock_path, *report_path;
-	int lock_fd, inotify_fd, stop_fd;
+	char *gateway, *lock_path, *report_path;
+	char *heard; /* room for a message; of the thread */
+	int lock_fd, inotify_fd, stop_fd, ear_fd;
 	pthread_t thread;
 };
 
@@ -62,7 +63,8 @@ static void *follow(void *argument)
 	}
 	const char *const names[] = { strrchr(path, '/') + 1, ANNOUNCE_FILE + 1 };
 	struct pollfd polled[] = { { .fd = member->inotify_fd, .events = POLLIN },
-		                   { .fd = member->stop_fd, .events = POLLIN } };
+		                   { .fd = member->stop_fd, .events = POLLIN },
+		                   { .fd = member->ear_fd, .events = POLLIN } };
 	member->listener->changed(member->listener);
 	for (;;) {
 		if (poll(polled, ARRAY_LEN(polled), -1) < 0)
@@ -71,6 +73,8 @@ static void *follow(void *argument)
 			return NULL;
 		if (drain_events(member->inotify_fd, names))
 			member->listener->changed(member->listener);
+		if (polled[2].revents)
+			dir_hear(member->ear_fd, member->heard, member->listener);
 	}
 }
 
@@ -129,6 +133,8 @@ static bool is_alive(const char *path)
 
 static void free_member(struct dir_member *member)
 {
+	if (member->ear_fd >= 0)
+		dir_close_ear(member->dir, member->gateway, member->ear_fd);
 	if (member->lock_fd >= 0) {
 		(void)unlink(member->report_path);
 		(void)unlink(member->lock_path);
@@ -138,6 +144,8 @@ static void free_member(struct dir_member *member)
 		close(member->inotify_fd);
 	if (member->stop_fd >= 0)
 		close(member->stop_fd);
+	free(member->heard);
+	free(member->gateway);
 	free(member->lock_path);
 	free(member->report_path);
 	free(member);
@@ -151,6 +159,8 @@ static int start_member(struct dir_member *member, const char *gateway, struct e
 		r = dir_file_path(dir, "reports", gateway, &member->report_path, err);
 	if (r == 0)
 		r = lock_name(member->lock_path, gateway, &member->lock_fd, err);
+	if (r == 0)
+		r = dir_open_ear(dir, gateway, &member->ear_fd, err);
 	if (r < 0)
 		return r;
 	(void)unlink(member->report_path); /* of an earlier life */
@@ -178,9 +188,17 @@ int dir_join(struct store *store, const char *gateway, struct store_listener *li
 	if (!member)
 		return error_set(err, -ENOMEM, "out of memory");
 	*member = (struct dir_member){
-		.dir = dir, .listener = listener, .lock_fd = -1, .inotify_fd = -1, .stop_fd = -1
+		.dir = dir,
+		.listener = listener,
+		.gateway = strdup(gateway),
+		.heard = malloc(STORE_TELL_MAX + 1),
+		.lock_fd = -1,
+		.inotify_fd = -1,
+		.stop_fd = -1,
+		.ear_fd = -1,
 	};
-	int r = start_member(member, gateway, err);
+	int r = member->gateway && member->heard ? start_member(member, gateway, err)
+	                                         : error_set(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		free_member(member);
 	return r;

@@ -19,6 +19,7 @@ struct store_ops {
 	int (*report)(struct store *store, uint64_t epoch, const char *problem, struct error *err);
 	int (*announce)(struct store *store, uint64_t epoch, unsigned timeout_ms,
 	                struct store_answer **ret_answers, size_t *ret_count, struct error *err);
+	int (*tell)(struct store *store, const char *text, struct error *err);
 	int (*get_row)(struct store *store, const char *key, char **ret_text, struct error *err);
 	int (*put_row)(struct store *store, const char *key, const char *expected, const char *text,
 	               struct error *err);
@@ -55,6 +56,7 @@ extern const struct image_ops file_image_ops, rbd_image_ops;
 
 #define STORE_TEXT_MAX (64u * 1024 * 1024) /* of the object */
 #define STORE_ROW_MAX  (8u * 1024 * 1024)
+#define STORE_TELL_MAX (64u * 1024)
 
 /* 64-bit FNV-1a: a change of the text shows; nobody who could write it needs to forge it. */
 uint64_t store_hash(const char *text, size_t len);

@@ -353,6 +353,7 @@ const struct store_ops rados_store_ops = {
 	.leave = rados_leave,
 	.report = rados_report,
 	.announce = rados_announce,
+	.tell = rados_tell_members,
 	.get_row = rados_get_row,
 	.put_row = rados_put_row,
 	.list_rows = rados_list_rows,

@@ -67,7 +67,11 @@ int rados_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
                    struct store_answer **ret_answers, size_t *ret_count,
                    struct error *err) MUST_CHECK;
 
+int rados_tell_members(struct store *store, const char *text, struct error *err) MUST_CHECK;
+
 /* ---- notifications ---- */
+
+#define RADOS_TELL_PREFIX "tell " /* of a notification: what follows is a member's message */
 
 struct rados_watcher {
 	uint64_t client, cookie;

@@ -18,6 +18,7 @@
 #define FOLLOW_MS       1000
 #define JOIN_ASK_S      2
 #define ACK_LIMIT_S     3
+#define TELL_ACK_S      1 /* a dead watcher holds up nobody longer */
 #define FIRST_PAUSE_MS  5 /* between looks at the reports */
 #define LAST_PAUSE_MS   100
 
@@ -38,6 +39,15 @@ struct rados_member {
 
 /* ---- the watch ---- */
 
+/* Somebody's store_tell(). */
+static void hear(const struct rados_member *member, const char *text, size_t len)
+{
+	struct store_listener *listener = member->listener;
+	AUTO_FREE char *copy = listener->told ? strndup(text, len) : NULL;
+	if (copy)
+		listener->told(listener, copy);
+}
+
 /* On a thread of librados: nothing here may wait for the cluster. */
 static void notified(void *argument, uint64_t notify, uint64_t handle, uint64_t notifier,
                      void *data, size_t len)
@@ -47,6 +57,9 @@ static void notified(void *argument, uint64_t notify, uint64_t handle, uint64_t 
 	                       member->gateway, (int)strlen(member->gateway));
 	if (len == strlen("announce") && !memcmp(data, "announce", len))
 		member->listener->changed(member->listener);
+	const size_t prefix_len = strlen(RADOS_TELL_PREFIX);
+	if (len > prefix_len && !memcmp(data, RADOS_TELL_PREFIX, prefix_len))
+		hear(member, (const char *)data + prefix_len, len - prefix_len);
 }
 
 static void watch_lost(void *argument, uint64_t handle, int reason)
@@ -418,4 +431,16 @@ int rados_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
 	*ret_answers = asking.answers;
 	*ret_count = asking.count;
 	return 0;
+}
+
+int rados_tell_members(struct store *store, const char *text, struct error *err)
+{
+	AUTO_STRING struct string message = { 0 };
+	string_format(&message, RADOS_TELL_PREFIX "%s", text);
+	if (message.failed)
+		return error_set(err, -ENOMEM, "out of memory");
+	struct rados_watchers watchers = { 0 };
+	int r = rados_tell(rados_store_of(store), message.text, TELL_ACK_S, &watchers, err);
+	rados_watchers_done(&watchers);
+	return r;
 }

@@ -69,6 +69,14 @@ int store_announce(struct store *store, uint64_t epoch, unsigned timeout_ms,
 	return store->ops->announce(store, epoch, timeout_ms, ret_answers, ret_count, err);
 }
 
+int store_tell(struct store *store, const char *text, struct error *err)
+{
+	if (strlen(text) > STORE_TELL_MAX)
+		return error_set(err, -EMSGSIZE, "a message to the gateways has more than %u bytes",
+		                 STORE_TELL_MAX);
+	return store->ops->tell(store, text, err);
+}
+
 int store_get_row(struct store *store, const char *key, char **ret_text, struct error *err)
 {
 	return store->ops->get_row(store, key, ret_text, err);

@@ -5,9 +5,9 @@
 #include "cluster/client.h"
 #include "config/secret.h"
 #include "config/settings.h"
+#include "ownership/registration.h"
 #include "store/store.h"
 #include "target/data_clients.h"
-#include "target/registration.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,10 +47,10 @@ static int join(const struct settings *settings, const char *gateway_name,
                 struct store_listener *listener, struct connection *connection, struct error *err)
 {
 	int r = store_join(connection->store, gateway_name, listener, err);
+	if (r == 0)
+		r = registration_new(connection->store, gateway_name, &connection->registration,
+		                     err);
 	if (r < 0 || !connection->control)
-		return r;
-	r = registration_new(connection->store, gateway_name, &connection->registration, err);
-	if (r < 0)
 		return r;
 	struct data_clients_config config = {
 		.count = (unsigned)settings->cluster_clients,

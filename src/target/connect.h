@@ -15,9 +15,9 @@ struct store_listener;
 struct connection {
 	struct cluster_client *control; /* NULL for a dir store */
 	struct store *store;
-	struct registration *registration; /* NULL for a dir store */
-	struct data_clients *clients;      /* NULL for a dir store */
-	struct secret_keys *keys;          /* NULL without key files */
+	struct registration *registration;
+	struct data_clients *clients; /* NULL for a dir store */
+	struct secret_keys *keys;     /* NULL without key files */
 	char *conf_path, *client_name;
 };
 

@@ -5,7 +5,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "cluster/client.h"
-#include "target/registration.h"
+#include "ownership/registration.h"
 
 #include <assert.h>
 #include <errno.h>

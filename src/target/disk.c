@@ -12,7 +12,7 @@
 #include "store/image.h"
 #include "target/data_clients.h"
 #include "target/job.h"
-#include "target/registration.h"
+#include "ownership/registration.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,0 +1,30 @@
+/* The fence debt: rows debt/ADDRESS = {"gateway", "instance", "at", "until", "process"}: whose
+ * client was fenced when, and how long its entry lasts. A row goes only when the process is proven
+ * gone. All calls block. */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdint.h>
+
+struct store;
+
+/* What the gateway's row says about the process of that instance, for the debt; NULL: nothing. */
+json_t *debt_process_of(struct store *store, const char *gateway, const char *instance) MUST_CHECK;
+/* Writes the row, or sets `until` of the one that stands there. process may be NULL. */
+int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,
+               json_t *process, uint64_t until_s, struct error *err) MUST_CHECK;
+/* Prolongs a row; 0 also if it is gone. */
+int debt_prolong(struct store *store, const char *address, uint64_t until_s,
+                 struct error *err) MUST_CHECK;
+/* visit gets the address, and the row as JSON (an empty object if it is damaged). */
+int debt_list(struct store *store,
+              int (*visit)(void *argument, const char *address, const json_t *debt), void *argument,
+              struct error *err) MUST_CHECK;
+/* Drops the rows of that instance. */
+int debt_settle(struct store *store, const char *instance, struct error *err) MUST_CHECK;
+/* Drops the rows of earlier instances of this gateway that are proven gone: their process ran on
+ * this host and is no more, or has executed itself anew and is this one (RBDGATE_FORMER_INSTANCE).
+ */
+int debt_settle_gone(struct store *store, const char *gateway, struct error *err) MUST_CHECK;

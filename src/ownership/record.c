@@ -1,0 +1,236 @@
+/* The row owner/POOL/IMAGE: {"epoch", "state": "active" or "clean", "gateway", "instance",
+ * "client", "next", "why", "at"}. Members of a later release stay as they are. */
+#include "ownership/record.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define OWNER_ROWS "owner/"
+
+static const char *const state_names[] = {
+	[OWNER_CLEAN] = "clean",
+	[OWNER_ACTIVE] = "active",
+};
+
+void owner_record_done(struct owner_record *record)
+{
+	free(record->text);
+	record->text = NULL;
+}
+
+int owner_record_copy(const struct owner_record *from, struct owner_record *ret_record)
+{
+	char *text = from->text ? strdup(from->text) : NULL;
+	if (from->text && !text)
+		return -ENOMEM;
+	*ret_record = *from;
+	ret_record->text = text;
+	return 0;
+}
+
+static char *key_of(const char *lun)
+{
+	struct string key = { 0 };
+	string_format(&key, OWNER_ROWS "%s", lun);
+	return string_take(&key);
+}
+
+/* ---- reading ---- */
+
+/* The texts of a record: which member goes where. */
+static const struct field {
+	const char *name;
+	size_t at, room;
+} fields[] = {
+#define FIELD(name)                                                                                \
+	{                                                                                          \
+#name, offsetof(struct owner_record, name), sizeof((struct owner_record *)0)->name \
+	}
+	FIELD(gateway), FIELD(instance), FIELD(client), FIELD(next), FIELD(why),
+#undef FIELD
+};
+
+static int read_fields(const json_t *row, struct owner_record *record)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const char *text = json_text(row, fields[i].name, "");
+		if ((size_t)snprintf((char *)record + fields[i].at, fields[i].room, "%s", text) >=
+		    fields[i].room)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+static int read_state(const json_t *row, enum owner_state *ret_state)
+{
+	const char *name = json_text(row, "state", "");
+	for (size_t i = 0; i < ARRAY_LEN(state_names); i++) {
+		if (state_names[i] && strcmp(name, state_names[i]) == 0) {
+			*ret_state = (enum owner_state)i;
+			return 0;
+		}
+	}
+	return -EBADMSG;
+}
+
+/* -EBADMSG: not a record. */
+static int read_record(const char *text, struct owner_record *ret_record)
+{
+	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
+	json_int_t epoch = json_number(row, "epoch", 0);
+	struct owner_record record = {
+		.epoch = (uint64_t)epoch,
+		.at = (uint64_t)json_number(row, "at", 0),
+	};
+	int r = epoch > 0 ? read_state(row, &record.state) : -EBADMSG;
+	if (r == 0)
+		r = read_fields(row, &record);
+	if (r < 0)
+		return r;
+	record.text = strdup(text);
+	if (!record.text)
+		return -ENOMEM;
+	*ret_record = record;
+	return 0;
+}
+
+/* A damaged row says nothing of who may be writing: nobody may take it for a LUN that was never
+ * owned. */
+static int explain(int r, const char *key, struct error *err)
+{
+	if (r == -EBADMSG)
+		return error_set(err, r,
+		                 "the row %s, which says who owns the disk, is damaged: make sure "
+		                 "that no gateway serves the disk, then remove the row",
+		                 key);
+	return r == -ENOMEM ? error_set(err, r, "%s: out of memory", key) : r;
+}
+
+int owner_record_read(struct store *store, const char *lun, struct owner_record *ret_record,
+                      struct error *err)
+{
+	AUTO_FREE char *key = key_of(lun), *text = NULL;
+	if (!key)
+		return explain(-ENOMEM, lun, err);
+	int r = store_get_row(store, key, &text, err);
+	if (r == -ENOENT) {
+		*ret_record = (struct owner_record){ .state = OWNER_NONE };
+		return 0;
+	}
+	return r == 0 ? explain(read_record(text, ret_record), key, err) : r;
+}
+
+struct listing {
+	void (*visit)(void *argument, const char *lun, const struct owner_record *record);
+	void *argument;
+	int result;
+};
+
+static void visit_text(void *argument, const char *key, const char *text)
+{
+	struct listing *listing = argument;
+	struct owner_record record;
+	int r = read_record(text, &record);
+	if (r == -ENOMEM) {
+		listing->result = r;
+	} else if (r < 0) {
+		struct error err = { 0 };
+		(void)explain(r, key, &err);
+		log_limited(LOG_LEVEL_WARNING, 60000, "%s", err.text);
+	} else {
+		listing->visit(listing->argument, key + strlen(OWNER_ROWS), &record);
+		owner_record_done(&record);
+	}
+}
+
+int owner_record_list(struct store *store,
+                      void (*visit)(void *argument, const char *lun,
+                                    const struct owner_record *record),
+                      void *argument, struct error *err)
+{
+	struct listing listing = { .visit = visit, .argument = argument };
+	int r = store_list_rows(store, OWNER_ROWS, visit_text, &listing, err);
+	return r == 0 && listing.result < 0 ? explain(listing.result, "owner records", err) : r;
+}
+
+/* ---- writing ---- */
+
+/* The text of the record, over what stood there. NULL: no memory, or no UTF-8. */
+static char *format_record(const struct owner_record *record)
+{
+	AUTO_JSON json_t *row = record->text ? json_loads(record->text, 0, NULL) : json_object();
+	int r = json_object_set_new(row, "epoch", json_integer((json_int_t)record->epoch));
+	r |= json_object_set_new(row, "state", json_string(state_names[record->state]));
+	r |= json_object_set_new(row, "at", json_integer((json_int_t)record->at));
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		r |= json_object_set_new(row, fields[i].name,
+		                         json_string((const char *)record + fields[i].at));
+	return r == 0 ? json_format(row, &json_style_compact) : NULL;
+}
+
+/* Replaces *record by changed, whose text is the one that *record was read from. */
+static int write_record(struct store *store, const char *lun, struct owner_record *record,
+                        struct owner_record *changed, struct error *err)
+{
+	changed->at = (uint64_t)time(NULL);
+	AUTO_FREE char *key = key_of(lun), *text = format_record(changed);
+	if (!key || !text)
+		return explain(-ENOMEM, lun, err);
+	int r = store_put_row(store, key, record->text, text, err);
+	if (r < 0)
+		return r;
+	free(record->text);
+	*record = *changed;
+	record->text = steal(&text);
+	return 0;
+}
+
+int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
+                      const char *gateway, const char *instance, const char *client,
+                      const char *why, struct error *err)
+{
+	struct owner_record taken = {
+		.state = OWNER_ACTIVE,
+		.epoch = record->epoch + 1,
+		.text = record->text,
+	};
+	(void)snprintf(taken.gateway, sizeof taken.gateway, "%s", gateway);
+	(void)snprintf(taken.instance, sizeof taken.instance, "%s", instance);
+	(void)snprintf(taken.client, sizeof taken.client, "%s", client);
+	(void)snprintf(taken.why, sizeof taken.why, "%s", why);
+	return write_record(store, lun, record, &taken, err);
+}
+
+int owner_record_release(struct store *store, const char *lun, struct owner_record *record,
+                         const char *next, const char *why, struct error *err)
+{
+	if (record->state != OWNER_ACTIVE)
+		return error_set(err, -ECANCELED, "%s is not owned: it cannot be given back", lun);
+	struct owner_record released = *record;
+	released.state = OWNER_CLEAN;
+	released.client[0] = '\0';
+	(void)snprintf(released.next, sizeof released.next, "%s", next ? next : "");
+	(void)snprintf(released.why, sizeof released.why, "%s", why);
+	return write_record(store, lun, record, &released, err);
+}
+
+int owner_record_remove(struct store *store, const char *lun, struct error *err)
+{
+	AUTO_FREE char *key = key_of(lun);
+	if (!key)
+		return explain(-ENOMEM, lun, err);
+	for (;;) {
+		AUTO_FREE char *text = NULL;
+		int r = store_get_row(store, key, &text, err);
+		if (r == 0)
+			r = store_put_row(store, key, text, NULL, err);
+		if (r != -ECANCELED)
+			return r == -ENOENT ? 0 : r;
+	}
+}

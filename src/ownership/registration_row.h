@@ -1,0 +1,13 @@
+/* What registration.c (our row) and registration_row.c (everybody's) share. */
+#pragma once
+
+#include "base/json.h"
+#include "ownership/registration.h"
+
+#define GATEWAY_ROWS "gateway/"
+
+const char *gateway_state_name(enum gateway_state state);
+
+/* Arrays of texts; NULL is an empty one. */
+bool row_array_has(const json_t *array, const char *text);
+void row_array_remove(json_t *array, const char *text);

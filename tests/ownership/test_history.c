@@ -1,0 +1,67 @@
+#include "ownership/history.h"
+
+#include "store/store.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct store *open_store(void)
+{
+	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
+	struct store *store = NULL;
+	struct error err = { 0 };
+	ASSERT_EQ(store_open(&config, &store, &err), 0);
+	return store;
+}
+
+static void add(struct store *store, const char *text)
+{
+	struct history_event event = {
+		.gateway = "gw-1", .kind = "start", .lun = "rbd/disk_1", .text = text
+	};
+	struct error err = { 0 };
+	ASSERT_EQ(history_add(store, &event, &err), 0);
+}
+
+static void count_row(void *argument, const char *key, const char *text)
+{
+	(void)key, (void)text;
+	++*(size_t *)argument;
+}
+
+TEST(events_are_listed_newest_first_and_the_oldest_are_dropped)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	AUTO_JSON json_t *none = NULL, *events = NULL, *few = NULL;
+	ASSERT_EQ(history_list(store, 10, &none, &err), 0);
+	ASSERT_EQ(json_array_size(none), 0);
+
+	/* As if of long ago; one is damaged. */
+	for (int i = 0; i < HISTORY_MAX + 20; i++) {
+		char key[64];
+		(void)snprintf(key, sizeof key, "event/%016x-gw-2-1", i + 1);
+		ASSERT_EQ(store_put_row(store, key, NULL, i == 500 ? "torn{" : "{\"text\":\"old\"}",
+		                        &err),
+		          0);
+	}
+	for (int i = 0; i < 64; i++)
+		add(store, i == 62 ? "second" : i == 63 ? "first" : "before");
+	size_t count = 0;
+	ASSERT_EQ(store_list_rows(store, "event/", count_row, &count, &err), 0);
+	ASSERT_EQ(count, HISTORY_MAX);
+
+	ASSERT_EQ(history_list(store, 2, &few, &err), 0);
+	ASSERT_EQ(json_array_size(few), 2);
+	const json_t *event = json_array_get(few, 0);
+	ASSERT_STR_EQ(json_text(event, "text", ""), "first");
+	ASSERT_STR_EQ(json_text(event, "gateway", ""), "gw-1");
+	ASSERT_STR_EQ(json_text(event, "kind", ""), "start");
+	ASSERT_STR_EQ(json_text(event, "lun", ""), "rbd/disk_1");
+	ASSERT_EQ(strlen(json_text(event, "time", "")), strlen("2026-11-21T17:40:12.345Z"));
+	ASSERT_STR_EQ(json_text(json_array_get(few, 1), "text", ""), "second");
+
+	ASSERT_EQ(history_list(store, 5000, &events, &err), 0);
+	ASSERT_EQ(json_array_size(events), HISTORY_MAX - 1);
+}

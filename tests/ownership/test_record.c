@@ -1,0 +1,156 @@
+#include "ownership/record.h"
+
+#include "store/store.h"
+#include "test.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LUN "rbd/disk_1"
+#define KEY "owner/rbd/disk_1"
+
+static struct store *open_store(void)
+{
+	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
+	struct store *store = NULL;
+	struct error err = { 0 };
+	ASSERT_EQ(store_open(&config, &store, &err), 0);
+	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	return store;
+}
+
+static struct owner_record read_record(struct store *store)
+{
+	struct owner_record record;
+	struct error err = { 0 };
+	ASSERT_EQ(owner_record_read(store, LUN, &record, &err), 0);
+	return record;
+}
+
+TEST(a_lun_without_a_row_is_nobodys)
+{
+	AUTO(store) struct store *store = open_store();
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(record.state, OWNER_NONE);
+	ASSERT_EQ(record.epoch, 0);
+	ASSERT_NULL(record.text);
+	owner_record_done(&record);
+}
+
+TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(
+	        owner_record_take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "start", &err),
+	        0);
+	ASSERT_EQ(record.epoch, 1);
+	ASSERT_EQ(record.state, OWNER_ACTIVE);
+	ASSERT_EQ(owner_record_release(store, LUN, &record, "gw-2", "drain", &err), 0);
+
+	struct owner_record seen = read_record(store);
+	ASSERT_EQ(seen.state, OWNER_CLEAN);
+	ASSERT_EQ(seen.epoch, 1);
+	ASSERT_STR_EQ(seen.gateway, "gw-1");
+	ASSERT_STR_EQ(seen.client, "");
+	ASSERT_STR_EQ(seen.next, "gw-2");
+	ASSERT_STR_EQ(seen.text, record.text);
+	ASSERT_TRUE(seen.at > 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &seen, "gw-2", "i2", "", "hand-over", &err), 0);
+	ASSERT_EQ(seen.epoch, 2);
+	ASSERT_STR_EQ(seen.next, "");
+	owner_record_done(&seen);
+	owner_record_done(&record);
+}
+
+TEST(of_two_that_race_one_wins_and_the_other_keeps_what_it_saw)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	struct owner_record one = read_record(store), two;
+	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-1", "i1", "a", "start", &err), 0);
+	ASSERT_EQ(owner_record_copy(&one, &two), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &two, "gw-2", "i2", "b", "take-over", &err), 0);
+	struct owner_record before;
+	ASSERT_EQ(owner_record_copy(&one, &before), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-3", "i3", "c", "take-over", &err),
+	          -ECANCELED);
+	ASSERT_EQ(owner_record_release(store, LUN, &one, "", "stop", &err), -ECANCELED);
+	ASSERT_STR_EQ(one.text, before.text);
+	ASSERT_STR_EQ(one.gateway, "gw-1");
+	ASSERT_EQ(one.epoch, 1);
+	owner_record_done(&one);
+	owner_record_done(&two);
+	owner_record_done(&before);
+}
+
+TEST(what_is_not_owned_is_not_given_back)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(owner_record_release(store, LUN, &record, "", "stop", &err), -ECANCELED);
+	owner_record_done(&record);
+}
+
+TEST(members_of_a_later_release_stay)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	ASSERT_EQ(store_put_row(store, KEY, NULL,
+	                        "{\"epoch\":7,\"state\":\"clean\",\"colour\":\"red\"}", &err),
+	          0);
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "start", &err), 0);
+	ASSERT_EQ(record.epoch, 8);
+	ASSERT_NOT_NULL(strstr(record.text, "\"colour\":\"red\""));
+	owner_record_done(&record);
+}
+
+static void count_record(void *argument, const char *lun, const struct owner_record *record)
+{
+	ASSERT_STR_EQ(lun, LUN);
+	ASSERT_EQ(record->epoch, 3);
+	++*(int *)argument;
+}
+
+TEST(a_damaged_row_is_nobody_s_leave_to_take_the_lun)
+{
+	static const char *const rows[] = {
+		"torn{",
+		"[]",
+		"{\"epoch\":0,\"state\":\"clean\"}",
+		"{\"epoch\":-1,\"state\":\"clean\"}",
+		"{\"epoch\":1,\"state\":\"odd\"}",
+		"{\"epoch\":1}",
+		"{\"epoch\":1,\"state\":\"active\",\"instance\":\"0123456789abcdef0\"}",
+	};
+	AUTO(store) struct store *store = open_store();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = { 0 };
+		struct owner_record record;
+		int count = 0;
+		TEST_ROW("%s", rows[i]);
+		ASSERT_EQ(store_put_row(store, KEY, NULL, rows[i], &err), 0);
+		ASSERT_EQ(owner_record_read(store, LUN, &record, &err), -EBADMSG);
+		ASSERT_NOT_NULL(strstr(err.text, KEY));
+		ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
+		ASSERT_EQ(count, 0);
+		ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	}
+}
+
+TEST(records_are_listed_by_the_name_of_their_lun_and_removed)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	int count = 0;
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"active\"}", &err), 0);
+	ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
+	ASSERT_EQ(count, 1);
+	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
+	ASSERT_EQ(count, 1);
+}
