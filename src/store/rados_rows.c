@@ -16,6 +16,17 @@ static char *full_key(const char *prefix, const char *key)
 	return string_take(&full);
 }
 
+char *rados_copy(const char *bytes, size_t len)
+{
+	char *text = malloc(len + 1);
+	if (!text)
+		return NULL;
+	if (len > 0)
+		memcpy(text, bytes, len);
+	text[len] = '\0';
+	return text;
+}
+
 int rados_make_side(const struct rados_store *rados, struct error *err)
 {
 	AUTO_POOL rados_ioctx_t pool = NULL;
@@ -101,7 +112,7 @@ int rados_get_row(struct store *store, const char *key, char **ret_text, struct 
 	               rados_omap_get_next2(rows, &found, &text, &found_len, &text_len) == 0 &&
 	               found;
 	if (present)
-		copy = strndup(text, text_len);
+		copy = rados_copy(text, text_len);
 	if (rows)
 		rados_omap_get_end(rows);
 	if (r < 0 && r != -ENOENT)
@@ -117,6 +128,7 @@ int rados_get_row(struct store *store, const char *key, char **ret_text, struct 
 /* One page: visits its rows, keeps the last key for the next. */
 struct page {
 	const char *prefix;
+	size_t strip; /* bytes of the keys that the visitor does not see */
 	void (*visit)(void *argument, const char *key, const char *text);
 	void *argument;
 	char *last_key;
@@ -128,13 +140,13 @@ static int visit_rows(rados_omap_iter_t rows, struct page *page)
 	char *key, *text;
 	size_t key_len, text_len;
 	while (rados_omap_get_next2(rows, &key, &text, &key_len, &text_len) == 0 && key) {
-		AUTO_FREE char *text_copy = strndup(text, text_len);
-		char *key_copy = strndup(key, key_len);
+		AUTO_FREE char *text_copy = rados_copy(text, text_len);
+		char *key_copy = rados_copy(key, key_len);
 		free(page->last_key);
 		page->last_key = key_copy;
 		if (!text_copy || !key_copy)
 			return -ENOMEM;
-		page->visit(page->argument, key_copy + strlen(page->prefix), text_copy);
+		page->visit(page->argument, key_copy + page->strip, text_copy);
 	}
 	return 0;
 }
@@ -157,42 +169,40 @@ static int visit_page(const struct rados_store *rados, rados_ioctx_t pool, struc
 	return r;
 }
 
-int rados_visit(const struct rados_store *rados, const char *prefix,
-                void (*visit)(void *argument, const char *key, const char *text), void *argument,
-                struct error *err)
+static int visit_pages(const struct rados_store *rados, struct page *page, struct error *err)
 {
 	AUTO_POOL rados_ioctx_t pool = NULL;
-	struct page page = { .prefix = prefix, .visit = visit, .argument = argument };
 	int r = rados_open_pool(rados, &pool, err);
 	if (r < 0)
 		return r;
 	do {
-		r = visit_page(rados, pool, &page);
-	} while (page.more);
-	free(page.last_key);
+		r = visit_page(rados, pool, page);
+	} while (page->more);
+	free(page->last_key);
 	if (r == -ENOENT) /* no side object yet */
 		return 0;
 	return r < 0 ? rados_failed(rados, r, "list the rows of", err) : 0;
 }
 
-/* The caller's prefix stays in the keys that he sees. */
-struct listing {
-	void (*visit)(void *argument, const char *key, const char *text);
-	void *argument;
-	const char *prefix;
-};
-
-static void visit_listed(void *argument, const char *key, const char *text)
+int rados_visit(const struct rados_store *rados, const char *prefix,
+                void (*visit)(void *argument, const char *key, const char *text), void *argument,
+                struct error *err)
 {
-	const struct listing *listing = argument;
-	if (text_starts(key, listing->prefix))
-		listing->visit(listing->argument, key, text);
+	struct page page = {
+		.prefix = prefix, .strip = strlen(prefix), .visit = visit, .argument = argument
+	};
+	return visit_pages(rados, &page, err);
 }
 
 int rados_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),
                     void *argument, struct error *err)
 {
-	struct listing listing = { visit, argument, prefix };
-	return rados_visit(rados_store_of(store), "row/", visit_listed, &listing, err);
+	AUTO_FREE char *full = full_key("row/", prefix);
+	if (!full)
+		return error_set(err, -ENOMEM, "out of memory");
+	struct page page = {
+		.prefix = full, .strip = strlen("row/"), .visit = visit, .argument = argument
+	};
+	return visit_pages(rados_store_of(store), &page, err);
 }
