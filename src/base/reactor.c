@@ -51,11 +51,21 @@ struct reactor {
 
 static _Thread_local struct reactor *current;
 
-uint64_t clock_monotonic_ms(void)
+static uint64_t read_clock_ms(clockid_t clock)
 {
 	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	(void)clock_gettime(clock, &now); /* cannot fail for these clocks */
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+	return read_clock_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_boottime_ms(void)
+{
+	return read_clock_ms(CLOCK_BOOTTIME);
 }
 
 struct reactor *reactor_current(void)

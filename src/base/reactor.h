@@ -45,6 +45,8 @@ struct turn_hook {
 /* Milliseconds of a clock that never goes back; tests hand in their own. */
 typedef uint64_t (*clock_fn)(void);
 uint64_t clock_monotonic_ms(void);
+/* Like it, and goes on while the machine sleeps. */
+uint64_t clock_boottime_ms(void);
 
 /* name is copied. clock NULL = clock_monotonic_ms. -ENOMEM, -EMFILE and so on. */
 int reactor_new(const char *name, clock_fn clock, struct reactor **ret_reactor) MUST_CHECK;

@@ -2,6 +2,7 @@
  * [RFC 7143 11.3] */
 #include "iscsi/command.h"
 
+#include "iscsi/barrier.h"
 #include "iscsi/control.h"
 #include "iscsi/session.h"
 #include "iscsi/worker.h"
@@ -82,6 +83,7 @@ struct command *command_new(struct session *session, uint32_t itt)
 	command->outgoing.ended = outgoing_ended;
 	list_init(&command->outgoing.link);
 	list_init(&command->memory_link);
+	list_init(&command->waiting_link);
 	command->session = session;
 	command->itt = itt;
 	/* 0xffff is kept out, so that no target transfer tag is the reserved one. */
@@ -104,6 +106,7 @@ void command_end(struct command *command)
 	*at = command->bucket_next;
 	list_remove(&command->link);
 	list_remove(&command->memory_link);
+	barrier_leave(command);
 	list_remove(&command->outgoing.link);
 	session->command_count--;
 	data_out_ended(command);
@@ -179,6 +182,7 @@ void command_done(struct scsi_task *task)
 {
 	struct command *command = container_of(task, struct command, task);
 
+	barrier_leave(command);
 	if (command->refused) {
 		put_own_result(command);
 	} else if (task->aborted) {
@@ -187,6 +191,12 @@ void command_done(struct scsi_task *task)
 	}
 	command->state = COMMAND_ANSWERING;
 	command_progress(command);
+}
+
+void command_execute(struct command *command)
+{
+	command->state = COMMAND_EXECUTING;
+	scsi_task_execute(&command->task);
 }
 
 void command_progress(struct command *command)
@@ -204,10 +214,13 @@ void command_progress(struct command *command)
 			data_out_solicit(command);
 			break;
 		}
-		command->state = COMMAND_EXECUTING;
 		data_out_ended(command);
-		scsi_task_execute(&command->task);
+		if (barrier_passes(command))
+			command_execute(command);
+		else
+			barrier_wait(command);
 		break;
+	case COMMAND_WAITING:
 	case COMMAND_EXECUTING:
 		break;
 	}
@@ -375,12 +388,16 @@ static void begin_task(struct command *command, uint32_t immediate_len)
 		command->charged = len;
 	}
 	command->begun = true;
+	barrier_begin(command);
+	task->deferred = !barrier_passes(command);
 	if (scsi_task_begin(task) == SCSI_BEGIN_STARTED) {
 		command->state = COMMAND_EXECUTING;
 		return;
 	}
 	command->state = COMMAND_COLLECTING;
-	if (task->data_out_len > BUFFER_MAX_BYTES)
+	if (!task->data_out_len)
+		barrier_wait(command);
+	else if (task->data_out_len > BUFFER_MAX_BYTES)
 		command_refuse(command, SCSI_CHECK_CONDITION, 0x05, SENSE_INVALID_FIELD_IN_CDB);
 	else
 		place_immediate(command, immediate_len);
@@ -389,9 +406,11 @@ static void begin_task(struct command *command, uint32_t immediate_len)
 int command_begin(struct session *session, uint8_t *bhs)
 {
 	struct pdu_ahs ahs;
+	struct worker *worker = session->worker;
 	bool fatal;
 	enum reject_reason reason = check_command(session, bhs, &fatal);
 
+	atomic_store_explicit(&worker->command_ms, worker->boot_ms, memory_order_relaxed);
 	if (!reason && pdu_immediate(bhs) && session->immediate_count >= IMMEDIATE_MAX) {
 		reason = REJECT_TOO_MANY_IMMEDIATE;
 		fatal = false;

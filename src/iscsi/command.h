@@ -19,6 +19,7 @@ struct worker;
 
 enum command_state {
 	COMMAND_COLLECTING, /* the device server wants data that is not complete */
+	COMMAND_WAITING,    /* all is there, but it may have come late */
 	COMMAND_EXECUTING,  /* the device server has it */
 	COMMAND_ANSWERING,  /* the result is known: data, status */
 };
@@ -29,6 +30,7 @@ struct command {
 	struct session *session;
 	struct list link;            /* in the session's list; free: in the worker's */
 	struct list memory_link;     /* waits for a buffer */
+	struct list waiting_link;    /* in session->waiting */
 	struct command *bucket_next; /* by initiator task tag */
 	enum command_state state;
 	uint32_t itt, cmd_sn;
@@ -52,6 +54,8 @@ struct command {
 	uint32_t r2t_sn;       /* R2Ts sent */
 	uint32_t sequences;    /* solicited sequences that came whole */
 	uint64_t data_ms;      /* when data was asked for or came last */
+	uint64_t r2t_ms;       /* not later than the last R2T; this and the next: of boot_clock */
+	uint64_t alive_ms;     /* its initiator still stood by it later than this */
 
 	/* Data-in. */
 	uint32_t sent;       /* bytes of data emitted */
@@ -72,6 +76,8 @@ void command_pool_done(struct worker *worker);
 
 /* Something has changed (data came, a sequence ended, the task is done): takes the next step. */
 void command_progress(struct command *command);
+/* It is whole, and may run. */
+void command_execute(struct command *command);
 /* Ends it with a status of the transport's own; sense key 0: none. */
 void command_refuse(struct command *command, enum scsi_status status, uint8_t sense_key,
                     uint16_t asc_ascq);

@@ -2,6 +2,7 @@
  * to end. What the bytes mean is the business of connection_login.c and session.c. */
 #include "iscsi/connection.h"
 
+#include "iscsi/barrier.h"
 #include "iscsi/session.h"
 #include "iscsi/socket_address.h"
 #include "iscsi/worker.h"
@@ -51,6 +52,7 @@ void connection_update_watch(struct connection *connection)
 		break;
 	case CONNECTION_FULL_FEATURE:
 		reading = !connection->throttled;
+		events |= EPOLLRDHUP;
 		break;
 	default:
 		break;
@@ -155,6 +157,8 @@ void connection_flush(struct connection *connection)
 {
 	if (connection->state == CONNECTION_CLOSED)
 		return;
+	if (connection->state == CONNECTION_FULL_FEATURE)
+		barrier_sending(connection->session);
 	int r = transmitter_flush(&connection->tx, now_ms(connection));
 	if (r < 0) {
 		connection_close(connection);
@@ -216,6 +220,7 @@ static void read_full_feature(struct connection *connection)
 	ssize_t n = recvmsg(connection->watch.fd, &message, MSG_DONTWAIT);
 	if (n > 0) {
 		connection->received_ms = now_ms(connection);
+		barrier_received(connection->worker);
 		take_bytes(connection, (size_t)n, placed);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		connection_close(connection);
@@ -241,10 +246,12 @@ static void connection_ready(struct watch *watch, uint32_t events)
 		connection_close(connection); /* only its end is watched for */
 		break;
 	case CONNECTION_FULL_FEATURE:
-		if (!connection->throttled)
-			read_full_feature(connection);
-		else if (events & (EPOLLHUP | EPOLLERR))
+		/* The initiator is gone: what it sent before stands in the socket, and may be
+		 * repeated elsewhere already (H35). */
+		if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
 			connection_close(connection);
+		else if (!connection->throttled)
+			read_full_feature(connection);
 		break;
 	case CONNECTION_CLOSING:
 	case CONNECTION_LINGERING:

@@ -2,6 +2,7 @@
  * session table, and hands over to the session. [RFC 7143 6.3] */
 #include "iscsi/connection.h"
 
+#include "iscsi/barrier.h"
 #include "iscsi/session.h"
 #include "iscsi/worker.h"
 
@@ -195,6 +196,7 @@ static void complete_login(struct connection *connection)
 	struct session *session = connection->session;
 
 	session->stat_sn = login_result(connection->login)->stat_sn;
+	barrier_start(session);
 	connection->login_complete = true;
 	connection_send(connection, &connection->login_outgoing);
 	connection->state = CONNECTION_FULL_FEATURE;

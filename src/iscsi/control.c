@@ -110,6 +110,7 @@ void nop_in_send(struct session *session, bool ask)
 		return; /* the next deadline tries again */
 	if (ask) {
 		ttt = ++session->ping_serial & 0x7fffffff;
+		freshness_ping(&session->freshness, ttt, session->worker->boot_ms);
 		session->ping_open = true;
 		session->ping_sent_ms = reactor_now_ms(session->worker->reactor);
 	}

@@ -4,6 +4,7 @@
  * [RFC 7143 11.7, 11.8] */
 #include "iscsi/command.h"
 
+#include "iscsi/barrier.h"
 #include "iscsi/control.h"
 #include "iscsi/session.h"
 #include "iscsi/worker.h"
@@ -96,6 +97,7 @@ bool data_out_emit_r2t(struct command *command, struct tx_slot *slot)
 	command->r2t_next += len;
 	command->r2t_sn++;
 	command->data_ms = reactor_now_ms(session->worker->reactor);
+	command->r2t_ms = session->worker->boot_ms;
 	return !may_ask(command);
 }
 
@@ -157,6 +159,8 @@ int data_out_begin(struct session *session, uint8_t *bhs)
 		return refuse_data(session, command, bhs, SENSE_DATA_PHASE_ERROR);
 	session->receiving = command;
 	command->receiving = true;
+	if (ttt != TAG_NONE && command->sequences + 1 == command->r2t_sn)
+		barrier_take_data(command);
 	if (command->state == COMMAND_COLLECTING && !command->refused)
 		session->connection->rx.data =
 		        command->task.data->data + get_be32(bhs + BHS_BUFFER_OFFSET);

@@ -1,6 +1,7 @@
 /* Full feature phase: one table says of each opcode who takes it, whether it is numbered, and what
  * holds in a discovery session; the checks that the table allows are made once, here.
  * [RFC 7143 4.2.2, 11] */
+#include "iscsi/barrier.h"
 #include "iscsi/control.h"
 #include "iscsi/held.h"
 #include "iscsi/session.h"
@@ -140,6 +141,7 @@ static int stop_reading(const struct connection *connection, int r)
 static int session_header(struct receiver *rx)
 {
 	struct connection *connection = container_of(rx, struct connection, rx);
+	barrier_take_header(connection->session, rx->header);
 	return stop_reading(connection, begin_pdu(connection->session, rx->header));
 }
 

@@ -1,5 +1,6 @@
 /* NOP-Out: pings are echoed at once, answers to our own pings are a sign of life. Nothing here ever
  * waits for storage. [RFC 7143 11.18, 11.19] */
+#include "iscsi/barrier.h"
 #include "iscsi/control.h"
 #include "iscsi/session.h"
 
@@ -14,6 +15,7 @@ int nop_out_end(struct session *session, uint8_t *bhs)
 	uint32_t len = pdu_data_len(bhs);
 
 	session->ping_open = false;
+	barrier_take_answer(session, pdu_ttt(bhs));
 	if (itt == TAG_NONE) /* no answer is wanted */
 		return pdu_immediate(bhs) ? 0 : reject_send(session, bhs, REJECT_PROTOCOL_ERROR);
 	if (len > session->send_limit)

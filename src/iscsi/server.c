@@ -25,6 +25,8 @@ void iscsi_limits_default(struct iscsi_limits *ret_limits)
 		.slow_reader_s = 30,
 		.command_gap_s = 10,
 		.max_inflight_bytes = 1ull << 30,
+		.age_max_ms = 2000,
+		.boot_clock = clock_boottime_ms,
 	};
 }
 
@@ -73,6 +75,8 @@ static int worker_init(struct worker *worker, struct iscsi_server *server, struc
 {
 	worker->server = server;
 	worker->reactor = reactor;
+	worker->boot_ms = server->limits.boot_clock();
+	atomic_init(&worker->command_ms, worker->boot_ms);
 	worker->data_bytes_max = server->limits.max_inflight_bytes / server->worker_count;
 	list_init(&worker->connections);
 	list_init(&worker->logging_in);
@@ -132,6 +136,19 @@ int iscsi_server_new(struct reactor *const *reactors, unsigned reactor_count,
 	}
 	*ret_server = server;
 	return 0;
+}
+
+uint64_t iscsi_server_idle_ms(const struct iscsi_server *server)
+{
+	uint64_t now_ms = server->limits.boot_clock(), last_ms = 0;
+
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		uint64_t ms =
+		        atomic_load_explicit(&server->workers[i].command_ms, memory_order_relaxed);
+		if (last_ms < ms)
+			last_ms = ms;
+	}
+	return last_ms < now_ms ? now_ms - last_ms : 0; /* one may come between the two looks */
 }
 
 /* ---- stop ---- */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/reactor.h"
 #include "scsi/nexus.h"
 
 #include <stdbool.h>
@@ -11,7 +12,6 @@
 #include <stdint.h>
 
 struct iscsi_server;
-struct reactor;
 
 #define ISCSI_NAME_MAX  223
 #define CHAP_TEXT_MAX   255
@@ -90,6 +90,10 @@ struct iscsi_limits {
 	unsigned slow_reader_s;      /* a peer that takes nothing of what waits for it; 30 */
 	unsigned command_gap_s;      /* a gap in CmdSN that nothing fills; 10 */
 	uint64_t max_inflight_bytes; /* data buffers of the whole gateway; 1 GiB */
+	/* A command that changes something and may be older than this waits until its initiator has
+	 * answered a ping; 2000. 0: none waits. */
+	unsigned age_max_ms;
+	clock_fn boot_clock; /* clock_boottime_ms; tests hand in their own */
 };
 void iscsi_limits_default(struct iscsi_limits *ret_limits);
 
@@ -122,3 +126,7 @@ struct iscsi_session_info {
 };
 int iscsi_server_list(struct iscsi_server *server, struct iscsi_session_info **ret_sessions,
                       size_t *ret_count) MUST_CHECK;
+
+/* Any thread. How long no SCSI command has come in, on any session; from the start on if none ever
+ * has. */
+uint64_t iscsi_server_idle_ms(const struct iscsi_server *server);

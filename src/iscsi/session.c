@@ -2,6 +2,7 @@
  * waits for every task. [RFC 7143 4.2, 6.3, 11.5] */
 #include "iscsi/session.h"
 
+#include "iscsi/barrier.h"
 #include "iscsi/command.h"
 #include "iscsi/control.h"
 #include "iscsi/held.h"
@@ -53,6 +54,7 @@ int session_new(struct connection *connection, const struct login_result *login,
 	session->send_limit = login->send_limit;
 	list_init(&session->commands);
 	list_init(&session->held);
+	list_init(&session->waiting);
 	list_init(&session->apply_waits);
 	list_init(&session->link);
 	*ret_session = session;
@@ -258,6 +260,11 @@ uint64_t session_check_time(struct session *session, uint64_t now_ms)
 	}
 	if (!session->target)
 		return now_ms + TICK_MS * 60;
+	if (barrier_overdue(session, now_ms)) {
+		connection_drop(session->connection,
+		                "no answer to a NOP-In that commands wait for");
+		return next;
+	}
 	if (data_overdue(session, now_ms)) {
 		connection_drop(session->connection, "data asked for with R2T does not come");
 		return next;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "iscsi/connection.h"
+#include "iscsi/freshness.h"
 #include "iscsi/login.h"
 #include "iscsi/server.h"
 #include "iscsi/session_table.h"
@@ -58,6 +59,12 @@ struct session {
 	/* NOP-In. */
 	bool ping_open;
 	uint64_t ping_sent_ms;
+
+	/* Commands that may have come late (barrier.h). */
+	struct freshness freshness;
+	struct list waiting;       /* in the order in which they were ready to run */
+	uint64_t waiting_since_ms; /* of boot_clock: only a later sign of life lets them pass */
+	uint64_t waiting_until_ms; /* of the reactor: then the connection is given up */
 
 	/* The end. */
 	bool stopping;

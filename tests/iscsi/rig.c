@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include "base/buffer.h"
-#include "base/reactor.h"
 
 #include <arpa/inet.h>
 #include <sched.h>
@@ -96,6 +95,46 @@ unsigned rig_writes(struct rig *rig)
 	return writes;
 }
 
+/* ---- time ---- */
+
+static _Atomic(uint64_t) clock_ms = 1000000;
+
+static uint64_t test_clock(void)
+{
+	return atomic_load(&clock_ms);
+}
+
+void rig_advance(unsigned ms)
+{
+	atomic_fetch_add(&clock_ms, ms);
+}
+
+static void freeze(struct message *message)
+{
+	struct rig *rig = container_of(message, struct freeze, message)->rig;
+
+	atomic_fetch_add(&rig->frozen, 1);
+	while (!atomic_load(&rig->thaw))
+		sched_yield();
+	atomic_fetch_sub(&rig->frozen, 1);
+}
+
+void rig_freeze(struct rig *rig)
+{
+	atomic_store(&rig->thaw, false);
+	for (unsigned i = 0; i < RIG_REACTORS; i++) {
+		rig->freezes[i] = (struct freeze){ .message = { .run = freeze }, .rig = rig };
+		reactor_post(rig->reactors[i], &rig->freezes[i].message);
+	}
+	EVENTUALLY(atomic_load(&rig->frozen) == RIG_REACTORS);
+}
+
+void rig_thaw(struct rig *rig)
+{
+	atomic_store(&rig->thaw, true);
+	EVENTUALLY(atomic_load(&rig->frozen) == 0);
+}
+
 /* ---- the server ---- */
 
 static void find_address(struct rig *rig)
@@ -129,6 +168,7 @@ struct rig *rig_new(void)
 	rig->memory = calloc(1, RIG_BYTES);
 	rig->backend.ops = &disk_ops;
 	iscsi_limits_default(&rig->limits);
+	rig->limits.boot_clock = test_clock;
 	rig->controls = (struct iscsi_controls){
 		.first_burst_length = 65536,
 		.max_burst_length = 262144,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "base/reactor.h"
 #include "iscsi/server.h"
 #include "raw_iscsi.h"
 #include "scsi/lun.h"
@@ -39,6 +40,14 @@ struct rig {
 	bool hold; /* under the lock, as what follows */
 	struct io *held[HELD_MAX];
 	unsigned held_count, writes;
+	/* The frozen reactors. */
+	struct freeze {
+		struct message message;
+		struct rig *rig;
+	} freezes[RIG_REACTORS];
+	atomic_uint frozen;
+	atomic_bool thaw;
+
 	atomic_bool applied, stopped;
 	bool stopping;
 	struct error apply_error;
@@ -55,6 +64,12 @@ void rig_stop_start(struct rig *rig, unsigned grace_ms);
 /* Stops the server, which must leave nothing behind. */
 void rig_free(struct rig *rig);
 DEFINE_AUTO(rig);
+
+/* The clock by which the age of commands is told: it stands still unless it is moved. */
+void rig_advance(unsigned ms);
+/* No reactor turns, until it may again. */
+void rig_freeze(struct rig *rig);
+void rig_thaw(struct rig *rig);
 
 /* Requests are kept from now on. */
 void rig_hold(struct rig *rig);

@@ -97,6 +97,21 @@ static bool receive_bytes(struct raw *raw, void *bytes, size_t len)
 	return true;
 }
 
+/* Does it use up a StatSN? */
+static bool has_stat_sn(const uint8_t *bhs)
+{
+	switch (pdu_opcode(bhs)) {
+	case PDU_DATA_IN:
+		return bhs[BHS_FLAGS] & FLAG_STATUS;
+	case PDU_R2T:
+		return false;
+	case PDU_NOP_IN:
+		return pdu_itt(bhs) != TAG_NONE;
+	default:
+		return true;
+	}
+}
+
 static void take_numbers(struct raw *raw)
 {
 	const uint8_t *bhs = raw->pdu.bhs;
@@ -105,6 +120,8 @@ static void take_numbers(struct raw *raw)
 		return;
 	raw->exp_cmd_sn = get_be32(bhs + BHS_EXP_CMD_SN);
 	raw->max_cmd_sn = get_be32(bhs + BHS_MAX_CMD_SN);
+	if (has_stat_sn(bhs))
+		raw->exp_stat_sn = get_be32(bhs + BHS_STAT_SN) + 1;
 }
 
 bool raw_receive(struct raw *raw)
@@ -213,6 +230,7 @@ uint32_t raw_start(struct raw *raw, uint8_t *bhs, uint8_t opcode, uint8_t flags)
 	pdu_start(bhs, opcode & PDU_OPCODE_MASK, flags, itt);
 	bhs[0] = opcode;
 	put_be32(bhs + BHS_CMD_SN, raw->cmd_sn);
+	put_be32(bhs + BHS_EXP_STAT_SN, raw->exp_stat_sn);
 	if (!(opcode & PDU_IMMEDIATE))
 		raw->cmd_sn++;
 	return itt;
@@ -258,6 +276,7 @@ bool raw_data_out(struct raw *raw, uint32_t itt, uint32_t ttt, uint32_t data_sn,
 
 	pdu_start(bhs, PDU_DATA_OUT, final ? FLAG_FINAL : 0, itt);
 	put_be32(bhs + BHS_TTT, ttt);
+	put_be32(bhs + BHS_EXP_STAT_SN, raw->exp_stat_sn);
 	put_be32(bhs + BHS_DATA_SN, data_sn);
 	put_be32(bhs + BHS_BUFFER_OFFSET, offset);
 	return raw_send(raw, bhs, data, len);
@@ -301,6 +320,16 @@ uint32_t raw_nop(struct raw *raw, const void *data, uint32_t len)
 	put_be32(bhs + BHS_TTT, TAG_NONE);
 	(void)raw_send(raw, bhs, data, len);
 	return itt;
+}
+
+void raw_answer_ping(struct raw *raw, uint32_t ttt)
+{
+	uint8_t bhs[BHS_BYTES];
+
+	(void)raw_start(raw, bhs, PDU_NOP_OUT | PDU_IMMEDIATE, FLAG_FINAL);
+	put_be32(bhs + BHS_ITT, TAG_NONE);
+	put_be32(bhs + BHS_TTT, ttt);
+	(void)raw_send(raw, bhs, NULL, 0);
 }
 
 uint32_t raw_logout(struct raw *raw)

@@ -22,6 +22,7 @@ struct raw {
 	bool header_digest, data_digest;
 	uint32_t itt, cmd_sn;            /* of the next request */
 	uint32_t exp_cmd_sn, max_cmd_sn; /* as told last */
+	uint32_t exp_stat_sn;            /* all before it has come */
 	uint16_t tsih;
 	struct raw_pdu pdu; /* received last */
 };
@@ -71,6 +72,8 @@ void raw_answer_r2t(struct raw *raw, const uint8_t *data, uint32_t max);
 uint32_t raw_manage(struct raw *raw, uint8_t function, uint8_t lun, uint32_t referenced_tag,
                     uint32_t ref_cmd_sn);
 uint32_t raw_nop(struct raw *raw, const void *data, uint32_t len);
+/* Answers a ping of the target: the one with this tag. */
+void raw_answer_ping(struct raw *raw, uint32_t ttt);
 uint32_t raw_logout(struct raw *raw);
 
 /* The response of a command: GOOD, for this tag. */
