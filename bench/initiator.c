@@ -117,6 +117,12 @@ static int open_socket(const struct initiator_config *config, int *ret_fd, struc
 	return 0;
 }
 
+void initiator_lun(uint16_t lun, uint8_t ret_bytes[8])
+{
+	memset(ret_bytes, 0, 8);
+	put_be16(ret_bytes, lun > 255 ? 0x4000 | lun : lun); /* flat [SAM-5 4.7.7.3] */
+}
+
 static struct initiator *initiator_new(const struct initiator_config *config)
 {
 	struct initiator *initiator = calloc(1, sizeof(*initiator));
@@ -143,10 +149,7 @@ static struct initiator *initiator_new(const struct initiator_config *config)
 		.data_pdu_in_order = 1,
 		.data_sequence_in_order = 1,
 	};
-	if (config->lun > 255) /* flat addressing [SAM-5 4.7.7.3] */
-		put_be16(initiator->lun, 0x4000 | config->lun);
-	else
-		put_be16(initiator->lun, config->lun);
+	initiator_lun(config->lun, initiator->lun);
 	initiator->slots = calloc(depth, sizeof(*initiator->slots));
 	initiator->free_slots = calloc(depth, sizeof(*initiator->free_slots));
 	initiator->input.buffer = malloc(IN_BYTES);
@@ -311,6 +314,16 @@ bool initiator_wants_write(const struct initiator *initiator)
 unsigned initiator_in_flight(const struct initiator *initiator)
 {
 	return initiator->in_flight;
+}
+
+bool initiator_must_leave(const struct initiator *initiator)
+{
+	return initiator->must_leave;
+}
+
+uint16_t initiator_portal_group_tag(const struct initiator *initiator)
+{
+	return (uint16_t)initiator->parameters.portal_group_tag;
 }
 
 static bool is_unit_attention(const struct initiator_request *request)

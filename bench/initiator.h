@@ -54,6 +54,7 @@ int initiator_logout(struct initiator *initiator, struct error *err) MUST_CHECK;
 struct initiator_request {
 	uint8_t cdb[16];
 	bool writes;
+	const uint8_t *lun; /* 8 bytes; NULL: the configuration's */
 	uint32_t len_bytes; /* Expected Data Transfer Length */
 	/* Writes: what to send. Reads: where to put it; NULL = checked, but not kept. */
 	uint8_t *data;
@@ -81,6 +82,9 @@ struct initiator_request {
 	} bursts[INITIATOR_R2T_MAX];
 };
 
+/* A LUN as requests name it, by peripheral or flat addressing. */
+void initiator_lun(uint16_t lun, uint8_t ret_bytes[8]);
+
 /* READ(16) or WRITE(16). */
 void initiator_request_transfer(struct initiator_request *request, bool writes, uint64_t lba,
                                 uint32_t blocks, uint32_t block_size);
@@ -104,6 +108,9 @@ int initiator_fd(const struct initiator *initiator);
 bool initiator_wants_write(const struct initiator *initiator);
 /* Submitted and not done. */
 unsigned initiator_in_flight(const struct initiator *initiator);
+/* The target asked for a logout: what is in flight may still be answered. */
+bool initiator_must_leave(const struct initiator *initiator);
+uint16_t initiator_portal_group_tag(const struct initiator *initiator);
 
 /* READ CAPACITY(16), after the unit attentions of a new nexus were taken. */
 int initiator_read_capacity(struct initiator *initiator, uint64_t *ret_blocks,

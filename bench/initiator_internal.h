@@ -94,7 +94,7 @@ struct initiator {
 	struct slot *slots;  /* by the low half of the task tag */
 	uint16_t *free_slots;
 	unsigned free_count;
-	bool nop_owed, logout_owed, logged_out;
+	bool nop_owed, logout_owed, logged_out, must_leave;
 	uint32_t nop_transfer_tag;
 	uint8_t nop_lun[8];
 	struct error err;

@@ -219,7 +219,9 @@ static int end_async_message(struct initiator *initiator, const uint8_t *bhs)
 	int r = take_stat_sn(initiator, bhs);
 	if (r < 0)
 		return r;
-	if (bhs[36] == 0) /* a SCSI event: nothing to do with our commands */
+	if (bhs[36] == 1)
+		initiator->must_leave = true;
+	if (bhs[36] <= 1) /* a SCSI event, or a logout request: commands are answered as before */
 		return 0;
 	return error_set(&initiator->err, -ECONNRESET,
 	                 "the target ends the session (asynchronous event %u)", bhs[36]);

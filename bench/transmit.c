@@ -101,7 +101,7 @@ static void add_command(struct initiator *initiator, struct initiator_request *r
 	bhs[1] |= unsolicited ? 0 : FLAG_FINAL;
 	if (request->len_bytes)
 		bhs[1] |= request->writes ? COMMAND_WRITE : COMMAND_READ;
-	memcpy(bhs + 8, initiator->lun, 8);
+	memcpy(bhs + 8, request->lun ? request->lun : initiator->lun, 8);
 	put_be32(bhs + 16, request->tag);
 	put_be32(bhs + 20, request->len_bytes);
 	put_be32(bhs + 24, initiator->cmd_sn++);
@@ -122,7 +122,7 @@ static void add_data_out(struct initiator *initiator, struct initiator_burst *bu
 	bool last = burst->offset + len == burst->end;
 	uint8_t bhs[BHS_BYTES] = { DATA_OUT, last ? FLAG_FINAL : 0 };
 	if (burst->transfer_tag != NO_TAG)
-		memcpy(bhs + 8, initiator->lun, 8);
+		memcpy(bhs + 8, request->lun ? request->lun : initiator->lun, 8);
 	put_be32(bhs + 16, request->tag);
 	put_be32(bhs + 20, burst->transfer_tag);
 	put_be32(bhs + 36, burst->data_sn++);
