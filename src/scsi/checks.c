@@ -21,15 +21,20 @@ static bool find_opcode(struct scsi_task *task)
 	bool known;
 	task->state.opcode = opcode_find(task->cdb[0], service_action, &known);
 	const struct scsi_opcode *row = task->state.opcode;
-
-	bool thick =
-	        row && (row->flags & OP_THIN) && task->state.itl && !lun_is_thin(task_lun(task));
-	if (row && !thick && !(task->wants_read && task->wants_write))
+	if (row && !(task->wants_read && task->wants_write))
 		return true;
 	if (known && !row)
 		task_end_bad_cdb(task, 1, 4);
 	else
 		task_end_check(task, SENSE_INVALID_OPCODE);
+	return false;
+}
+
+static bool check_thin(struct scsi_task *task)
+{
+	if (!(task->state.opcode->flags & OP_THIN) || lun_is_thin(task_lun(task)))
+		return true;
+	task_end_check(task, SENSE_INVALID_OPCODE);
 	return false;
 }
 
@@ -208,7 +213,7 @@ static bool check_resources(struct scsi_task *task)
 		if (bytes > task->expected_len)
 			bytes = task->expected_len;
 	}
-	if (bytes == 0)
+	if (bytes == 0 || task->state.reserved_bytes)
 		return true;
 	if (!lun_reserve(task_lun(task), (uint32_t)bytes)) {
 		task_end_full(task);
@@ -230,6 +235,44 @@ static bool admit_absent(struct scsi_task *task)
 	return check_fields(task) && check_lengths(task);
 }
 
+/* All that the CDB and the state of the LUN tell; false: the task has been ended. */
+static bool check_all(struct scsi_task *task)
+{
+	task->state.checked = lun_situation(task_lun(task));
+	if (!check_thin(task) || !check_reservation(task) || !check_fields(task) ||
+	    !check_range(task) || !check_protection(task))
+		return false;
+	if (task->state.opcode->check && !task->state.opcode->check(task))
+		return false;
+	return check_lengths(task) && check_resources(task);
+}
+
+/* What is the owner's to check is left to it: only the data to collect is bounded here. */
+static bool check_size(struct scsi_task *task)
+{
+	const struct scsi_opcode *row = task->state.opcode;
+	if (row->blocks.len)
+		parse_range(task);
+	uint64_t bytes = cdb_bytes(task);
+	uint32_t expected = task->wants_write ? task->expected_len : 0;
+	task->state.cdb_bytes = bytes;
+	if (row->data == DATA_OUT)
+		task->data_out_len = bytes < expected ? (uint32_t)bytes : expected;
+	if (task->data_out_len > TRANSFER_MAX_BYTES) {
+		task_end_check(task, SENSE_INVALID_FIELD_IN_CDB); /* no command may be so large */
+		return false;
+	}
+	return check_resources(task);
+}
+
+/* Commands that run here whatever the state: reservations count only where they are kept. */
+static bool check_local(struct scsi_task *task)
+{
+	if (lun_get_state(task_lun(task)) == LUN_READY && !check_reservation(task))
+		return false;
+	return check_fields(task) && check_lengths(task);
+}
+
 bool task_admit(struct scsi_task *task)
 {
 	uint16_t number;
@@ -244,30 +287,36 @@ bool task_admit(struct scsi_task *task)
 	if (task->attribute == SCSI_ORDERED)
 		itl->ordered++;
 
-	if (!find_opcode(task) || !check_attention(task) || !alua_admit(task) ||
-	    !check_reservation(task) || !check_fields(task))
+	if (!find_opcode(task) || !check_attention(task))
 		return false;
-	if (!check_range(task) || !check_protection(task))
+	if ((task->state.opcode->flags & OP_MEDIUM) && !itl->proxy)
+		atomic_store_explicit(&itl->counters.last_io_ms, task->state.started_ms,
+		                      memory_order_relaxed);
+	switch (alua_decide(task)) {
+	case ALUA_ENDED:
 		return false;
-	if (task->state.opcode->check && !task->state.opcode->check(task))
-		return false;
-	return check_lengths(task) && check_resources(task);
+	case ALUA_LOCAL:
+		return check_local(task);
+	case ALUA_SERVED:
+	case ALUA_BESIDE:
+		return check_all(task);
+	case ALUA_HELD:
+	case ALUA_FORWARDED:
+		return check_size(task);
+	}
+	return false;
 }
 
 bool task_readmit(struct scsi_task *task)
 {
-	if (!check_reservation(task))
-		return false;
 	const struct scsi_opcode *row = task->state.opcode;
-	if (row->flags & OP_MEDIUM) {
-		struct lun *lun = task_lun(task);
-		if (!lun_enter(lun)) {
-			/* It is not served any more; or it is again, since a moment. */
-			if (alua_admit(task))
-				task_end_check(task, SENSE_TRANSITIONING);
-			return false;
-		}
-		task->state.entered = true;
+	struct lun *lun = task_lun(task);
+	bool same = task->state.checked == task->state.sent;
+	if (task->nexus->proxy && task->epoch != lun_get_epoch(lun)) {
+		task_end_not_executed(task);
+		return false;
 	}
+	if (same ? !check_reservation(task) : !check_all(task))
+		return false;
 	return !row->prepare || row->prepare(task);
 }

@@ -16,6 +16,8 @@ enum task_phase {
 	TASK_COLLECTING, /* the transport brings its data */
 	TASK_QUEUED,     /* waits for older tasks [SAM-5 8] */
 	TASK_LOCKING,    /* waits for its range */
+	TASK_HELD,       /* waits for the next state of the LUN: hold.c */
+	TASK_RELAYED,    /* is with the relay: forward.c */
 	TASK_RUNNING,
 	TASK_ENDED, /* done() will come in this turn */
 	TASK_DONE,
@@ -35,6 +37,10 @@ static inline struct lun *task_lun(const struct scsi_task *task)
 
 /* ---- ends ---- */
 
+/* With the result as it stands in the task. */
+void task_end(struct scsi_task *task);
+/* A peer's command that cannot be served here. */
+void task_end_not_executed(struct scsi_task *task);
 void task_end_good(struct scsi_task *task);
 /* A status without sense data. */
 void task_end_status(struct scsi_task *task, enum scsi_status status);
@@ -81,9 +87,50 @@ unsigned task_fua(const struct scsi_task *task);
 
 /* All checks before data move; false: the task has been ended. */
 bool task_admit(struct scsi_task *task);
-/* The checks that hold at the moment a task is started; false: ended. */
+/* The checks that hold at the moment a task is started, with the LUN entered; false: ended. */
 bool task_readmit(struct scsi_task *task);
+/* Starts a task, or lets it wait, as the state of the LUN says. On its way again: the same. */
+void task_enable(struct scsi_task *task);
+/* Gives back what a task has of the LUN: its range, its place among those in the backend. */
+void task_leave(struct scsi_task *task);
 /* Starts the tasks that waited for older ones of this itl. */
 void task_start_queued(struct itl *itl);
-/* Answers for a LUN that is not served here [SPC-4 5.16]; true: the command may run. */
-bool alua_admit(struct scsi_task *task);
+
+/* What becomes of a command now: alua.c. */
+enum alua_verdict {
+	ALUA_ENDED,     /* it has been ended */
+	ALUA_LOCAL,     /* about identity or access states: runs in every state */
+	ALUA_SERVED,    /* the LUN is served here */
+	ALUA_BESIDE,    /* it is not, but this command runs all the same [SPC-4 5.16.2] */
+	ALUA_HELD,      /* waits for the next state */
+	ALUA_FORWARDED, /* goes to the owner */
+};
+enum alua_verdict alua_decide(struct scsi_task *task);
+
+/* ---- hold.c: tasks that wait for the next state of their LUN ---- */
+
+void hold_add(struct scsi_task *task);
+/* The task goes on, or ends. */
+void hold_remove(struct scsi_task *task);
+/* It was handed to an owner (a backend, a peer) that is gone: executed or not, nobody can tell. It
+ * gives back what it has of the LUN, and waits until it is certain that it will not execute any
+ * more. `epoch`: of that owner. */
+void hold_unknown(struct scsi_task *task, uint64_t epoch);
+/* Nothing of a former try is left in it. */
+void hold_rewind(struct scsi_task *task);
+/* Of a task of unknown fate: SERVED when it may go on as if it had just come, HELD, or ENDED. */
+enum alua_verdict hold_decide(struct scsi_task *task, uint64_t situation);
+/* Whether an aborted task may end: its fate is known, or nobody is left to be told. */
+bool hold_may_abort(const struct scsi_task *task);
+
+/* ---- forward.c: tasks that run at the owner ---- */
+
+/* False: the LUN is not FORWARDED any more. */
+bool forward_begin(struct scsi_task *task);
+/* An aborted task: asks the owner to take it off. */
+void forward_cancel(struct scsi_task *task);
+
+/* ---- task_management.c ---- */
+
+/* The state of the LUN has changed, or the itl is leaving: its requests that waited go on. */
+void management_wake(struct itl *itl);

@@ -41,6 +41,8 @@ int lun_new(const struct lun_config *config, struct lun **ret_lun)
 	lun->references = 1;
 	lun->block_size = config->block_size;
 	lun->block_shift = (unsigned)__builtin_ctz(config->block_size);
+	lun->relay = config->relay;
+	lun->was_opening = true;
 	list_init(&lun->itls);
 	reservations_init(&lun->reservations);
 	int r = -pthread_mutex_init(&lun->lock, NULL);
@@ -81,7 +83,7 @@ const char *lun_name(const struct lun *lun)
 
 enum lun_state lun_get_state(const struct lun *lun)
 {
-	return (enum lun_state)atomic_load_explicit(&lun->state, memory_order_acquire);
+	return situation_state(lun_situation(lun));
 }
 
 int lun_change(struct lun *lun, const struct lun_config *config)
@@ -100,32 +102,110 @@ int lun_change(struct lun *lun, const struct lun_config *config)
 /* ---- state ---- */
 
 /* With the lock held. */
-static void take_info(struct lun *lun)
+static void take_info(struct lun *lun, const struct backend_info *info)
 {
-	backend_get_info(lun->backend, &lun->info);
-	lun->blocks = lun->info.size_bytes >> lun->block_shift;
-	lun->read_only = lun->configured_read_only || lun->info.read_only;
+	lun->info = *info;
+	lun->blocks = info->size_bytes >> lun->block_shift;
+	lun->read_only = lun->configured_read_only || info->read_only;
+}
+
+/* With the lock held. Who decides by the old state afterwards is woken after that. */
+static void change_state(struct lun *lun, enum lun_state state)
+{
+	uint64_t count = (lun_situation(lun) >> SITUATION_STATE_BITS) + 1;
+	atomic_store(&lun->situation, count << SITUATION_STATE_BITS | state);
+	if (state == LUN_OPENING)
+		lun->was_opening = true;
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link)
+		itl_wake(itl);
+}
+
+/* With the lock held, when commands begin to be executed: who saw it opening must look anew. That
+ * concerns the nexuses of this gateway, not those that proxies stand for. */
+static void tell_opened(struct lun *lun)
+{
+	if (!lun->was_opening)
+		return;
+	lun->was_opening = false;
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		if (!itl->proxy)
+			ua_add(&itl->attentions, SENSE_CAPACITY_CHANGED);
+	}
 }
 
 void lun_serve(struct lun *lun, struct backend *backend)
 {
+	struct backend_info info;
+	backend_get_info(backend, &info);
 	(void)pthread_mutex_lock(&lun->lock);
-	assert(!lun->backend && lun->state != LUN_READY);
+	assert(!lun->backend && lun_get_state(lun) != LUN_READY);
 	uint64_t blocks = lun->blocks;
 	lun->backend = backend;
-	take_info(lun);
-	if (lun->state == LUN_OPENING || (blocks && blocks != lun->blocks))
+	take_info(lun, &info);
+	if (blocks && blocks != lun->blocks)
 		lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
-	atomic_store(&lun->state, LUN_READY);
+	tell_opened(lun);
+	change_state(lun, LUN_READY);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_set_epoch(struct lun *lun, uint64_t epoch)
+{
+	assert(lun_get_state(lun) != LUN_READY);
+	atomic_store(&lun->epoch, epoch);
+}
+
+uint64_t lun_get_epoch(const struct lun *lun)
+{
+	return atomic_load_explicit(&lun->epoch, memory_order_acquire);
+}
+
+void lun_describe(struct lun *lun, const struct backend_info *info)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	assert(lun_get_state(lun) != LUN_READY);
+	take_info(lun, info);
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 
 void lun_set_state(struct lun *lun, enum lun_state state)
 {
 	(void)pthread_mutex_lock(&lun->lock);
-	assert(lun->state != LUN_READY && state != LUN_READY);
-	atomic_store(&lun->state, state);
+	assert(lun_get_state(lun) != LUN_READY && state != LUN_READY && state != LUN_FORWARDED);
+	change_state(lun, state);
 	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_forward(struct lun *lun, const struct lun_route *route)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	assert(lun_get_state(lun) != LUN_READY && lun->relay);
+	lun->route = *route;
+	tell_opened(lun);
+	change_state(lun, LUN_FORWARDED);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+uint64_t lun_route_now(struct lun *lun, struct lun_route *ret_route)
+{
+	(void)pthread_mutex_lock(&lun->lock);
+	uint64_t situation = lun_situation(lun);
+	bool forwarded = situation_state(situation) == LUN_FORWARDED;
+	if (forwarded)
+		*ret_route = lun->route;
+	(void)pthread_mutex_unlock(&lun->lock);
+	return forwarded ? situation : 0;
+}
+
+void lun_get_route(const struct lun *lun, struct lun_route *ret_route)
+{
+	/* The lock is the only thing that changes. */
+	pthread_mutex_t *lock = (pthread_mutex_t *)&lun->lock;
+	(void)pthread_mutex_lock(lock);
+	*ret_route = lun->route;
+	(void)pthread_mutex_unlock(lock);
 }
 
 /* Calls quiesced() if it is due; who takes the callback out calls it. */
@@ -150,10 +230,10 @@ void lun_quiesce(struct lun *lun, enum lun_state state, void (*quiesced)(void *a
                  void *argument)
 {
 	(void)pthread_mutex_lock(&lun->lock);
-	assert(!lun->quiesced && state != LUN_READY);
+	assert(!lun->quiesced && state != LUN_READY && state != LUN_FORWARDED);
 	lun->quiesced = quiesced;
 	lun->quiesced_argument = argument;
-	atomic_store(&lun->state, state);
+	change_state(lun, state);
 	atomic_store(&lun->quiescing, true);
 	(void)pthread_mutex_unlock(&lun->lock);
 	finish_quiesce(lun);
@@ -163,8 +243,10 @@ void lun_resized(struct lun *lun)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	if (lun->backend) {
+		struct backend_info info;
 		uint64_t blocks = lun->blocks;
-		take_info(lun);
+		backend_get_info(lun->backend, &info);
+		take_info(lun, &info);
 		if (blocks != lun->blocks)
 			lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
 	}
@@ -227,14 +309,15 @@ bool lun_reserve(struct lun *lun, uint32_t bytes)
 	return false;
 }
 
-bool lun_enter(struct lun *lun)
+uint64_t lun_enter(struct lun *lun)
 {
 	/* First counted, then looked: quiescing sets the state first, then looks at the count. */
 	(void)atomic_fetch_add(&lun->load, LOAD_COMMAND);
-	if (atomic_load(&lun->state) == LUN_READY)
-		return true;
+	uint64_t situation = atomic_load(&lun->situation);
+	if (situation_state(situation) == LUN_READY)
+		return situation;
 	lun_leave(lun, true, 0);
-	return false;
+	return 0;
 }
 
 void lun_leave(struct lun *lun, bool entered, uint32_t bytes)
@@ -249,12 +332,26 @@ void lun_leave(struct lun *lun, bool entered, uint32_t bytes)
 
 /* ---- nexuses ---- */
 
+/* What the gateway of the nexus raises itself, or what begins with a nexus: none of a proxy's. */
+static bool is_path_attention(enum sense_code code)
+{
+	return code == SENSE_POWER_ON || code == SENSE_NEXUS_LOSS || code == SENSE_LUNS_CHANGED ||
+	       code == SENSE_INQUIRY_CHANGED || code == SENSE_ACCESS_STATE_CHANGED;
+}
+
+/* With lun->lock held. */
+static void itl_tell(struct itl *itl, enum sense_code code)
+{
+	if (!itl->proxy || !is_path_attention(code))
+		ua_add(&itl->attentions, code);
+}
+
 void lun_attention_locked(struct lun *lun, enum sense_code code, const struct itl *except)
 {
 	struct itl *itl;
 	list_for_each (itl, &lun->itls, lun_link) {
 		if (itl != except)
-			ua_add(&itl->attentions, code);
+			itl_tell(itl, code);
 	}
 }
 
@@ -283,7 +380,7 @@ void itl_remove_attention(struct itl *itl, enum sense_code code)
 void itl_add_attention(struct itl *itl, enum sense_code code)
 {
 	(void)pthread_mutex_lock(&itl->lun->lock);
-	ua_add(&itl->attentions, code);
+	itl_tell(itl, code);
 	(void)pthread_mutex_unlock(&itl->lun->lock);
 }
 
@@ -304,12 +401,16 @@ static void add_counters(struct lun_counters *sum, const struct itl_counters *on
 	sum->write_bytes += one->write_bytes;
 	sum->others += one->others;
 	sum->errors += one->errors;
+	sum->forwarded += one->forwarded;
+	sum->held += (uint32_t)one->held;
+	if (one->last_io_ms > sum->last_own_io_ms)
+		sum->last_own_io_ms = one->last_io_ms;
 }
 
 void lun_detach(struct itl *itl)
 {
 	struct lun *lun = itl->lun;
-	assert(list_empty(&itl->tasks));
+	assert(list_empty(&itl->tasks) && list_empty(&itl->shares) && !itl->relaying);
 	(void)pthread_mutex_lock(&lun->lock);
 	reservations_release6(lun, itl);
 	list_remove(&itl->lun_link);

@@ -18,6 +18,14 @@
 struct nexus;
 struct scsi_task;
 
+/* A state of a LUN and how many there have been before it, in one word that is read at once: the
+ * same state after another one is another situation. Never 0 while READY. */
+#define SITUATION_STATE_BITS 8
+static inline enum lun_state situation_state(uint64_t situation)
+{
+	return (enum lun_state)(situation & ((1u << SITUATION_STATE_BITS) - 1));
+}
+
 /* Commands in the backend and bytes reserved, in one number, so that one atomic does. */
 #define LOAD_COMMAND ((uint64_t)1 << 44)
 #define LOAD_BYTES   (LOAD_COMMAND - 1)
@@ -31,7 +39,8 @@ struct lun {
 	unsigned block_shift;
 
 	/* Read by every command without a lock; written with `lock` held. */
-	_Atomic uint32_t state; /* enum lun_state; `backend` is valid while READY */
+	_Atomic uint64_t situation; /* `backend` is valid while READY */
+	_Atomic uint64_t epoch;     /* of this gateway's ownership */
 	_Atomic uint64_t blocks;
 	_Atomic uint32_t max_sectors;
 	_Atomic uint64_t max_inflight_bytes;
@@ -39,6 +48,7 @@ struct lun {
 	atomic_bool software_protected; /* SWP of the control mode page */
 	atomic_bool descriptor_sense;   /* D_SENSE of the control mode page */
 	struct backend *backend;
+	struct relay *relay; /* constant; NULL: never forwarded */
 
 	struct range_lock ranges;
 
@@ -46,6 +56,8 @@ struct lun {
 	struct list itls;     /* itl.lun_link */
 	size_t itl_count;
 	bool configured_read_only;
+	bool was_opening;         /* nexuses may have seen it so: not told yet that it is over */
+	struct lun_route route;   /* while FORWARDED */
 	struct backend_info info; /* as last seen */
 	struct port_group groups[LUN_MAX_PORT_GROUPS];
 	size_t group_count;
@@ -60,8 +72,15 @@ struct lun {
 
 /* Counters of one nexus: written by its reactor only, read by anyone. */
 struct itl_counters {
-	_Atomic uint64_t reads, writes, read_bytes, write_bytes, others, errors;
+	_Atomic uint64_t reads, writes, read_bytes, write_bytes, others, errors, forwarded;
+	_Atomic uint64_t held;       /* now */
+	_Atomic uint64_t last_io_ms; /* of a medium command; not of proxies */
 };
+static inline void counter_add(_Atomic uint64_t *counter, int64_t n)
+{
+	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
+	atomic_store_explicit(counter, was + (uint64_t)n, memory_order_relaxed);
+}
 
 /* An I_T_L nexus: one LUN as one nexus sees it. Lives on the reactor of the nexus but for the
  * fields that say otherwise. */
@@ -71,6 +90,8 @@ struct itl {
 	struct reactor *reactor;
 	struct lun *lun;
 	uint16_t number;
+	bool proxy;   /* constant: of a proxy nexus */
+	bool leaving; /* not in the map of its nexus any more */
 	bool prevents_removal;
 	bool has_queued; /* a task waits for older ones */
 	atomic_bool read_only;
@@ -78,7 +99,11 @@ struct itl {
 	unsigned ordered;      /* ORDERED tasks in `tasks` */
 	struct list tasks;     /* begun and not done, in order of arrival */
 	struct list visits;    /* of walks that wait for tasks */
-	struct list link;      /* in nexus->leaving */
+	struct list shares;    /* of task management that waits for the state of the LUN */
+	unsigned relaying;     /* shares of task management that are with the relay */
+	struct message wake;   /* the state of the LUN has changed; holds a reference */
+	atomic_bool wake_posted;
+	struct list link; /* in nexus->leaving */
 	struct itl_counters counters;
 
 	struct ua_set attentions; /* lun->lock */
@@ -101,6 +126,9 @@ void lun_attach(struct lun *lun, struct itl *itl);
 /* On the itl's reactor, without tasks. Ends what does not survive the loss of a nexus. */
 void lun_detach(struct itl *itl);
 
+/* Any thread: its held tasks are looked at again, on its reactor, never inside. */
+void itl_wake(struct itl *itl);
+
 /* A unit attention for every nexus but `except` (may be NULL). */
 void lun_attention(struct lun *lun, enum sense_code code, const struct itl *except);
 /* The same with lun->lock held. */
@@ -118,14 +146,22 @@ bool lun_is_thin(struct lun *lun);
 
 /* Counts bytes against max_inflight_bytes; false: too many. One transfer always fits. */
 bool lun_reserve(struct lun *lun, uint32_t bytes);
-/* Counts a command about to use the backend; false: the LUN is not served. */
-bool lun_enter(struct lun *lun);
+/* Counts a command that is about to use the backend or the shared state: neither goes before it
+ * leaves. 0: the LUN is not served; else the situation. */
+uint64_t lun_enter(struct lun *lun);
 /* The end of both; `entered` and `bytes` as they were counted. */
 void lun_leave(struct lun *lun, bool entered, uint32_t bytes);
 static inline uint64_t lun_commands(const struct lun *lun)
 {
 	return atomic_load(&lun->load) / LOAD_COMMAND;
 }
+
+static inline uint64_t lun_situation(const struct lun *lun)
+{
+	return atomic_load_explicit(&lun->situation, memory_order_acquire);
+}
+/* The route, and the situation in which it holds; 0: the LUN is not FORWARDED. */
+uint64_t lun_route_now(struct lun *lun, struct lun_route *ret_route);
 
 static inline uint64_t lun_blocks(const struct lun *lun)
 {

@@ -6,7 +6,8 @@
 
 /* ---- REPORT TARGET PORT GROUPS ---- */
 
-#define SUPPORTED_STATES       0x87 /* compat: transitioning, standby, both active ones */
+/* Transitioning, unavailable, both active ones; compat: standby, which upstream announces too. */
+#define SUPPORTED_STATES       0x8f
 #define STATUS_IMPLICIT        0x02
 #define TRANSITION_TIME_S      45 /* compat: osd_op_timeout + 15 */
 #define GROUP_DESCRIPTOR_LEN   12

@@ -2,6 +2,7 @@
 #include "scsi/nexus.h"
 
 #include "scsi/execute.h"
+#include "scsi/relay.h"
 #include "scsi/walk.h"
 
 #include <assert.h>
@@ -74,8 +75,10 @@ static struct itl *itl_new(struct nexus *nexus, const struct lun_mapping *mappin
 	itl->lun = lun_get(mapping->lun);
 	itl->number = mapping->number;
 	itl->read_only = mapping->read_only;
+	itl->proxy = nexus->proxy;
 	list_init(&itl->tasks);
 	list_init(&itl->visits);
+	list_init(&itl->shares);
 	list_init(&itl->link);
 	list_init(&itl->lun_link);
 	itl->port = &nexus->identity;
@@ -133,9 +136,12 @@ static void set_identity(struct nexus *nexus)
 
 int nexus_new(const struct nexus_config *config, struct nexus **ret_nexus)
 {
+	static _Atomic uint64_t serials;
 	struct nexus *nexus = calloc(1, sizeof *nexus);
 	if (!nexus)
 		return -ENOMEM;
+	nexus->serial = atomic_fetch_add(&serials, 1) + 1;
+	nexus->proxy = config->proxy;
 	memcpy(nexus->isid, config->isid, sizeof nexus->isid);
 	nexus->port = *config->port;
 	nexus->reactor = config->reactor;
@@ -153,7 +159,8 @@ int nexus_new(const struct nexus_config *config, struct nexus **ret_nexus)
 	}
 	nexus->itl_count = config->mapping_count;
 	for (size_t i = 0; i < nexus->itl_count; i++) {
-		ua_add(&nexus->itls[i]->attentions, SENSE_POWER_ON);
+		if (!nexus->proxy)
+			ua_add(&nexus->itls[i]->attentions, SENSE_POWER_ON);
 		lun_attach(nexus->itls[i]->lun, nexus->itls[i]);
 	}
 	*ret_nexus = nexus;
@@ -171,7 +178,40 @@ void nexus_free(struct nexus *nexus)
 	free(nexus);
 }
 
+int nexus_add_mapping(struct nexus *nexus, const struct lun_mapping *mapping)
+{
+	assert(nexus->proxy && !nexus->stopping);
+	const struct itl *same = nexus_find(nexus, mapping->number);
+	if (same)
+		return same->lun == mapping->lun ? 0 : -EEXIST;
+	struct itl **itls = realloc(nexus->itls, (nexus->itl_count + 1) * sizeof *itls);
+	if (!itls)
+		return -ENOMEM;
+	nexus->itls = itls;
+	struct itl *itl = itl_new(nexus, mapping);
+	if (!itl)
+		return -ENOMEM;
+	itls[nexus->itl_count++] = itl;
+	qsort(itls, nexus->itl_count, sizeof *itls, compare_numbers);
+	lun_attach(itl->lun, itl);
+	return 0;
+}
+
 /* ---- what waits for tasks ---- */
+
+/* Tasks, or task management whose part at the owner is not done. */
+static bool itl_is_busy(const struct itl *itl)
+{
+	return !list_empty(&itl->tasks) || !list_empty(&itl->shares) || itl->relaying;
+}
+
+static bool nexus_is_busy(const struct nexus *nexus)
+{
+	bool busy = nexus->task_count != 0;
+	for (size_t i = 0; i < nexus->itl_count && !busy; i++)
+		busy = itl_is_busy(nexus->itls[i]);
+	return busy;
+}
 
 static void settle(struct message *message)
 {
@@ -180,7 +220,7 @@ static void settle(struct message *message)
 
 	struct itl *itl, *following;
 	list_for_each_safe (itl, following, &nexus->leaving, link) {
-		if (list_empty(&itl->tasks)) {
+		if (!itl_is_busy(itl)) {
 			list_remove(&itl->link);
 			itl_detach(itl);
 		}
@@ -192,10 +232,12 @@ static void settle(struct message *message)
 		nexus->changed = NULL;
 		changed(nexus->changed_argument);
 	}
-	if (nexus->stopping && nexus->task_count == 0 && nexus->ended) {
+	if (nexus->stopping && nexus->ended && !nexus_is_busy(nexus)) {
 		void (*ended)(void *argument) = nexus->ended;
 		nexus->ended = NULL;
 		detach_all(nexus);
+		if (nexus->relay)
+			nexus->relay->ops->nexus_ended(nexus->relay, nexus->serial);
 		ended(nexus->ended_argument); /* may free the nexus */
 	}
 }
@@ -215,11 +257,14 @@ void nexus_task_ended(struct nexus *nexus)
 		settle_later(nexus);
 }
 
+/* The itl is ending: its tasks are aborted, and its task management waits no longer. */
 static void abort_all(struct itl *itl)
 {
 	struct scsi_task *task;
 	list_for_each (task, &itl->tasks, state.link)
 		task_abort(task, ABORT_SILENT);
+	if (!list_empty(&itl->shares))
+		itl_wake(itl);
 }
 
 int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, size_t mapping_count,
@@ -240,6 +285,7 @@ int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, si
 		}
 		differs = true;
 		list_append(&nexus->leaving, &itl->link);
+		itl->leaving = true;
 		abort_all(itl);
 	}
 	free(nexus->itls);
@@ -285,6 +331,16 @@ const uint8_t *nexus_isid(const struct nexus *nexus)
 struct reactor *nexus_reactor(const struct nexus *nexus)
 {
 	return nexus->reactor;
+}
+
+const struct scsi_port *nexus_port(const struct nexus *nexus)
+{
+	return &nexus->port;
+}
+
+uint64_t nexus_serial(const struct nexus *nexus)
+{
+	return nexus->serial;
 }
 
 unsigned nexus_task_count(const struct nexus *nexus)

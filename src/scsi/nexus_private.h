@@ -10,6 +10,9 @@ struct nexus {
 	struct scsi_port port;
 	struct reservation_port identity; /* constant: who this is for reservations */
 	struct reactor *reactor;
+	uint64_t serial;
+	bool proxy;          /* constant */
+	struct relay *relay; /* that knows of this nexus; NULL: none does */
 
 	struct itl **itls; /* by ascending LUN number */
 	size_t itl_count;
@@ -31,5 +34,11 @@ enum lun_address lun_address_get(const uint8_t *lun, uint16_t *ret_number);
 void lun_address_put(uint8_t *ret_lun, uint16_t number);
 
 struct itl *nexus_find(const struct nexus *nexus, uint16_t number);
-/* A task of this nexus has ended: lets what waits for that go on, never inside. */
+/* A task of this nexus has ended, or task management: lets what waits for that go on, never inside.
+ */
 void nexus_task_ended(struct nexus *nexus);
+/* The nexus, or this row of its map, is about to go. */
+static inline bool itl_ending(const struct itl *itl)
+{
+	return !itl->nexus || itl->nexus->stopping || itl->leaving;
+}

@@ -62,6 +62,9 @@ static void abort_preempted(struct scsi_task *task)
 	static const struct walk_ops ops = { .arrive = abort_arrive,
 		                             .holds = abort_holds,
 		                             .finished = aborted };
+	/* What it changes is done. Its victims may have to wait for the next ownership, which must
+	 * not wait for it. */
+	task_leave(task);
 	if (walk_lun(task_lun(task), task->nexus->reactor, &ops, task) < 0)
 		task_end_check(task, SENSE_INTERNAL_FAILURE);
 }

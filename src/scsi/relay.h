@@ -9,6 +9,7 @@
 
 struct relay;
 struct lun;
+struct lun_route;
 
 enum relay_outcome {
 	RELAY_ANSWERED,     /* the task holds the owner's answer */

@@ -27,29 +27,24 @@ static void task_later(struct scsi_task *task, void (*step)(struct scsi_task *ta
 	reactor_defer(task->nexus->reactor, &task->state.message);
 }
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* Only this reactor writes it. */
-	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
-	atomic_store_explicit(counter, was + n, memory_order_relaxed);
-}
-
 static void task_count(const struct scsi_task *task)
 {
 	struct itl_counters *counters = &task->state.itl->counters;
 	const struct scsi_opcode *row = task->state.opcode;
+	if (task->not_executed)
+		return;
 	if (task->aborted || task->status != SCSI_GOOD)
-		add(&counters->errors, 1);
+		counter_add(&counters->errors, 1);
 	if (!row || !(row->flags & OP_MEDIUM)) {
-		add(&counters->others, 1);
+		counter_add(&counters->others, 1);
 	} else if (row->data == DATA_IN) {
-		add(&counters->reads, 1);
-		add(&counters->read_bytes, task->data_in_len);
+		counter_add(&counters->reads, 1);
+		counter_add(&counters->read_bytes, task->data_in_len);
 	} else if (row->flags & OP_WRITES) {
-		add(&counters->writes, 1);
-		add(&counters->write_bytes, task->data_out_len);
+		counter_add(&counters->writes, 1);
+		counter_add(&counters->write_bytes, task->data_out_len);
 	} else {
-		add(&counters->others, 1);
+		counter_add(&counters->others, 1);
 	}
 }
 
@@ -59,6 +54,7 @@ static void apply_abort(struct scsi_task *task)
 	if (task->state.abort == ABORT_NOT)
 		return;
 	task->aborted = task->state.abort == ABORT_SILENT;
+	task->not_executed = false;
 	task->status = SCSI_TASK_ABORTED;
 	task->sense_len = 0;
 	task->data_in_len = 0;
@@ -87,15 +83,27 @@ static void task_finish(struct scsi_task *task)
 	task->done(task);
 }
 
-static void task_end(struct scsi_task *task)
+static void give_back(struct scsi_task *task, uint32_t bytes)
+{
+	struct lun *lun = task_lun(task);
+	if (task->state.range.queued)
+		range_lock_release(&lun->ranges, &task->state.range);
+	lun_leave(lun, task->state.entered, bytes);
+	task->state.entered = false;
+}
+
+void task_leave(struct scsi_task *task)
+{
+	give_back(task, 0);
+}
+
+void task_end(struct scsi_task *task)
 {
 	assert(task->state.phase < TASK_ENDED);
-	struct itl *itl = task->state.itl;
-	if (itl) {
-		if (task->state.range.queued)
-			range_lock_release(&itl->lun->ranges, &task->state.range);
-		lun_leave(itl->lun, task->state.entered, task->state.reserved_bytes);
-	}
+	if (task->state.phase == TASK_HELD)
+		hold_remove(task);
+	if (task->state.itl)
+		give_back(task, task->state.reserved_bytes);
 	if (task->state.scratch)
 		buffer_put(steal(&task->state.scratch));
 	task->state.phase = TASK_ENDED;
@@ -103,152 +111,6 @@ static void task_end(struct scsi_task *task)
 		task_later(task, task_finish);
 	else
 		task_finish(task);
-}
-
-/* ---- results ---- */
-
-static void set_residual(struct scsi_task *task, uint64_t has, uint64_t expected)
-{
-	uint64_t difference = has > expected ? has - expected : expected - has;
-	task->residual_kind = has == expected  ? SCSI_NO_RESIDUAL
-	                      : has < expected ? SCSI_UNDERFLOW
-	                                       : SCSI_OVERFLOW;
-	task->residual = difference > UINT32_MAX ? UINT32_MAX : (uint32_t)difference;
-}
-
-/* The residual of a command that failed: what it would have moved is not there. */
-static void set_failed_residual(struct scsi_task *task)
-{
-	task->data_in_len = 0;
-	if (task->state.phase == TASK_RUNNING && task->data_out_len)
-		set_residual(task, task->state.cdb_bytes, task->expected_len);
-	else
-		set_residual(task, 0, task->expected_len);
-}
-
-void task_end_good(struct scsi_task *task)
-{
-	task->status = SCSI_GOOD;
-	/* A read that came with the W bit: its data are dropped, and no residual says so. */
-	bool crossed = task->wants_write && task->state.opcode->data == DATA_IN;
-	if (!crossed)
-		set_residual(task, task->state.cdb_bytes, task->expected_len);
-	task_end(task);
-}
-
-void task_end_status(struct scsi_task *task, enum scsi_status status)
-{
-	task->status = (uint8_t)status;
-	set_failed_residual(task);
-	task_end(task);
-}
-
-void task_end_detail(struct scsi_task *task, enum sense_code code,
-                     const struct sense_detail *detail)
-{
-	const struct itl *itl = task->state.itl;
-	bool descriptor =
-	        itl && atomic_load_explicit(&itl->lun->descriptor_sense, memory_order_relaxed);
-	task->status = SCSI_CHECK_CONDITION;
-	task->sense_len = (uint8_t)sense_put(task->sense, code, descriptor, detail);
-	set_failed_residual(task);
-	if (code == SENSE_INVALID_INFORMATION_UNIT)
-		set_residual(task, task->state.cdb_bytes, task->expected_len);
-	task_end(task);
-}
-
-void task_end_check(struct scsi_task *task, enum sense_code code)
-{
-	task_end_detail(task, code, NULL);
-}
-
-void task_end_information(struct scsi_task *task, enum sense_code code, uint64_t information)
-{
-	task_end_detail(
-	        task, code,
-	        &(struct sense_detail){ .has_information = true, .information = information });
-}
-
-void task_end_bad_cdb(struct scsi_task *task, uint16_t byte, uint8_t bit)
-{
-	task_end_detail(task, SENSE_INVALID_FIELD_IN_CDB,
-	                &(struct sense_detail){
-	                        .has_pointer = true, .in_cdb = true, .byte = byte, .bit = bit });
-}
-
-void task_end_bad_list(struct scsi_task *task, uint16_t byte, uint8_t bit)
-{
-	task_end_detail(task, SENSE_INVALID_FIELD_IN_LIST,
-	                &(struct sense_detail){ .has_pointer = true, .byte = byte, .bit = bit });
-}
-
-void task_end_full(struct scsi_task *task)
-{
-	const struct itl *itl = task->state.itl;
-	bool alone = !itl || itl->tasks.next->next == &itl->tasks;
-	task_end_status(task, alone ? SCSI_BUSY : SCSI_TASK_SET_FULL);
-}
-
-void task_end_failed(struct scsi_task *task, int result)
-{
-	bool writes = task->state.opcode->flags & OP_WRITES;
-	log_limited(LOG_LEVEL_WARNING, 10000, "%s: %s of %s at LBA %llu failed: %s",
-	            task_lun(task)->name, task->state.opcode->name, task->nexus->initiator_name,
-	            (unsigned long long)task->state.lba, strerror(-result));
-	switch (-result) {
-	case ENOMEM:
-	case EAGAIN:
-		task_end_full(task);
-		return;
-	case ENOSPC:
-	case EDQUOT:
-		task_end_check(task, SENSE_SPACE_EXHAUSTED);
-		return;
-	case ESHUTDOWN: /* fenced: another gateway takes over, never a medium error */
-		task_end_check(task, SENSE_TRANSITIONING);
-		return;
-	case EROFS: /* if nobody has said so before, the lock was taken away: as if fenced */
-		task_end_check(task, task_lun(task)->read_only ? SENSE_WRITE_PROTECTED
-		                                               : SENSE_TRANSITIONING);
-		return;
-	case ENOENT:
-		task_end_check(task, SENSE_UNAVAILABLE);
-		return;
-	case EINVAL: /* after our own checks: the image was shrunk from outside */
-		task_end_information(task, SENSE_LBA_OUT_OF_RANGE, task->state.lba);
-		return;
-	case ETIMEDOUT:
-		/* A write may still land: saying anything would be a guess (H5). */
-		if (writes)
-			task->state.abort = ABORT_SILENT;
-		task_end_status(task, SCSI_BUSY);
-		return;
-	default:
-		task_end_information(task, writes ? SENSE_WRITE_ERROR : SENSE_READ_ERROR,
-		                     task->state.lba);
-	}
-}
-
-/* ---- data-in ---- */
-
-uint8_t *task_reply_start(struct scsi_task *task, size_t max_len)
-{
-	task->data = buffer_get(reactor_buffers(task->nexus->reactor), max_len);
-	if (!task->data) {
-		task_end_full(task);
-		return NULL;
-	}
-	memset(task->data->data, 0, max_len);
-	return task->data->data;
-}
-
-void task_reply_end(struct scsi_task *task, uint64_t len)
-{
-	uint64_t has = len < task->state.cdb_bytes ? len : task->state.cdb_bytes;
-	uint32_t expected = task->wants_read ? task->expected_len : 0;
-	task->state.cdb_bytes = has;
-	task->data_in_len = has < expected ? (uint32_t)has : expected;
-	task_end_good(task);
 }
 
 /* ---- the backend ---- */
@@ -264,10 +126,19 @@ uint8_t *task_scratch(struct scsi_task *task, size_t len)
 	return task->state.scratch->data;
 }
 
+/* The backend has lost the image: it is fenced, or its lock was taken away. What it had in flight
+ * may still be executed, until the next owner begins. */
+static bool backend_lost(const struct scsi_task *task, int result)
+{
+	return result == -ESHUTDOWN || (result == -EROFS && !task_lun(task)->read_only);
+}
+
 static void io_finished(struct io *io)
 {
 	struct scsi_task *task = container_of(io, struct scsi_task, state.io);
-	if (task->state.abort != ABORT_NOT)
+	if (backend_lost(task, io->result))
+		hold_unknown(task, lun_get_epoch(task_lun(task)));
+	else if (task->state.abort != ABORT_NOT)
 		task_end_status(task, SCSI_TASK_ABORTED);
 	else
 		task->state.then(task, io->result);
@@ -363,11 +234,22 @@ static void range_taken(struct scsi_task *task)
 		task_end_full(task);
 }
 
+/* Who waited for its range while ownership began to change waits with the others. */
+static void range_granted_step(struct scsi_task *task)
+{
+	if (lun_get_state(task_lun(task)) == LUN_READY || task->state.abort != ABORT_NOT) {
+		range_taken(task);
+		return;
+	}
+	task_leave(task);
+	task_enable(task);
+}
+
 /* By whoever released the range that was in the way. */
 static void range_granted(struct range *range)
 {
 	struct scsi_task *task = container_of(range, struct scsi_task, state.range);
-	task->state.step = range_taken;
+	task->state.step = range_granted_step;
 	task->state.message.run = run_step;
 	reactor_post(task->nexus->reactor, &task->state.message);
 }
@@ -386,18 +268,60 @@ static void task_lock(struct scsi_task *task)
 		range_taken(task);
 }
 
-static void task_enable(struct scsi_task *task)
+/* On the common way two atomics: entered here, left at the end. False: it is not served any more.
+ */
+static bool run_served(struct scsi_task *task)
 {
-	const struct scsi_opcode *row = task->state.opcode;
-	task->state.inside = true;
+	uint64_t situation = lun_enter(task_lun(task));
+	if (!situation)
+		return false;
 	task->state.phase = TASK_RUNNING;
+	task->state.entered = true;
+	task->state.sent = situation;
+	if (!task_readmit(task))
+		return true;
+	if (task->state.opcode->flags & OP_MEDIUM)
+		task_lock(task);
+	else
+		task->state.opcode->run(task);
+	return true;
+}
+
+static bool run_beside(struct scsi_task *task)
+{
+	task->state.phase = TASK_RUNNING;
+	task->state.opcode->run(task);
+	return true;
+}
+
+/* False: the state of the LUN has changed meanwhile. */
+static bool try_enable(struct scsi_task *task)
+{
+	switch (alua_decide(task)) {
+	case ALUA_ENDED:
+		return true;
+	case ALUA_LOCAL:
+	case ALUA_BESIDE:
+		return run_beside(task);
+	case ALUA_SERVED:
+		return run_served(task);
+	case ALUA_FORWARDED:
+		return forward_begin(task);
+	case ALUA_HELD:
+		hold_add(task);
+		return true;
+	}
+	return true;
+}
+
+void task_enable(struct scsi_task *task)
+{
+	task->state.inside = true;
 	if (!task->state.itl) {
-		row->run(task);
-	} else if (task_readmit(task)) {
-		if (row->flags & OP_MEDIUM)
-			task_lock(task);
-		else
-			row->run(task);
+		(void)run_beside(task); /* identity only: it does not matter what LUN */
+	} else {
+		while (!try_enable(task))
+			;
 	}
 	task->state.inside = false;
 }
@@ -453,6 +377,7 @@ static void task_reset(struct scsi_task *task)
 	task->data_out_len = 0;
 	task->data = NULL;
 	task->aborted = false;
+	task->not_executed = false;
 	task->status = SCSI_GOOD;
 	task->sense_len = 0;
 	task->data_in_len = 0;
@@ -475,6 +400,10 @@ static void task_reset(struct scsi_task *task)
 	task->state.phase = TASK_BEGINNING;
 	task->state.abort = ABORT_NOT;
 	task->state.entered = false;
+	task->state.checked = 0;
+	task->state.unknown = false;
+	task->state.refused = false;
+	task->state.cancelled = false;
 }
 
 enum scsi_begin scsi_task_begin(struct scsi_task *task)
@@ -510,7 +439,10 @@ void task_abort(struct scsi_task *task, enum task_abort how)
 	if (task->state.abort == ABORT_NOT || silent)
 		task->state.abort = (uint8_t)how;
 
-	bool unstarted = task->state.phase == TASK_COLLECTING || task->state.phase == TASK_QUEUED;
+	if (task->state.phase == TASK_RELAYED)
+		forward_cancel(task);
+	bool unstarted = task->state.phase == TASK_COLLECTING || task->state.phase == TASK_QUEUED ||
+	                 (task->state.phase == TASK_HELD && hold_may_abort(task));
 	bool off_queue = task->state.phase == TASK_LOCKING &&
 	                 range_lock_cancel(&task_lun(task)->ranges, &task->state.range);
 	if (!unstarted && !off_queue)

@@ -90,9 +90,16 @@ struct scsi_task {
 		uint32_t blocks;
 		uint64_t cdb_bytes; /* that the CDB asks to move */
 		uint64_t started_ms;
+		/* Situations of the LUN (lun_private.h): in which all checks were passed; in which
+		 * it went to the backend or the relay. */
+		uint64_t checked, sent;
+		uint64_t sent_epoch;
 		uint32_t reserved_bytes;
 		uint8_t phase, abort;
 		bool inside, entered;
+		bool unknown;   /* executed or not, nobody can tell: hold.c */
+		bool refused;   /* not executed by the owner that `sent` leads to */
+		bool cancelled; /* the relay has been asked to take it off */
 	} state;
 };
 

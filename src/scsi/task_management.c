@@ -1,85 +1,278 @@
 /* Task management [SAM-5 7]. The answer comes when no affected task can change the medium any more:
- * every LUN concerned is walked, each nexus on its reactor, and its tasks are waited for. */
+ * every LUN concerned is walked, each nexus on its reactor, and its tasks are waited for. What
+ * concerns the LUN itself is done where it is served: here, at the owner, or, while nobody serves
+ * it, by and by. */
 #include "scsi/execute.h"
+#include "scsi/relay.h"
 #include "scsi/walk.h"
 
+#include <stdlib.h>
+
 struct tmf_row {
-	/* What happens at each nexus of the LUN; NULL: not supported. */
-	const struct walk_ops *ops;
+	bool supported;
 	bool all_nexuses; /* else only the requester's */
 	bool all_luns;    /* else only the addressed one */
 	bool resets;
-	enum task_function_response refusal; /* without ops */
+	bool relayed;                        /* the owner does it, too */
+	enum task_function_response refusal; /* unless supported */
 };
+
+static const struct tmf_row rows[] = {
+	[TMF_ABORT_TASK] = { .supported = true },
+	[TMF_ABORT_TASK_SET] = { .supported = true, .relayed = true },
+	[TMF_CLEAR_ACA] = { .refusal = TMF_NOT_SUPPORTED },
+	[TMF_CLEAR_TASK_SET] = { .supported = true, .all_nexuses = true, .relayed = true },
+	[TMF_LUN_RESET] = { .supported = true,
+	                    .all_nexuses = true,
+	                    .resets = true,
+	                    .relayed = true },
+	[TMF_TARGET_WARM_RESET] = { .supported = true,
+	                            .all_nexuses = true,
+	                            .all_luns = true,
+	                            .resets = true,
+	                            .relayed = true },
+	[TMF_TARGET_COLD_RESET] = { .refusal = TMF_NOT_SUPPORTED },
+	[TMF_TASK_REASSIGN] = { .refusal = TMF_NO_REASSIGN },
+};
+
+/* The share of one LUN in a request. On the nexus' reactor. */
+struct share {
+	struct task_management *request;
+	const struct tmf_row *row;
+	struct itl *itl;  /* a reference */
+	unsigned waiting; /* walks, and the part of the LUN itself */
+	struct list link; /* in itl->shares: waits for the state of the LUN */
+	uint64_t sent;    /* the situation in which the owner was asked last */
+	bool later;       /* the tasks of this gateway have been seen to before */
+	struct relay_request relay;
+};
+
+static void request_less(struct task_management *request)
+{
+	if (--request->waiting == 0)
+		request->done(request);
+}
+
+static void share_less(struct share *share)
+{
+	if (--share->waiting)
+		return;
+	struct task_management *request = share->request;
+	itl_put(share->itl);
+	free(share);
+	request_less(request);
+}
+
+/* ---- the tasks of this gateway ---- */
 
 static void arrive(void *argument, struct itl *itl)
 {
-	const struct task_management *request = argument;
+	const struct share *share = argument;
+	const struct task_management *request = share->request;
 	bool own = itl->nexus == request->nexus;
 	struct scsi_task *task;
 	list_for_each (task, &itl->tasks, state.link) {
+		if (own && share->later)
+			break; /* what came after the request is none of its business */
 		if (request->function != TMF_ABORT_TASK || task == request->task)
 			task_abort(task, own ? ABORT_SILENT : ABORT_STATUS);
 	}
-	bool resets =
-	        request->function == TMF_LUN_RESET || request->function == TMF_TARGET_WARM_RESET;
-	if (resets)
+	if (share->row->resets)
 		itl->prevents_removal = false;
 }
 
 /* Tasks that were aborted: later ones are none of its business. */
 static bool holds(const void *argument, const struct scsi_task *task)
 {
-	const struct task_management *request = argument;
-	if (request->function == TMF_ABORT_TASK)
-		return task == request->task;
+	const struct share *share = argument;
+	if (share->request->function == TMF_ABORT_TASK)
+		return task == share->request->task;
 	return task->state.abort != ABORT_NOT;
-}
-
-static void finish(struct task_management *request)
-{
-	if (--request->waiting == 0)
-		request->done(request);
 }
 
 static void walked(void *argument)
 {
-	finish(argument);
+	share_less(argument);
 }
 
-static void run_finish(struct message *message)
+static void share_walk(struct share *share)
 {
-	finish(container_of(message, struct task_management, message));
+	static const struct walk_ops ops = { .arrive = arrive, .holds = holds, .finished = walked };
+	struct itl *itl = share->itl;
+	int r = share->row->all_nexuses ? walk_lun(itl->lun, itl->reactor, &ops, share)
+	                                : walk_itl(itl, itl->reactor, &ops, share);
+	if (r < 0)
+		share->request->response = TMF_REJECTED; /* the initiator tries harder */
+	else
+		share->waiting++;
 }
 
-static const struct walk_ops abort_ops = { .arrive = arrive, .holds = holds, .finished = walked };
+/* ---- the part of the LUN itself ---- */
 
-static const struct tmf_row rows[] = {
-	[TMF_ABORT_TASK] = { .ops = &abort_ops },
-	[TMF_ABORT_TASK_SET] = { .ops = &abort_ops },
-	[TMF_CLEAR_ACA] = { .refusal = TMF_NOT_SUPPORTED },
-	[TMF_CLEAR_TASK_SET] = { .ops = &abort_ops, .all_nexuses = true },
-	[TMF_LUN_RESET] = { .ops = &abort_ops, .all_nexuses = true, .resets = true },
-	[TMF_TARGET_WARM_RESET] = { .ops = &abort_ops,
-	                            .all_nexuses = true,
-	                            .all_luns = true,
-	                            .resets = true },
-	[TMF_TARGET_COLD_RESET] = { .refusal = TMF_NOT_SUPPORTED },
-	[TMF_TASK_REASSIGN] = { .refusal = TMF_NO_REASSIGN },
-};
+static bool share_relay(struct share *share);
 
-static void manage_itl(struct nexus *nexus, struct task_management *request, struct itl *itl,
-                       const struct tmf_row *row)
+static void share_wait(struct share *share)
 {
-	int r = row->all_nexuses ? walk_lun(itl->lun, nexus->reactor, row->ops, request)
-	                         : walk_itl(itl, nexus->reactor, row->ops, request);
-	if (r < 0) {
-		request->response = TMF_REJECTED; /* no memory: the initiator tries harder */
+	if (share->row->all_nexuses)
+		list_append(&share->itl->shares, &share->link);
+	else
+		share_less(share); /* only tasks from here, which have been seen to */
+}
+
+/* The LUN is served here: its reset and a change of ownership exclude each other. False: it is not
+ * any more. */
+static bool share_serve(struct share *share)
+{
+	struct lun *lun = share->itl->lun;
+	if (!lun_enter(lun))
+		return false;
+	if (share->row->all_nexuses)
+		share_walk(share);
+	if (share->row->resets)
+		lun_reset(lun);
+	lun_leave(lun, true, 0);
+	share_less(share);
+	return true;
+}
+
+/* Nobody serves it, and nobody will soon: what can be reset is here. */
+static void share_give_up(struct share *share)
+{
+	if (share->row->resets)
+		lun_reset(share->itl->lun);
+	share_less(share);
+}
+
+/* False: the state has changed meanwhile. */
+static bool share_try(struct share *share)
+{
+	uint64_t situation = lun_situation(share->itl->lun);
+	switch (situation_state(situation)) {
+	case LUN_READY:
+		return share_serve(share);
+	case LUN_FORWARDED:
+		if (situation != share->sent)
+			return share_relay(share);
+		share_wait(share);
+		return true;
+	case LUN_HELD:
+	case LUN_BUSY:
+	case LUN_TRANSITIONING:
+		share_wait(share);
+		return true;
+	default:
+		share_give_up(share);
+		return true;
+	}
+}
+
+static void share_settle(struct share *share)
+{
+	if (itl_ending(share->itl)) {
+		share_less(share);
 		return;
 	}
+	while (!share_try(share))
+		;
+}
+
+static void relay_done(struct relay_request *relay)
+{
+	struct share *share = container_of(relay, struct share, relay);
+	struct itl *itl = itl_get(share->itl);
+	itl->relaying--;
+	if (relay->outcome == RELAY_ANSWERED) {
+		if (relay->response != TMF_COMPLETE)
+			share->request->response = relay->response;
+		share_less(share);
+	} else {
+		share_settle(share); /* the next owner does it */
+	}
+	if (itl->nexus)
+		nexus_task_ended(itl->nexus);
+	itl_put(itl);
+}
+
+static bool share_relay(struct share *share)
+{
+	struct task_management *request = share->request;
+	struct lun *lun = share->itl->lun;
+	struct lun_route route;
+	share->sent = lun_route_now(lun, &route);
+	if (!share->sent)
+		return false;
+	share->relay = (struct relay_request){
+		.function = share->row->all_luns ? TMF_LUN_RESET : request->function,
+		.nexus = request->nexus,
+		.number = share->itl->number,
+		.lun = lun,
+		.done = relay_done,
+	};
+	share->itl->relaying++;
+	request->nexus->relay = lun->relay;
+	lun->relay->ops->manage(lun->relay, &share->relay, &route);
+	return true;
+}
+
+void management_wake(struct itl *itl)
+{
+	struct list due = LIST_INIT(due);
+	list_splice(&due, &itl->shares);
+	struct list *link;
+	while ((link = list_take_first(&due)))
+		share_settle(list_entry(link, struct share, link));
+	if (itl->nexus)
+		nexus_task_ended(itl->nexus);
+}
+
+/* ---- requests ---- */
+
+/* A peer's request is for the owner of that epoch, or for nobody. */
+static bool is_meant(const struct task_management *request, const struct lun *lun, bool entered)
+{
+	return !request->nexus->proxy || (entered && lun_get_epoch(lun) == request->epoch);
+}
+
+static void share_start(struct share *share)
+{
+	struct task_management *request = share->request;
+	struct lun *lun = share->itl->lun;
+	if (!share->row->relayed) {
+		share_walk(share);
+		share_less(share);
+		return;
+	}
+	bool entered = lun_enter(lun);
+	if (!is_meant(request, lun, entered)) {
+		request->not_executed = true;
+	} else {
+		share_walk(share);
+		if (entered && share->row->resets)
+			lun_reset(lun);
+	}
+	if (entered)
+		lun_leave(lun, true, 0);
+	share->later = true;
+	if (entered || request->nexus->proxy)
+		share_less(share);
+	else
+		share_settle(share);
+}
+
+static void manage_itl(struct task_management *request, struct itl *itl, const struct tmf_row *row)
+{
+	struct share *share = calloc(1, sizeof *share);
+	if (!share) {
+		request->response = TMF_REJECTED; /* the initiator tries harder */
+		return;
+	}
+	share->request = request;
+	share->row = row;
+	share->itl = itl_get(itl);
+	share->waiting = 1; /* this call */
+	list_init(&share->link);
 	request->waiting++;
-	if (row->resets)
-		lun_reset(itl->lun);
+	share_start(share);
 }
 
 /* The tasks to look for; NULL and a response if there are none. */
@@ -104,26 +297,32 @@ static struct itl *find_itl(struct nexus *nexus, struct task_management *request
 	return task->state.itl;
 }
 
+static void run_finish(struct message *message)
+{
+	request_less(container_of(message, struct task_management, message));
+}
+
 void nexus_manage(struct nexus *nexus, struct task_management *request)
 {
 	request->nexus = nexus;
 	request->response = TMF_COMPLETE;
+	request->not_executed = false;
 	request->waiting = 1; /* this call */
 	request->message.run = run_finish;
 
 	const struct tmf_row *row = NULL;
 	if (request->function < ARRAY_LEN(rows))
 		row = &rows[request->function];
-	if (!row || !row->ops) {
+	if (!row || !row->supported) {
 		bool known = row && row->refusal;
 		request->response = known ? row->refusal : TMF_NOT_SUPPORTED;
 	} else if (row->all_luns) {
 		for (size_t i = 0; i < nexus->itl_count; i++)
-			manage_itl(nexus, request, nexus->itls[i], row);
+			manage_itl(request, nexus->itls[i], row);
 	} else {
 		struct itl *itl = find_itl(nexus, request);
 		if (itl)
-			manage_itl(nexus, request, itl, row);
+			manage_itl(request, itl, row);
 	}
 	reactor_defer(nexus->reactor, &request->message);
 }

@@ -153,7 +153,9 @@ struct rig *rig_new(uint32_t block_size, uint64_t blocks)
 		.vendor_id = "rbd/rbd/disk_1;osd_op_timeout=30",
 		.block_size = block_size,
 		.max_sectors = 1024,
+		.relay = &rig->relay.relay,
 	};
+	fake_relay_init(&rig->relay);
 	assert_int_equal(lun_new(&config, &rig->lun), 0);
 	rig->fake = fake_new(block_size * blocks);
 	lun_serve(rig->lun, &rig->fake->backend);
@@ -182,6 +184,44 @@ void rig_free(struct rig *rig)
 	for (unsigned i = 0; i < RIG_NEXUSES; i++)
 		reactor_free(rig->reactors[i]);
 	free(rig);
+}
+
+void rig_leave(struct rig *rig, enum lun_state state)
+{
+	rig->ended = false;
+	lun_quiesce(rig->lun, state, rig_ended, rig);
+	assert_true(rig->ended);
+	rig_turn(rig);
+}
+
+void rig_serve(struct rig *rig, uint64_t epoch)
+{
+	lun_set_epoch(rig->lun, epoch);
+	lun_serve(rig->lun, &rig->fake->backend);
+	rig_turn(rig);
+}
+
+void rig_forward(struct rig *rig, uint32_t peer, uint64_t epoch)
+{
+	lun_forward(rig->lun, &(struct lun_route){ .peer = peer, .epoch = epoch });
+	rig_turn(rig);
+}
+
+void rig_make_proxy(struct rig *rig, uint16_t tag)
+{
+	rig_stop(rig, rig->nexuses[1]);
+	struct scsi_port port = rig->port;
+	port.tag = tag;
+	struct nexus_config config = {
+		.initiator_name = "iqn.1994-05.com.redhat:client2",
+		.isid = { 0x00, 0x02, 0x3d, 0, 0, 1 },
+		.port = &port,
+		.reactor = rig->reactors[1],
+		.proxy = true,
+	};
+	assert_int_equal(nexus_new(&config, &rig->nexuses[1]), 0);
+	struct lun_mapping mapping = { .number = 0, .lun = rig->lun };
+	assert_int_equal(nexus_add_mapping(rig->nexuses[1], &mapping), 0);
 }
 
 /* ---- commands ---- */
@@ -293,4 +333,25 @@ void write_start(struct command *command, struct nexus *nexus, uint32_t lba, uin
 	put_be16(cdb + 7, blocks);
 	command_fill(command, nexus, cdb, sizeof cdb, -(int64_t)blocks * block_size);
 	command_start(command, out);
+}
+
+void management_done(struct task_management *tmf)
+{
+	container_of(tmf, struct command_management, tmf)->done++;
+}
+
+void manage(struct command_management *request, struct nexus *nexus, enum task_function function,
+            struct scsi_task *task)
+{
+	memset(request, 0, sizeof *request);
+	request->tmf.function = function;
+	request->tmf.task = task;
+	request->tmf.done = management_done;
+	nexus_manage(nexus, &request->tmf);
+	assert_int_equal(request->done, 0);
+}
+
+void set_flag(void *argument)
+{
+	*(bool *)argument = true;
 }

@@ -3,6 +3,7 @@
 
 #include "backend/backend.h"
 #include "base/bytes.h"
+#include "fake_relay.h"
 #include "scsi/lun.h"
 #include "scsi/nexus.h"
 #include "scsi/task.h"
@@ -31,6 +32,7 @@ struct rig {
 	struct nexus *nexuses[RIG_NEXUSES];
 	struct scsi_port port;
 	struct fake *fake;
+	struct fake_relay relay;
 	struct lun *lun;
 	uint32_t block_size;
 	bool ended; /* a nexus that was stopped, a LUN that was quiesced */
@@ -43,6 +45,12 @@ void rig_free(struct rig *rig);
 DEFINE_AUTO(rig);
 /* Turns all reactors until nothing moves. */
 void rig_turn(struct rig *rig);
+/* Leaves READY, with nothing in the backend; and back, as the owner in that epoch. */
+void rig_leave(struct rig *rig, enum lun_state state);
+void rig_serve(struct rig *rig, uint64_t epoch);
+void rig_forward(struct rig *rig, uint32_t peer, uint64_t epoch);
+/* A proxy for a nexus of another gateway, in the place of the second nexus. */
+void rig_make_proxy(struct rig *rig, uint16_t tag);
 /* A further nexus of the given initiator; the caller stops it. */
 struct nexus *rig_nexus(struct rig *rig, unsigned reactor, const char *initiator, uint8_t isid);
 void rig_stop(struct rig *rig, struct nexus *nexus);
@@ -64,6 +72,17 @@ void command_start(struct command *command, const void *out);
 /* Fill, start, turn; the result is in the command until the next run with it. */
 void command_run(struct rig *rig, struct command *command, unsigned nexus, const uint8_t *cdb,
                  size_t cdb_len, int64_t expected_len, const void *out);
+
+/* Task management with what becomes of it. */
+struct command_management {
+	struct task_management tmf;
+	unsigned done;
+};
+void manage(struct command_management *request, struct nexus *nexus, enum task_function function,
+            struct scsi_task *task);
+void management_done(struct task_management *tmf); /* counts */
+/* For callbacks whose argument is a bool. */
+void set_flag(void *argument);
 
 #define CDB(...)                              (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
 #define RUN(rig, command, cdb, expected, out) command_run(rig, command, 0, cdb, expected, out)

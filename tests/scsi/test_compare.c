@@ -46,8 +46,14 @@ TEST(an_unknown_state_is_never_a_miscompare)
 	memset(out, 0, sizeof out);
 	rig->fake->fail[IO_READ] = -ESHUTDOWN;
 	compare_write(rig, 0, 1, -1024);
-	assert_sense(&c, 0x02040a);
+	ASSERT_EQ(c.done, 0); /* not while it may still be executed */
+	rig->ended = false;
+	lun_quiesce(rig->lun, LUN_HELD, set_flag, &rig->ended);
+	ASSERT_TRUE(rig->ended);
 	rig->fake->fail[IO_READ] = 0;
+	lun_serve(rig->lun, &rig->fake->backend);
+	rig_turn(rig);
+	assert_sense(&c, 0x0b0800);
 	rig->fake->fail[IO_WRITE] = -EIO;
 	compare_write(rig, 0, 1, -1024);
 	assert_sense(&c, 0x030c00);

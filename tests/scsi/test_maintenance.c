@@ -9,8 +9,8 @@ static struct command c;
 TEST(port_groups_are_reported_as_they_were_set)
 {
 	static const uint8_t expected[28] = {
-		0, 0, 0,    24,   0x00, 0x87, 0, 1, 0, 2, 0, 1, 0, 0,
-		0, 1, 0x01, 0x87, 0,    2,    0, 2, 0, 1, 0, 0, 0, 2
+		0, 0, 0,    24,   0x00, 0x8f, 0, 1, 0, 2, 0, 1, 0, 0,
+		0, 1, 0x01, 0x8f, 0,    2,    0, 2, 0, 1, 0, 0, 0, 2
 	};
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	struct port_group groups[] = { { 1, ALUA_OPTIMIZED }, { 2, ALUA_NON_OPTIMIZED } };

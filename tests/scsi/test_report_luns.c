@@ -5,11 +5,6 @@
 
 static struct command a, b;
 
-static void set_flag(void *argument)
-{
-	*(bool *)argument = true;
-}
-
 static void change(struct rig *rig, const struct lun_mapping *mappings, size_t count)
 {
 	bool changed = false;

@@ -158,11 +158,6 @@ TEST(a_part_of_a_block_is_written_with_the_range_locked)
 	assert_good(&b);
 }
 
-static void set_flag(void *argument)
-{
-	*(bool *)argument = true;
-}
-
 TEST(quiesce_waits_for_both_reactors_and_refuses_new_commands)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);

@@ -6,30 +6,10 @@
 static struct command a, b, c;
 static uint8_t out[4096];
 
-struct request {
-	struct task_management tmf;
-	unsigned done;
-};
-
-static void request_done(struct task_management *tmf)
-{
-	container_of(tmf, struct request, tmf)->done++;
-}
-
-static void manage(struct request *request, struct nexus *nexus, enum task_function function,
-                   struct scsi_task *task)
-{
-	*request = (struct request){
-		.tmf = { .function = function, .task = task, .done = request_done }
-	};
-	nexus_manage(nexus, &request->tmf);
-	ASSERT_EQ(request->done, 0);
-}
-
 TEST(abort_task_waits_for_the_backend_and_gives_no_status)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	rig->fake->hold = true;
 	write_start(&a, rig->nexuses[0], 0, 1, 512, out);
 	write_start(&b, rig->nexuses[0], 9, 1, 512, out);
@@ -51,7 +31,7 @@ TEST(abort_task_waits_for_the_backend_and_gives_no_status)
 TEST(abort_task_of_nothing_says_so)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	manage(&request, rig->nexuses[0], TMF_ABORT_TASK, NULL);
 	rig_turn(rig);
 	ASSERT_EQ(request.done, 1);
@@ -86,9 +66,9 @@ TEST(functions_answer_as_the_table_says)
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		TEST_ROW("function %d", rows[i].function);
-		struct request request = { .tmf = { .function = rows[i].function,
-			                            .lun = { 0, rows[i].lun },
-			                            .done = request_done } };
+		struct command_management request = { .tmf = { .function = rows[i].function,
+			                                       .lun = { 0, rows[i].lun },
+			                                       .done = management_done } };
 		nexus_manage(rig->nexuses[0], &request.tmf);
 		rig_turn(rig);
 		ASSERT_EQ(request.done, 1);
@@ -99,7 +79,7 @@ TEST(functions_answer_as_the_table_says)
 TEST(a_task_that_waits_for_data_is_aborted_at_once)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	command_fill(&a, rig->nexuses[0], CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512);
 	ASSERT_EQ(scsi_task_begin(&a.task), SCSI_BEGIN_NEEDS_DATA);
 	manage(&request, rig->nexuses[0], TMF_ABORT_TASK_SET, NULL);
@@ -126,7 +106,7 @@ TEST(the_transport_can_give_up_on_a_task)
 TEST(clear_task_set_reaches_the_other_reactor_and_waits_for_it)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	rig->fake->hold = true;
 	write_start(&a, rig->nexuses[0], 0, 1, 512, out);
 	write_start(&b, rig->nexuses[1], 1, 1, 512, out);
@@ -152,7 +132,7 @@ TEST(clear_task_set_reaches_the_other_reactor_and_waits_for_it)
 TEST(lun_reset_ends_all_tasks_and_tells_every_nexus)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	command_run(rig, &a, 1, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL); /* RESERVE(6) */
 	assert_good(&a);
 	rig->fake->hold = true;
@@ -176,7 +156,7 @@ TEST(lun_reset_ends_all_tasks_and_tells_every_nexus)
 TEST(a_task_that_waits_for_its_range_is_taken_off_the_queue)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	rig->fake->hold = true;
 	command_fill(&a, rig->nexuses[0], CDB(0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
 	             -1024);
@@ -199,7 +179,7 @@ TEST(a_task_that_waits_for_its_range_is_taken_off_the_queue)
 TEST(an_abort_stops_a_command_between_its_parts)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	struct request request;
+	struct command_management request;
 	rig->fake->hold = true;
 	command_fill(&a, rig->nexuses[0], CDB(0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
 	             -1024);

@@ -163,7 +163,7 @@ static uint64_t number_in(struct backend *backend)
 	return get_be64(block);
 }
 
-static void set_flag(void *argument)
+static void set_quiesced(void *argument)
 {
 	*(atomic_bool *)argument = true;
 }
@@ -193,7 +193,7 @@ static void count_from_two_threads(bool resets)
 	lun_get_counters(lun, &counters);
 	ASSERT_EQ(counters.in_flight, 0);
 	atomic_bool quiesced = false;
-	lun_quiesce(lun, LUN_FAILED, set_flag, &quiesced);
+	lun_quiesce(lun, LUN_FAILED, set_quiesced, &quiesced);
 	ASSERT_TRUE(quiesced);
 	lun_put(lun);
 	uint64_t number = number_in(backend), unsure = adders[0].unsure + adders[1].unsure;

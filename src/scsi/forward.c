@@ -1,0 +1,63 @@
+/* Tasks that run at the gateway that owns the LUN: to the relay and back. */
+#include "scsi/execute.h"
+#include "scsi/relay.h"
+
+bool forward_begin(struct scsi_task *task)
+{
+	struct lun *lun = task_lun(task);
+	struct lun_route route;
+	uint64_t situation = lun_route_now(lun, &route);
+	if (!situation)
+		return false;
+	task->state.phase = TASK_RELAYED;
+	task->state.sent = situation;
+	task->state.sent_epoch = route.epoch;
+	task->nexus->relay = lun->relay;
+	counter_add(&task->state.itl->counters.forwarded, 1);
+	lun->relay->ops->begin(lun->relay, task, &route);
+	return true;
+}
+
+void forward_cancel(struct scsi_task *task)
+{
+	if (task->state.cancelled)
+		return;
+	task->state.cancelled = true;
+	struct relay *relay = task_lun(task)->relay;
+	relay->ops->cancel(relay, task);
+}
+
+static void not_executed(struct scsi_task *task)
+{
+	struct itl *itl = task->state.itl;
+	if (task->state.abort != ABORT_NOT) {
+		task_end_status(task, SCSI_TASK_ABORTED);
+		return;
+	}
+	task->state.refused = true;
+	hold_add(task);
+	hold_rewind(task);
+	if (lun_situation(itl->lun) != task->state.sent)
+		itl_wake(itl);
+}
+
+void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
+{
+	assert(task->state.phase == TASK_RELAYED);
+	switch (outcome) {
+	case RELAY_ANSWERED:
+		task_end(task);
+		return;
+	case RELAY_ABORTED:
+		if (task->state.abort == ABORT_NOT)
+			task->state.abort = ABORT_SILENT;
+		task_end_status(task, SCSI_TASK_ABORTED);
+		return;
+	case RELAY_NOT_EXECUTED:
+		not_executed(task);
+		return;
+	case RELAY_UNKNOWN:
+		hold_unknown(task, task->state.sent_epoch);
+		return;
+	}
+}

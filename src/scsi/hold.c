@@ -1,0 +1,129 @@
+/* Tasks that wait for the next state of their LUN, in order of arrival, and those whose fate nobody
+ * knows: docs/availability.md. */
+#include "scsi/execute.h"
+#include "scsi/walk.h"
+
+void hold_add(struct scsi_task *task)
+{
+	assert(task->state.phase < TASK_ENDED && task->state.phase != TASK_HELD);
+	task->state.phase = TASK_HELD;
+	counter_add(&task->state.itl->counters.held, 1);
+}
+
+void hold_remove(struct scsi_task *task)
+{
+	assert(task->state.phase == TASK_HELD);
+	task->state.phase = TASK_RUNNING;
+	counter_add(&task->state.itl->counters.held, -1);
+}
+
+/* ---- unknown fate ---- */
+
+/* What it did, if it was executed, is still there. */
+static bool has_effect(const struct scsi_task *task)
+{
+	return task->state.opcode->flags & (OP_WRITES | OP_EFFECT);
+}
+
+/* Whether the owner that had it is over for certain, since another ownership has begun. */
+static bool is_settled(const struct scsi_task *task, uint64_t situation)
+{
+	struct lun_route route;
+	switch (situation_state(situation)) {
+	case LUN_READY:
+		return situation != task->state.sent;
+	case LUN_FORWARDED:
+		return lun_route_now(task_lun(task), &route) &&
+		       route.epoch > task->state.sent_epoch;
+	default:
+		return false;
+	}
+}
+
+enum alua_verdict hold_decide(struct scsi_task *task, uint64_t situation)
+{
+	if (!is_settled(task, situation))
+		return ALUA_HELD;
+	if (task->state.abort != ABORT_NOT) {
+		task_end_status(task, SCSI_TASK_ABORTED);
+		return ALUA_ENDED;
+	}
+	/* It is not repeated: since it was executed, perhaps, others may have written. */
+	if (has_effect(task)) {
+		task_end_check(task, SENSE_COMMUNICATION_FAILURE);
+		return ALUA_ENDED;
+	}
+	task->state.unknown = false;
+	return ALUA_SERVED;
+}
+
+/* When the initiator is gone nothing is said, so nothing can be said too early. */
+bool hold_may_abort(const struct scsi_task *task)
+{
+	return !task->state.unknown || !has_effect(task) || itl_ending(task->state.itl);
+}
+
+void hold_unknown(struct scsi_task *task, uint64_t epoch)
+{
+	struct itl *itl = task->state.itl;
+	task->state.unknown = true;
+	task->state.sent_epoch = epoch;
+	if (task->state.abort != ABORT_NOT && hold_may_abort(task)) {
+		task_end_status(task, SCSI_TASK_ABORTED);
+		return;
+	}
+	task_leave(task);
+	hold_add(task);
+	hold_rewind(task);
+	walk_task_gone(itl); /* who waited for it to leave the backend */
+	if (lun_situation(itl->lun) != task->state.sent)
+		itl_wake(itl);
+}
+
+void hold_rewind(struct scsi_task *task)
+{
+	if (task->state.scratch)
+		buffer_put(steal(&task->state.scratch));
+	if (task->state.opcode->data == DATA_IN)
+		buffer_put(steal(&task->data));
+	task->state.position = 0;
+	task->status = SCSI_GOOD;
+	task->sense_len = 0;
+	task->data_in_len = 0;
+	task->residual_kind = SCSI_NO_RESIDUAL;
+	task->residual = 0;
+}
+
+/* ---- waking ---- */
+
+/* What the owner did not execute waits for another one, or for news of this one. */
+static bool is_due(const struct scsi_task *task)
+{
+	return !task->state.refused || lun_situation(task_lun(task)) != task->state.sent;
+}
+
+static void run_wake(struct message *message)
+{
+	struct itl *itl = container_of(message, struct itl, wake);
+	/* What changes from now on posts the message again. */
+	(void)atomic_exchange(&itl->wake_posted, false);
+	struct scsi_task *task;
+	list_for_each (task, &itl->tasks, state.link) {
+		if (task->state.phase != TASK_HELD || !is_due(task))
+			continue;
+		task->state.refused = false;
+		hold_remove(task);
+		task_enable(task);
+	}
+	management_wake(itl);
+	itl_put(itl);
+}
+
+void itl_wake(struct itl *itl)
+{
+	if (atomic_exchange(&itl->wake_posted, true))
+		return;
+	(void)itl_get(itl);
+	itl->wake.run = run_wake;
+	reactor_post(itl->reactor, &itl->wake);
+}
