@@ -22,7 +22,7 @@ void hold_remove(struct scsi_task *task)
 /* What it did, if it was executed, is still there. */
 static bool has_effect(const struct scsi_task *task)
 {
-	return task->state.opcode->flags & (OP_WRITES | OP_EFFECT);
+	return opcode_changes(task->state.opcode);
 }
 
 /* Whether the owner that had it is over for certain, since another ownership has begun. */

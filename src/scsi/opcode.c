@@ -60,13 +60,13 @@
 		.length_of = LENGTH_ALLOCATION, .length = AT(7, 2),                     \
 		.flags = OP_STANDBY | OP_RESERVE, .run = persistent_in_run              \
 	}
-#define PERSISTENT_OUT_ROW(action, title)                                                     \
-	{                                                                                     \
-		.op = 0x5f, .service_action = (action), .name = (title), .cdb_len = 10,       \
-		.usage = { 0x5f, 0x1f, 0xff, [5] = 0xff, 0xff, 0xff, 0xff, 0x04 },            \
-		.data = DATA_OUT, .length_of = LENGTH_LIST, .length = AT(5, 4),               \
-		.reservation = RESERVATION_OWN, .flags = OP_STANDBY | OP_RESERVE | OP_EFFECT, \
-		.check = persistent_out_check, .run = persistent_out_run                      \
+#define PERSISTENT_OUT_ROW(action, title)                                               \
+	{                                                                               \
+		.op = 0x5f, .service_action = (action), .name = (title), .cdb_len = 10, \
+		.usage = { 0x5f, 0x1f, 0xff, [5] = 0xff, 0xff, 0xff, 0xff, 0x04 },      \
+		.data = DATA_OUT, .length_of = LENGTH_LIST, .length = AT(5, 4),         \
+		.reservation = RESERVATION_OWN, .flags = OP_STANDBY | OP_RESERVE,       \
+		.check = persistent_out_check, .run = persistent_out_run                \
 	}
 
 static const struct scsi_opcode rows[] = {
@@ -132,7 +132,7 @@ static const struct scsi_opcode rows[] = {
 	  .length_of = LENGTH_LIST,
 	  .length = AT(4, 1),
 	  .reservation = RESERVATION_WRITE,
-	  .flags = OP_STANDBY | OP_EFFECT,
+	  .flags = OP_STANDBY,
 	  .run = mode_select_run },
 	{ .op = 0x16,
 	  .service_action = SA_NONE,
@@ -141,7 +141,7 @@ static const struct scsi_opcode rows[] = {
 	  .usage = { 0x16, 0x11, [5] = 0x04 },
 	  .refuse = 0x11,
 	  .reservation = RESERVATION_OWN,
-	  .flags = OP_BESIDE | OP_EFFECT,
+	  .flags = OP_BESIDE,
 	  .run = reserve_run },
 	{ .op = 0x17,
 	  .service_action = SA_NONE,
@@ -150,7 +150,7 @@ static const struct scsi_opcode rows[] = {
 	  .usage = { 0x17, 0x11, [5] = 0x04 },
 	  .refuse = 0x11,
 	  .reservation = RESERVATION_OWN,
-	  .flags = OP_BESIDE | OP_EFFECT,
+	  .flags = OP_BESIDE,
 	  .run = release_run },
 	{ .op = 0x1a,
 	  .service_action = SA_NONE,
@@ -169,7 +169,6 @@ static const struct scsi_opcode rows[] = {
 	  .cdb_len = 6,
 	  .usage = { 0x1b, 0x01, [4] = 0xf3, 0x04 },
 	  .reservation = RESERVATION_START_STOP,
-	  .flags = OP_EFFECT,
 	  .run = start_stop_run },
 	{ .op = 0x1d,
 	  .service_action = SA_NONE,
@@ -188,7 +187,6 @@ static const struct scsi_opcode rows[] = {
 	  .cdb_len = 6,
 	  .usage = { 0x1e, [4] = 0x03, 0x04 },
 	  .reservation = RESERVATION_PREVENT,
-	  .flags = OP_EFFECT,
 	  .run = prevent_allow_run },
 	{ .op = 0x25,
 	  .service_action = SA_NONE,
@@ -266,7 +264,7 @@ static const struct scsi_opcode rows[] = {
 	  .length_of = LENGTH_LIST,
 	  .length = AT(7, 2),
 	  .reservation = RESERVATION_WRITE,
-	  .flags = OP_STANDBY | OP_EFFECT,
+	  .flags = OP_STANDBY,
 	  .run = mode_select_run },
 	{ .op = 0x56,
 	  .service_action = SA_NONE,
@@ -275,7 +273,7 @@ static const struct scsi_opcode rows[] = {
 	  .usage = { 0x56, 0x13, [9] = 0x04 },
 	  .refuse = 0x13,
 	  .reservation = RESERVATION_OWN,
-	  .flags = OP_BESIDE | OP_EFFECT,
+	  .flags = OP_BESIDE,
 	  .run = reserve_run },
 	{ .op = 0x57,
 	  .service_action = SA_NONE,
@@ -284,7 +282,7 @@ static const struct scsi_opcode rows[] = {
 	  .usage = { 0x57, 0x13, [9] = 0x04 },
 	  .refuse = 0x13,
 	  .reservation = RESERVATION_OWN,
-	  .flags = OP_BESIDE | OP_EFFECT,
+	  .flags = OP_BESIDE,
 	  .run = release_run },
 	{ .op = 0x5a,
 	  .service_action = SA_NONE,
@@ -503,14 +501,17 @@ uint64_t cdb_get(const uint8_t *cdb, struct cdb_field field)
 	return value;
 }
 
+bool opcode_changes(const struct scsi_opcode *row)
+{
+	/* What a reservation against writes stops, and reservations themselves. */
+	return (row->flags & OP_WRITES) ||
+	       (row->reservation != RESERVATION_FREE && row->reservation != RESERVATION_READ);
+}
+
 bool scsi_command_changes(const uint8_t *cdb)
 {
 	bool known;
 	const struct scsi_opcode *row = opcode_find(cdb[0], cdb[1] & 0x1f, &known);
 
-	if (!row)
-		return false;
-	/* What a reservation against writes stops, and reservations themselves. */
-	return (row->flags & OP_WRITES) ||
-	       (row->reservation != RESERVATION_FREE && row->reservation != RESERVATION_READ);
+	return row && opcode_changes(row);
 }

@@ -48,7 +48,6 @@ enum scsi_reservation {
 #define OP_THIN        (1u << 13) /* only where blocks can be unmapped */
 #define OP_FUA         (1u << 14) /* byte 1 has DPO and FUA */
 #define OP_RESERVE     (1u << 15) /* fenced off by any RESERVE(6), the own one too */
-#define OP_EFFECT      (1u << 16) /* changes something beside the medium */
 
 #define SA_NONE 0xff
 
@@ -83,6 +82,9 @@ const struct scsi_opcode *opcode_at(size_t i);
 
 /* The row, or NULL. *ret_known says whether the opcode exists with another service action. */
 const struct scsi_opcode *opcode_find(uint8_t op, uint8_t service_action, bool *ret_known);
+
+/* Whether the command may change the medium, or state that nexuses share. */
+bool opcode_changes(const struct scsi_opcode *row);
 
 /* A big endian field of a CDB of 1 to 8 bytes. */
 uint64_t cdb_get(const uint8_t *cdb, struct cdb_field field);
