@@ -63,6 +63,18 @@ const struct route routes[] = {
 	{ METHOD_DELETE, "/api/targetlun/<target_iqn>", ACCESS_FULL, "disk",
 	  .change = change_target_lun_delete },
 
+	{ METHOD_GET, "/api/rbdgate/owners", ACCESS_FULL, .run = run_owners,
+	  .help = "Show gateways and the owners of LUNs" },
+	{ METHOD_PUT, "/api/rbdgate/owner/<pool>/<image>", ACCESS_FULL, "owner",
+	  .run = run_owner_put, .help = "Set the preferred owner of a disk" },
+	{ METHOD_GET, "/api/rbdgate/history", ACCESS_FULL, .query = "count", .run = run_history,
+	  .help = "Return what happened last to owners of LUNs, the newest first" },
+	{ METHOD_PUT, "/api/rbdgate/maintenance/<gateway_name>", ACCESS_FULL, "force timeout",
+	  .run = run_maintenance_put,
+	  .help = "Let a gateway own nothing (maintenance), or end that" },
+	{ METHOD_DELETE, "/api/rbdgate/maintenance/<gateway_name>", ACCESS_FULL,
+	  .run = run_maintenance_delete },
+
 	{ METHOD_GET, "/api/clients/<target_iqn>", ACCESS_FULL, .run = run_clients,
 	  .help = "List the clients of a target" },
 	{ METHOD_PUT, "/api/client/<target_iqn>/<client_iqn>", ACCESS_FULL,

@@ -21,8 +21,9 @@ void run_ping(struct request *request);
 void run_disk(struct request *request);
 /* The status of the local daemon; NULL if it does not serve. */
 json_t *local_status(const struct request *request);
-/* {"state", "lock_owner", "gateways"}: a disk as it stands in that status of this gateway. */
-json_t *disk_status(const json_t *status, const char *gateway, const char *id);
+/* {"state", "lock_owner", "gateways"}: a disk as it stands in that status of this gateway. lun: who
+ * owns it (owners.h), or NULL. */
+json_t *disk_status(const json_t *status, const char *gateway, const char *id, const json_t *lun);
 void run_targetinfo(struct request *request);
 void run_local_targetinfo(struct request *request);
 void run_gatewayinfo(struct request *request);
@@ -35,6 +36,13 @@ void run_settings(struct request *request);
 
 /* run_overview.c: all disks at once */
 void run_overview(struct request *request);
+
+/* run_owners.c: owners of LUNs, gateways in maintenance */
+void run_owners(struct request *request);
+void run_history(struct request *request);
+void run_owner_put(struct request *request);
+void run_maintenance_put(struct request *request);
+void run_maintenance_delete(struct request *request);
 
 /* run_snapshot.c */
 void run_snapshot_put(struct request *request);

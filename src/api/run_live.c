@@ -1,8 +1,11 @@
 /* Routes about what runs now: asked of the local rbd-target-io, and of the other gateways. */
 #include "api/control.h"
 #include "api/host.h"
+#include "api/owners.h"
 #include "api/peer.h"
 #include "api/run.h"
+
+#include "base/log.h"
 
 #include <string.h>
 
@@ -59,6 +62,20 @@ static void answer_count(struct request *request, json_int_t count)
 	answer(request, 200, json_pack("{s:I}", "num_sessions", count));
 }
 
+/* compat: upstream's member, and one of ours beside it. */
+static void answer_gateway(struct request *request, const json_t *object)
+{
+	const json_t *targets = json_object_get(object, "targets");
+	json_t *info = json_pack("{s:I}", "num_sessions", count_sessions(request, NULL, targets));
+	json_t *owners = NULL;
+	struct error err = { 0 };
+	if (owners_read(request->api, object, &owners, &err) < 0)
+		log_warning("gatewayinfo without owners: %s", err.text);
+	else
+		(void)json_object_set_new(info, "rbdgate", owners);
+	answer(request, 200, info);
+}
+
 void run_gatewayinfo(struct request *request)
 {
 	AUTO_JSON json_t *object = NULL;
@@ -68,8 +85,7 @@ void run_gatewayinfo(struct request *request)
 	if (!json_object_get(json_object_get(object, "gateways"), name))
 		answer_message(request, 404, "Gateway %s does not exist in configuration", name);
 	else
-		answer_count(request,
-		             count_sessions(request, NULL, json_object_get(object, "targets")));
+		answer_gateway(request, object);
 }
 
 void run_local_targetinfo(struct request *request)
@@ -224,7 +240,10 @@ static const char *state_word(const char *state)
 	} words[] = {
 		{ "ready", "Online" },
 		{ "standby", "Online" },
-		{ "transitioning", "Online" },
+		{ "forwarded", "Online" },
+		{ "held", "Online" },
+		{ "busy", "Online" },
+		{ "transitioning", "Degraded - cluster access failure" },
 		{ "failed", "Degraded - cluster access failure" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -233,22 +252,39 @@ static const char *state_word(const char *state)
 	return "Unknown";
 }
 
+/* By the record; without one (an upstream gateway's LUN) by what runs here. */
+static const char *lock_owner(const json_t *here, const char *gateway, const json_t *lun)
+{
+	if (lun && strcmp(json_text(lun, "state", "none"), "none") != 0)
+		return json_text(lun, "owner", "");
+	return json_flag(here, "owner", false) ? gateway : json_text(here, "preferred_owner", "");
+}
+
 /* {"state", "lock_owner", "gateways"}; only {"state": "Unknown"} if nobody here serves it. */
-json_t *disk_status(const json_t *status, const char *gateway, const char *id)
+json_t *disk_status(const json_t *status, const char *gateway, const char *id, const json_t *lun)
 {
 	size_t i;
-	json_t *lun;
-	json_array_foreach (json_object_get(status, "luns"), i, lun) {
-		if (strcmp(json_text(lun, "name", ""), id) != 0)
+	json_t *here;
+	json_array_foreach (json_object_get(status, "luns"), i, here) {
+		if (strcmp(json_text(here, "name", ""), id) != 0)
 			continue;
-		bool owner = json_flag(lun, "owner", false);
 		return json_pack("{s:s, s:s, s:{s:{s:i, s:i, s:i}}}", "state",
-		                 state_word(json_text(lun, "state", "")), "lock_owner",
-		                 owner ? gateway : json_text(lun, "preferred_owner", ""),
-		                 "gateways", gateway, "lock_lost_cnt", 0, "conn_lost_cnt", 0,
-		                 "cmd_timed_out_cnt", 0);
+		                 state_word(json_text(here, "state", "")), "lock_owner",
+		                 lock_owner(here, gateway, lun), "gateways", gateway,
+		                 "lock_lost_cnt", 0, "conn_lost_cnt", 0, "cmd_timed_out_cnt", 0);
 	}
 	return json_pack("{s:s}", "state", "Unknown");
+}
+
+/* NULL: not known. */
+static json_t *read_lun(const struct request *request, const char *id)
+{
+	json_t *lun = NULL;
+	struct error err = { 0 };
+	if (owners_read_lun(request->api, id, json_text(request->body, "owner", ""), &lun, &err) <
+	    0)
+		log_warning("%s: the owner is not known: %s", id, err.text);
+	return lun;
 }
 
 void run_disk(struct request *request)
@@ -259,9 +295,11 @@ void run_disk(struct request *request)
 	run_stored_disk(request);
 	if (request->status == 200 && id.text) {
 		AUTO_JSON json_t *status = local_status(request);
+		AUTO_JSON json_t *lun = read_lun(request, id.text);
 		const char *gateway = request->api->config.gateway_name;
 		json_t *disk = json_copy(request->body);
-		(void)json_object_set_new(disk, "status", disk_status(status, gateway, id.text));
+		(void)json_object_set_new(disk, "status",
+		                          disk_status(status, gateway, id.text, lun));
 		answer(request, 200, disk);
 	}
 }

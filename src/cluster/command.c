@@ -41,7 +41,7 @@ static int ask(struct cluster_client *client, json_t *command, char **ret_answer
 	return 0;
 }
 
-static int ask_json(struct cluster_client *client, json_t *command, json_t **ret_answer)
+int cluster_ask(struct cluster_client *client, json_t *command, json_t **ret_answer)
 {
 	AUTO_FREE char *text = NULL;
 	int r = ask(client, command, &text);
@@ -86,10 +86,10 @@ static int pool_solid_state(struct cluster_client *client, const char *pool, boo
 {
 	static const char *const classes[] = { "ssd", "nvme" };
 	AUTO_JSON json_t *answer = NULL;
-	int r = ask_json(client,
-	                 json_pack("{s:s,s:s,s:s,s:s}", "prefix", "osd pool get", "pool", pool,
-	                           "var", "crush_rule", "format", "json"),
-	                 &answer);
+	int r = cluster_ask(client,
+	                    json_pack("{s:s,s:s,s:s,s:s}", "prefix", "osd pool get", "pool", pool,
+	                              "var", "crush_rule", "format", "json"),
+	                    &answer);
 	if (r < 0)
 		return r;
 	const char *rule = json_text(answer, "crush_rule", NULL);
@@ -160,9 +160,9 @@ int cluster_list_fences(struct cluster_client *client, json_t **ret_entries, str
 	AUTO_JSON json_t *list = NULL, *entries = json_object();
 	int r = -EINVAL;
 	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(commands); i++)
-		r = ask_json(client,
-		             json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
-		             &list);
+		r = cluster_ask(client,
+		                json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
+		                &list);
 	if (r == 0)
 		r = entries ? read_fences(list, entries) : -ENOMEM;
 	if (r < 0)

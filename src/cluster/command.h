@@ -5,6 +5,9 @@
 
 #include "base/json.h"
 
+/* command (taken over) must ask for JSON. What the monitors answer with, or -EPROTO. */
+int cluster_ask(struct cluster_client *client, json_t *command, json_t **ret_answer) MUST_CHECK;
+
 /* Do the pool's placement rules ask for devices of class ssd or nvme? */
 int cluster_pool_solid_state(struct cluster_client *client, const char *pool, bool *ret_solid_state,
                              struct error *err) MUST_CHECK;

@@ -9,6 +9,13 @@
 #define NONE      "iqn.2003-01.com.redhat.iscsi-gw:none"
 #define WHY(text) "{\"message\":\"" text "\"}"
 
+/* Gateways and disks of this world have no rows of ours. */
+#define NO_GATEWAY "{\"luns\":0,\"maintenance\":false,\"state\":\"unregistered\"}"
+#define OWNERS(disk)                                                                     \
+	"{\"num_sessions\":0,\"rbdgate\":{\"gateways\":{\"gw1.example.com\":" NO_GATEWAY \
+	",\"gw2.example.com\":" NO_GATEWAY "},\"luns\":{\"" disk "\":{\"epoch\":0,"      \
+	"\"owner\":\"\",\"preferred_owner\":\"gw1.example.com\",\"state\":\"none\"}}}}"
+
 /* Where rbdgate answers otherwise, and what. status 0: the request is not made. */
 struct deviation {
 	const char *file, *command; /* capture, a piece of the command */
@@ -70,6 +77,9 @@ static const struct deviation deviations[] = {
 	  "\"mutual_password_encryption_enabled\":false,\"mutual_username\":\"\",\"password\":\"\","
 	  "\"password_encryption_enabled\":false,\"username\":\"\"},\"disks\":{},\"epoch\":18,"
 	  "\"gateways\":{},\"targets\":{},\"updated\":\"T\",\"version\":11}" },
+	/* one member more */
+	{ "info", "/api/gatewayinfo", 200, OWNERS("rbd/disk_1") },
+	{ "dashboard_flow", "/api/gatewayinfo", 200, OWNERS("rbd/vol1") },
 	/* internal routes that peers of ours do not need */
 	{ "errors", "/api/_gateway/", 405, NULL },
 	{ "errors", "/api/_discoveryauth", 0, NULL },

@@ -4,6 +4,12 @@
 #define TARGET "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
 #define CLIENT "iqn.1994-05.com.redhat:rh7-client"
 
+/* What gatewayinfo tells of gateways and a LUN that have no rows of ours. */
+#define NO_ROW "{\"luns\":0,\"maintenance\":false,\"state\":\"unregistered\"}"
+#define OWNERS(gateways)                                                                   \
+	",\"rbdgate\":{\"gateways\":{" gateways "},\"luns\":{\"rbd/disk_1\":{\"epoch\":0," \
+	"\"owner\":\"\",\"preferred_owner\":\"gw1.example.com\",\"state\":\"none\"}}}"
+
 struct step {
 	const char *method, *path, *form;
 	long status;
@@ -83,7 +89,9 @@ static const struct step walk_through[] = {
 	{ "GET", "/api/sysinfo/hostname", NULL, 200, "{\"data\":\"gw1.example.com\"}" },
 	{ "GET", "/api/sysinfo/checkversions", NULL, 200, "{\"data\":\"checks passed\"}" },
 	{ "GET", "/api/sysinfo/bogus", NULL, 404, "{\"message\":\"Unknown /sysinfo query\"}" },
-	{ "GET", "/api/gatewayinfo", NULL, 200, "{\"num_sessions\":0}" },
+	{ "GET", "/api/gatewayinfo", NULL, 200,
+	  "{\"num_sessions\":0" OWNERS("\"gw1.example.com\":" NO_ROW
+	                               ",\"gw2.example.com\":" NO_ROW) "}" },
 	{ "GET", "/api/_targetinfo/" TARGET, NULL, 200, "{\"num_sessions\":0}" },
 	{ "GET", "/api/_clientinfo/" TARGET "/" CLIENT, NULL, 200,
 	  "{\"alias\":\"\",\"ip_address\":[],\"state\":\"\"}" },
@@ -171,7 +179,8 @@ TEST(sessions_and_disks_are_told_as_the_local_target_tells_them)
 		{ "GET", "/api/_ping", NULL, 200, "{\"message\":\"pong\"}" },
 	};
 	static const struct step steps[] = {
-		{ "GET", "/api/gatewayinfo", NULL, 200, "{\"num_sessions\":1}" },
+		{ "GET", "/api/gatewayinfo", NULL, 200,
+		  "{\"num_sessions\":1" OWNERS("\"gw1.example.com\":" NO_ROW) "}" },
 		{ "GET", "/api/_targetinfo/" TARGET, NULL, 200, "{\"num_sessions\":1}" },
 		{ "GET", "/api/_clientinfo/" TARGET "/" CLIENT, NULL, 200,
 		  "{\"alias\":\"rh7\",\"ip_address\":[\"10.9.0.50\"],\"state\":\"LOGGED_IN\"}" },

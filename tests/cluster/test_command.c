@@ -1,6 +1,7 @@
 /* A connected client, and questions to the monitors. */
 #include "cluster/client.h"
 #include "cluster/command.h"
+#include "cluster/status.h"
 #include "test.h"
 
 #include <errno.h>
@@ -130,4 +131,23 @@ TEST(fencing_what_is_no_address_says_so)
 	struct error err = { 0 };
 	ASSERT_TRUE(cluster_fence(client, "nonsense", 60, &err) < 0);
 	ASSERT_NOT_NULL(strstr(err.text, "fence nonsense"));
+}
+
+TEST(a_client_with_the_rbd_profile_may_see_health_and_pools)
+{
+	AUTO(cluster_client) struct cluster_client *client = connected("client.gw", false);
+	json_t *cluster_found = NULL, *pools_found = NULL;
+	struct error err = { 0 };
+	if (cluster_status(client, &cluster_found, &pools_found, &err) < 0)
+		fail_msg("%s", err.text);
+	AUTO_JSON json_t *cluster = cluster_found;
+	AUTO_JSON json_t *pools = pools_found;
+	const json_t *pool = json_object_get(pools, "rbd");
+	ASSERT_TRUE(text_starts(json_text(cluster, "health", ""), "HEALTH_"));
+	ASSERT_STR_EQ(json_text(cluster, "client", ""), "client.gw");
+	ASSERT_TRUE(*json_text(cluster, "version", ""));
+	ASSERT_TRUE(json_number(cluster, "mons", 0) >= 1);
+	ASSERT_TRUE(json_number(cluster, "osds_up", 0) >= 1);
+	ASSERT_STR_EQ(json_text(pool, "type", ""), "replicated");
+	ASSERT_TRUE(text_starts(json_text(pool, "desc", ""), "x")); /* sizes come from a manager */
 }

@@ -1,0 +1,19 @@
+/* Who owns what, as the API tells it: the rows of gateways, owners and maintenance, put together
+ * with the configuration object. */
+#pragma once
+
+#include "api/request.h"
+
+/* {"gateways": {NAME: {"state", "maintenance", "luns", "interconnect"?, "instance"?,
+ *                      "condemned_by"?, "why"?}},
+ *  "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed"?, "why"?, "next"?}}}
+ * state of a gateway: up, leaving, stopped, condemned, fenced, maintenance (up, but owns nothing),
+ * unregistered (no rbd-target-io of ours was ever there); of a LUN: none, clean, active. Gateways
+ * and LUNs are those of the object. Blocks. */
+int owners_read(const struct rest *api, const json_t *object, json_t **ret_owners,
+                struct error *err) MUST_CHECK;
+/* One LUN of it. */
+int owners_read_lun(const struct rest *api, const char *id, const char *preferred, json_t **ret_lun,
+                    struct error *err) MUST_CHECK;
+/* True if another gateway than this could take its LUNs now. */
+bool owners_has_heir(const json_t *owners, const char *gateway);

@@ -1,0 +1,256 @@
+/* Routes of our own about owners: who owns what, what happened, a preferred owner by hand, gateways
+ * in maintenance. What gateways then do by themselves is waited for, for a while. */
+#include "api/commit.h"
+#include "api/owners.h"
+#include "api/run.h"
+#include "base/log.h"
+#include "base/reactor.h"
+#include "config/gateway_match.h"
+#include "ownership/history.h"
+#include "ownership/maintenance.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LOOK_EVERY_MS   100
+#define MOVE_TIMEOUT_MS 10000
+#define DRAIN_TIMEOUT_S 30
+#define TIMEOUT_MAX_S   300
+#define HISTORY_COUNT   100
+#define DISK_ID_MAX     512
+#define NAMED_LUNS_MAX  10
+
+static void look_again_later(void)
+{
+	static const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
+	(void)nanosleep(&pause, NULL);
+}
+
+void run_owners(struct request *request)
+{
+	AUTO_JSON json_t *object = NULL;
+	json_t *owners = NULL;
+	struct error err = { 0 };
+	if (!request_load(request, &object))
+		return;
+	if (owners_read(request->api, object, &owners, &err) < 0)
+		answer_message(request, 503, "Owners are not known: %s", err.text);
+	else
+		answer(request, 200, owners);
+}
+
+void run_history(struct request *request)
+{
+	const char *wish = json_text(request->arguments, "count", NULL);
+	uint64_t count = HISTORY_COUNT;
+	json_t *events = NULL;
+	struct error err = { 0 };
+	if (wish && text_to_uint(wish, 1, HISTORY_MAX, &count) < 0) {
+		answer_message(request, 400, "count must be a number from 1 to %d", HISTORY_MAX);
+		return;
+	}
+	if (history_list(request->api->config.store, (size_t)count, &events, &err) < 0)
+		answer_message(request, 503, "The history cannot be read: %s", err.text);
+	else
+		answer(request, 200, json_pack("{s:o}", "events", events));
+}
+
+/* ---- a preferred owner by hand ---- */
+
+/* The disk's LUN as the records say, and whether its preferred owner could take it now. False: not
+ * known; what was answered stands. */
+static bool read_lun(struct request *request, const char *id, json_t **ret_lun, bool *ret_can_move)
+{
+	AUTO_JSON json_t *object = NULL;
+	AUTO_JSON json_t *owners = NULL;
+	struct error err = { 0 };
+	if (!request_load(request, &object) || owners_read(request->api, object, &owners, &err) < 0)
+		return false;
+	json_t *lun = json_object_get(json_object_get(owners, "luns"), id);
+	const json_t *gateways = json_object_get(owners, "gateways");
+	const json_t *wanted = json_object_get(gateways, json_text(lun, "preferred_owner", ""));
+	*ret_can_move = strcmp(json_text(wanted, "state", ""), "up") == 0;
+	*ret_lun = json_incref(lun);
+	return lun != NULL;
+}
+
+static bool is_at_preferred(const json_t *lun)
+{
+	return strcmp(json_text(lun, "owner", ""), json_text(lun, "preferred_owner", "")) == 0;
+}
+
+/* A LUN that was never served has nothing to move. */
+static bool has_moved(const json_t *lun)
+{
+	return strcmp(json_text(lun, "state", "none"), "none") == 0 || is_at_preferred(lun);
+}
+
+static void answer_owner(struct request *request, const json_t *lun)
+{
+	AUTO_STRING struct string text = { 0 };
+	const char *owner = json_text(lun, "owner", "");
+	bool moved = has_moved(lun);
+	string_add(&text, json_text(request->body, "message", ""));
+	if (!moved)
+		string_format(&text, "; for now its owner is %s: it moves when %s can take it",
+		              *owner ? owner : "nobody", json_text(lun, "preferred_owner", ""));
+	answer(request, 200,
+	       json_pack("{s:s, s:b, s:s}", "message", text.text ? text.text : "", "moved", moved,
+	                 "owner", owner));
+}
+
+void run_owner_put(struct request *request)
+{
+	char id[DISK_ID_MAX];
+	commit_change(request, change_disk_owner);
+	if (request->status != 200)
+		return;
+	(void)snprintf(id, sizeof id, "%s/%s", request_argument(request, "pool"),
+	               request_argument(request, "image"));
+	uint64_t deadline_ms = clock_monotonic_ms() + MOVE_TIMEOUT_MS;
+	for (;;) {
+		AUTO_JSON json_t *lun = NULL;
+		bool can_move = false;
+		if (!read_lun(request, id, &lun, &can_move))
+			return;
+		if (has_moved(lun) || !can_move || clock_monotonic_ms() >= deadline_ms) {
+			answer_owner(request, lun);
+			return;
+		}
+		look_again_later();
+	}
+}
+
+/* ---- maintenance ---- */
+
+/* The gateway that the path names. False: answered. */
+static bool request_gateway(struct request *request, const json_t *object, char ret_name[256])
+{
+	const char *wanted = request_argument(request, "gateway_name");
+	const char *name = gateway_match(json_object_get(object, "gateways"), wanted);
+	if (!name) {
+		answer_message(request, 404, "Gateway %s does not exist in configuration", wanted);
+		return false;
+	}
+	(void)snprintf(ret_name, 256, "%s", name);
+	return true;
+}
+
+static bool may_drain(struct request *request, const json_t *object, const char *gateway)
+{
+	AUTO_JSON json_t *owners = NULL;
+	struct error err = { 0 };
+	if (owners_read(request->api, object, &owners, &err) < 0) {
+		answer_message(request, 503, "Owners are not known: %s", err.text);
+		return false;
+	}
+	if (owners_has_heir(owners, gateway) ||
+	    strcasecmp(request_argument(request, "force"), "true") == 0)
+		return true;
+	answer_message(request, 400,
+	               "No other gateway could take the LUNs of %s: initiators would wait. Start "
+	               "another gateway, end its maintenance, or force it (confirm=true)",
+	               gateway);
+	return false;
+}
+
+static bool set_maintenance(struct request *request, const char *gateway, bool on)
+{
+	const struct rest_config *config = &request->api->config;
+	struct error err = { 0 };
+	if (maintenance_set(config->store, gateway, on, config->gateway_name, &err) < 0) {
+		answer_message(request, 503, "%s", err.text);
+		return false;
+	}
+	AUTO_STRING struct string text = { 0 };
+	string_format(&text, "maintenance of %s %s, asked for at %s", gateway,
+	              on ? "begins" : "is over", config->gateway_name);
+	const struct history_event event = {
+		.gateway = config->gateway_name,
+		.kind = "drain",
+		.lun = "",
+		.text = text.text ? text.text : "",
+	};
+	if (history_add(config->store, &event, &err) < 0)
+		log_warning("%s (not in the history: %s)", event.text, err.text);
+	else
+		log_info("%s", event.text);
+	return true;
+}
+
+/* Names of the LUNs that the gateway owns. NULL: not known, answered. json_decref() it. */
+static json_t *luns_left(struct request *request, const json_t *object, const char *gateway)
+{
+	AUTO_JSON json_t *owners = NULL;
+	struct error err = { 0 };
+	if (owners_read(request->api, object, &owners, &err) < 0) {
+		answer_message(request, 503, "Gateway %s is in maintenance, but: %s", gateway,
+		               err.text);
+		return NULL;
+	}
+	json_t *left = json_array(), *lun;
+	const char *id;
+	json_object_foreach (json_object_get(owners, "luns"), id, lun)
+		if (strcmp(json_text(lun, "owner", ""), gateway) == 0)
+			(void)json_array_append_new(left, json_string(id));
+	return left;
+}
+
+static void answer_left(struct request *request, const char *gateway, json_t *left)
+{
+	AUTO_STRING struct string names = { 0 };
+	size_t count = json_array_size(left), i;
+	json_t *id;
+	json_array_foreach (left, i, id)
+		if (i < NAMED_LUNS_MAX)
+			string_format(&names, "%s%s", i ? ", " : "", json_string_value(id));
+	if (count > NAMED_LUNS_MAX)
+		string_add(&names, ", ...");
+	answer(request, 503,
+	       json_pack("{s:o, s:O}", "message",
+	                 json_sprintf("Gateway %s is in maintenance, but still owns %zu LUN(s): %s",
+	                              gateway, count, names.text ? names.text : ""),
+	                 "left", left));
+}
+
+void run_maintenance_put(struct request *request)
+{
+	AUTO_JSON json_t *object = NULL;
+	char gateway[256];
+	const char *wish = json_text(request->arguments, "timeout", NULL);
+	uint64_t timeout_s = DRAIN_TIMEOUT_S;
+	if (wish && text_to_uint(wish, 0, TIMEOUT_MAX_S, &timeout_s) < 0) {
+		answer_message(request, 400, "timeout must be a number from 0 to %d",
+		               TIMEOUT_MAX_S);
+		return;
+	}
+	if (!request_load(request, &object) || !request_gateway(request, object, gateway) ||
+	    !may_drain(request, object, gateway) || !set_maintenance(request, gateway, true))
+		return;
+	uint64_t deadline_ms = clock_monotonic_ms() + timeout_s * 1000;
+	for (;;) {
+		AUTO_JSON json_t *left = luns_left(request, object, gateway);
+		if (!left)
+			return;
+		if (json_array_size(left) == 0) {
+			answer_message(request, 200,
+			               "Gateway %s is in maintenance and owns nothing", gateway);
+			return;
+		}
+		if (clock_monotonic_ms() >= deadline_ms) {
+			answer_left(request, gateway, left);
+			return;
+		}
+		look_again_later();
+	}
+}
+
+void run_maintenance_delete(struct request *request)
+{
+	AUTO_JSON json_t *object = NULL;
+	char gateway[256];
+	if (request_load(request, &object) && request_gateway(request, object, gateway) &&
+	    set_maintenance(request, gateway, false))
+		answer_message(request, 200, "Gateway %s may own LUNs again", gateway);
+}

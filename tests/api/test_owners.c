@@ -1,0 +1,237 @@
+/* Owners of LUNs and gateways in maintenance, over HTTP, on rows that gateways would have written.
+ */
+#include "api_world.h"
+
+#include "ownership/maintenance.h"
+#include "ownership/record.h"
+#include "ownership/registration.h"
+
+#define TARGET "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
+#define GW1    "gw1.example.com"
+#define GW2    "gw2.example.com"
+#define DISK   "rbd/disk_1"
+
+/* Two gateways, a disk whose preferred owner is the first. */
+struct pair {
+	struct api_world world;
+	struct registration *registrations[2];
+};
+
+static json_t *ask(const struct pair *pair, const char *method, const char *path, const char *form,
+                   long status)
+{
+	AUTO_FREE char *text = NULL;
+	struct call call = { .method = method, .path = path, .form = form, .user = "admin:admin" };
+	TEST_ROW("%s %s %s", method, path, form ? form : "");
+	long got = world_call(&pair->world, &call, &text, NULL);
+	if (got != status)
+		fail_msg("%ld %s", got, text);
+	json_t *body = json_loads(text, 0, NULL);
+	ASSERT_NOT_NULL(body);
+	return body;
+}
+
+static void expect_message(const struct pair *pair, const char *method, const char *path,
+                           const char *form, long status, const char *message)
+{
+	AUTO_JSON json_t *body = ask(pair, method, path, form, status);
+	ASSERT_STR_EQ(json_text(body, "message", ""), message);
+}
+
+static void start_pair(struct pair *pair)
+{
+	static const struct {
+		const char *path, *form;
+	} rows[] = {
+		{ "/api/target/" TARGET, NULL },
+		{ "/api/gateway/" TARGET "/" GW1, "ip_address=10.9.0.1&skipchecks=true" },
+		{ "/api/gateway/" TARGET "/" GW2, "ip_address=10.9.0.2&skipchecks=true" },
+		{ "/api/disk/" DISK, "mode=create&size=64M" },
+		{ "/api/targetlun/" TARGET, "disk=" DISK },
+	};
+	static const char *const names[] = { GW1, GW2 };
+	struct error err = { 0 };
+	world_start(&pair->world, "", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		world_add_member(&pair->world, names[i]);
+		if (registration_new(pair->world.members[i].store, names[i],
+		                     &pair->registrations[i], &err) < 0)
+			fail_msg("%s", err.text);
+	}
+	world_serve_control(&pair->world, GW1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		json_decref(ask(pair, "PUT", rows[i].path, rows[i].form, 200));
+}
+
+static void stop_pair(struct pair *pair)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pair->registrations); i++)
+		registration_free(pair->registrations[i]);
+	world_stop(&pair->world);
+}
+#define AUTO_PAIR __attribute__((cleanup(stop_pair)))
+
+static void take(const struct pair *pair, const char *gateway, const char *why)
+{
+	struct owner_record record = { 0 };
+	struct error err = { 0 };
+	ASSERT_EQ(owner_record_read(pair->world.store, DISK, &record, &err), 0);
+	if (owner_record_take(pair->world.store, DISK, &record, gateway, "0123456789abcdef", "",
+	                      why, &err) < 0)
+		fail_msg("%s", err.text);
+	owner_record_done(&record);
+}
+
+static void release(const struct pair *pair, const char *next)
+{
+	struct owner_record record = { 0 };
+	struct error err = { 0 };
+	ASSERT_EQ(owner_record_read(pair->world.store, DISK, &record, &err), 0);
+	if (owner_record_release(pair->world.store, DISK, &record, next, "stop", &err) < 0)
+		fail_msg("%s", err.text);
+	owner_record_done(&record);
+}
+
+static const json_t *lun_of(const json_t *owners)
+{
+	return json_object_get(json_object_get(owners, "luns"), DISK);
+}
+
+static const json_t *gateway_of(const json_t *owners, const char *name)
+{
+	return json_object_get(json_object_get(owners, "gateways"), name);
+}
+
+TEST(owners_and_gateways_are_told_as_their_rows_say)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	AUTO_JSON json_t *before = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	ASSERT_STR_EQ(json_text(lun_of(before), "state", ""), "none");
+	ASSERT_STR_EQ(json_text(lun_of(before), "preferred_owner", ""), GW1);
+	ASSERT_STR_EQ(json_text(gateway_of(before, GW1), "state", ""), "up");
+
+	take(&pair, GW1, "start");
+	take(&pair, GW2, "take-over from " GW1);
+	ASSERT_EQ(registration_set_interconnect(pair.registrations[1], "10.9.0.2:3262", 1, 1, NULL),
+	          0);
+	ASSERT_EQ(registration_condemn(pair.world.store, GW1,
+	                               registration_instance(pair.registrations[0]), GW2, "silent",
+	                               NULL),
+	          0);
+	AUTO_JSON json_t *after = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	const json_t *lun = lun_of(after), *gw1 = gateway_of(after, GW1);
+	const json_t *gw2 = gateway_of(after, GW2);
+	ASSERT_STR_EQ(json_text(lun, "owner", ""), GW2);
+	ASSERT_STR_EQ(json_text(lun, "state", ""), "active");
+	ASSERT_STR_EQ(json_text(lun, "why", ""), "take-over from " GW1);
+	ASSERT_EQ(json_number(lun, "epoch", 0), 2);
+	ASSERT_EQ(strlen(json_text(lun, "changed", "")), strlen("2026-11-21T17:40:12Z"));
+	ASSERT_STR_EQ(json_text(gw1, "state", ""), "condemned");
+	ASSERT_STR_EQ(json_text(gw1, "condemned_by", ""), GW2);
+	ASSERT_STR_EQ(json_text(gw1, "why", ""), "silent");
+	ASSERT_EQ(json_number(gw1, "luns", -1), 0);
+	ASSERT_STR_EQ(json_text(gw2, "interconnect", ""), "10.9.0.2:3262");
+	ASSERT_EQ(json_number(gw2, "luns", -1), 1);
+
+	AUTO_JSON json_t *info = ask(&pair, "GET", "/api/gatewayinfo", NULL, 200);
+	ASSERT_EQ(json_number(info, "num_sessions", -1), 0);
+	ASSERT_TRUE(json_equal(json_object_get(info, "rbdgate"), after));
+	AUTO_JSON json_t *overview = ask(&pair, "GET", "/api/overview", NULL, 200);
+	ASSERT_TRUE(json_equal(json_object_get(overview, "owners"), after));
+}
+
+TEST(the_lock_owner_of_a_disk_is_the_owner_of_its_record)
+{
+	static const char status[] = "{\"gateway\":\"" GW1 "\",\"serving\":true,\"sessions\":[],"
+	                             "\"luns\":[{\"name\":\"" DISK "\",\"state\":\"forwarded\","
+	                             "\"owner\":false,\"preferred_owner\":\"" GW1 "\"}]}";
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	(void)snprintf(pair.world.control_answer, sizeof pair.world.control_answer, "%s", status);
+	static const char *const owners[] = { GW1, GW2, "" }; /* none yet; taken; given back */
+	for (size_t i = 0; i < ARRAY_LEN(owners); i++) {
+		if (i == 1)
+			take(&pair, GW2, "start");
+		if (i == 2)
+			release(&pair, "");
+		AUTO_JSON json_t *disk = ask(&pair, "GET", "/api/disk/" DISK, NULL, 200);
+		const json_t *shown = json_object_get(disk, "status");
+		ASSERT_STR_EQ(json_text(shown, "lock_owner", "?"), owners[i]);
+		ASSERT_STR_EQ(json_text(shown, "state", ""), "Online");
+	}
+}
+
+TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	take(&pair, GW1, "start");
+	ASSERT_EQ(maintenance_set(pair.world.store, GW2, true, GW1, NULL), 0);
+	AUTO_JSON json_t *later = ask(&pair, "PUT", "/api/rbdgate/owner/" DISK, "owner=gw2", 200);
+	ASSERT_STR_EQ(json_text(later, "message", ""),
+	              "Preferred owner of " DISK " is " GW2 "; for now its owner is " GW1
+	              ": it moves when " GW2 " can take it");
+	ASSERT_FALSE(json_flag(later, "moved", true));
+	ASSERT_STR_EQ(json_text(later, "owner", ""), GW1);
+
+	take(&pair, GW2, "return");
+	AUTO_JSON json_t *there = ask(&pair, "PUT", "/api/rbdgate/owner/" DISK, "owner=" GW2, 200);
+	ASSERT_STR_EQ(json_text(there, "message", ""), "Preferred owner of " DISK " is " GW2);
+	ASSERT_TRUE(json_flag(there, "moved", false));
+	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
+	const json_t *gateways = json_object_get(config, "gateways");
+	ASSERT_EQ(json_number(json_object_get(gateways, GW1), "active_luns", -1), 0);
+	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
+	expect_message(&pair, "PUT", "/api/rbdgate/owner/rbd/none", "owner=" GW2, 404,
+	               "rbd image rbd/none not found");
+}
+
+TEST(a_drain_is_over_when_the_gateway_owns_nothing)
+{
+	static const char path[] = "/api/rbdgate/maintenance/gw1";
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	take(&pair, GW1, "start");
+	AUTO_JSON json_t *left = ask(&pair, "PUT", path, "timeout=0", 503);
+	ASSERT_STR_EQ(json_text(left, "message", ""),
+	              "Gateway " GW1 " is in maintenance, but still owns 1 LUN(s): " DISK);
+	ASSERT_EQ(json_array_size(json_object_get(left, "left")), 1);
+	ASSERT_STR_EQ(json_string_value(json_array_get(json_object_get(left, "left"), 0)), DISK);
+
+	release(&pair, GW2);
+	expect_message(&pair, "PUT", path, NULL, 200,
+	               "Gateway " GW1 " is in maintenance and owns nothing");
+	AUTO_JSON json_t *drained = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	ASSERT_STR_EQ(json_text(gateway_of(drained, GW1), "state", ""), "maintenance");
+	ASSERT_TRUE(json_flag(gateway_of(drained, GW1), "maintenance", false));
+	ASSERT_STR_EQ(json_text(lun_of(drained), "next", ""), GW2);
+
+	expect_message(&pair, "DELETE", path, NULL, 200, "Gateway " GW1 " may own LUNs again");
+	AUTO_JSON json_t *back = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	ASSERT_STR_EQ(json_text(gateway_of(back, GW1), "state", ""), "up");
+	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
+	const json_t *event = json_array_get(json_object_get(history, "events"), 0);
+	ASSERT_STR_EQ(json_text(event, "text", ""),
+	              "maintenance of " GW1 " is over, asked for at " GW1);
+	ASSERT_STR_EQ(json_text(event, "kind", ""), "drain");
+}
+
+TEST(the_last_gateway_that_can_serve_is_drained_only_by_force)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400,
+	               "No other gateway could take the LUNs of " GW1
+	               ": initiators would wait. Start another gateway, end its maintenance, or "
+	               "force it (confirm=true)");
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0&force=true", 200,
+	               "Gateway " GW1 " is in maintenance and owns nothing");
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/gw9", NULL, 404,
+	               "Gateway gw9 does not exist in configuration");
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=x", 400,
+	               "timeout must be a number from 0 to 300");
+	expect_message(&pair, "GET", "/api/rbdgate/history?count=0", NULL, 400,
+	               "count must be a number from 1 to 1000");
+}
