@@ -14,6 +14,7 @@ static void lun_free(struct lun *lun)
 {
 	assert(list_empty(&lun->itls) && !lun->backend);
 	reservations_done(&lun->reservations);
+	reservation_queue_done(&lun->reservation_queue);
 	range_lock_done(&lun->ranges);
 	(void)pthread_mutex_destroy(&lun->lock); /* fails only if it is held */
 	free(lun->name);
@@ -45,6 +46,7 @@ int lun_new(const struct lun_config *config, struct lun **ret_lun)
 	lun->was_opening = true;
 	list_init(&lun->itls);
 	reservations_init(&lun->reservations);
+	reservation_queue_init(&lun->reservation_queue, config->reservation_keeper);
 	int r = -pthread_mutex_init(&lun->lock, NULL);
 	if (r == 0)
 		r = range_lock_init(&lun->ranges);
@@ -149,6 +151,7 @@ void lun_serve(struct lun *lun, struct backend *backend)
 	tell_opened(lun);
 	change_state(lun, LUN_READY);
 	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_save_soon(lun); /* what loading them has changed */
 }
 
 void lun_set_epoch(struct lun *lun, uint64_t epoch)
@@ -168,6 +171,7 @@ void lun_describe(struct lun *lun, const struct backend_info *info)
 	assert(lun_get_state(lun) != LUN_READY);
 	take_info(lun, info);
 	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_save_soon(lun); /* what loading them has changed */
 }
 
 void lun_set_state(struct lun *lun, enum lun_state state)
@@ -183,6 +187,7 @@ void lun_forward(struct lun *lun, const struct lun_route *route)
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY && lun->relay);
 	lun->route = *route;
+	reservation_passed_on(lun);
 	tell_opened(lun);
 	change_state(lun, LUN_FORWARDED);
 	(void)pthread_mutex_unlock(&lun->lock);
@@ -275,11 +280,12 @@ int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t
 void lun_reset(struct lun *lun)
 {
 	(void)pthread_mutex_lock(&lun->lock);
-	reservations_release6(lun, NULL);
+	reservation_reset(lun);
 	lun->software_protected = false;
 	lun->descriptor_sense = false;
 	lun_attention_locked(lun, SENSE_LUN_RESET, NULL);
 	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_save_soon(lun);
 }
 
 void lun_copy_info(struct lun *lun, struct backend_info *ret_info)
@@ -366,7 +372,9 @@ enum sense_code itl_take_attention(struct itl *itl)
 {
 	(void)pthread_mutex_lock(&itl->lun->lock);
 	enum sense_code code = ua_take(&itl->attentions);
+	reservation_reported(itl->lun, itl, code);
 	(void)pthread_mutex_unlock(&itl->lun->lock);
+	reservation_save_soon(itl->lun);
 	return code;
 }
 
@@ -389,7 +397,7 @@ void lun_attach(struct lun *lun, struct itl *itl)
 	(void)pthread_mutex_lock(&lun->lock);
 	list_append(&lun->itls, &itl->lun_link);
 	lun->itl_count++;
-	reservations_apply(lun);
+	reservation_attached(lun, itl);
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 
@@ -412,11 +420,12 @@ void lun_detach(struct itl *itl)
 	struct lun *lun = itl->lun;
 	assert(list_empty(&itl->tasks) && list_empty(&itl->shares) && !itl->relaying);
 	(void)pthread_mutex_lock(&lun->lock);
-	reservations_release6(lun, itl);
 	list_remove(&itl->lun_link);
 	lun->itl_count--;
+	reservation_detached(lun, itl);
 	add_counters(&lun->retired, &itl->counters);
 	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_save_soon(lun);
 }
 
 void itl_put(struct itl *itl)

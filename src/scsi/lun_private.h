@@ -10,6 +10,7 @@
 #include "scsi/lun.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservation.h"
+#include "scsi/reservation_turn.h"
 #include "scsi/unit_attention.h"
 
 #include <pthread.h>
@@ -62,6 +63,7 @@ struct lun {
 	struct port_group groups[LUN_MAX_PORT_GROUPS];
 	size_t group_count;
 	struct reservations reservations;
+	struct reservation_queue reservation_queue;
 	struct lun_counters retired; /* of nexuses that are gone */
 	void (*quiesced)(void *argument);
 	void *quiesced_argument;

@@ -53,19 +53,19 @@
 		.run = write_verify_run                                                           \
 	}
 
-#define PERSISTENT_IN_ROW(action, title)                                                \
-	{                                                                               \
-		.op = 0x5e, .service_action = (action), .name = (title), .cdb_len = 10, \
-		.usage = { 0x5e, 0x1f, [7] = 0xff, 0xff, 0x04 }, .data = DATA_IN,       \
-		.length_of = LENGTH_ALLOCATION, .length = AT(7, 2),                     \
-		.flags = OP_STANDBY | OP_RESERVE, .run = persistent_in_run              \
+#define PERSISTENT_IN_ROW(action, title)                                                 \
+	{                                                                                \
+		.op = 0x5e, .service_action = (action), .name = (title), .cdb_len = 10,  \
+		.usage = { 0x5e, 0x1f, [7] = 0xff, 0xff, 0x04 }, .data = DATA_IN,        \
+		.length_of = LENGTH_ALLOCATION, .length = AT(7, 2), .flags = OP_RESERVE, \
+		.run = persistent_in_run                                                 \
 	}
 #define PERSISTENT_OUT_ROW(action, title)                                               \
 	{                                                                               \
 		.op = 0x5f, .service_action = (action), .name = (title), .cdb_len = 10, \
 		.usage = { 0x5f, 0x1f, 0xff, [5] = 0xff, 0xff, 0xff, 0xff, 0x04 },      \
 		.data = DATA_OUT, .length_of = LENGTH_LIST, .length = AT(5, 4),         \
-		.reservation = RESERVATION_OWN, .flags = OP_STANDBY | OP_RESERVE,       \
+		.reservation = RESERVATION_OWN, .flags = OP_RESERVE,                    \
 		.check = persistent_out_check, .run = persistent_out_run                \
 	}
 
@@ -306,6 +306,7 @@ static const struct scsi_opcode rows[] = {
 	PERSISTENT_OUT_ROW(0x04, "PERSISTENT RESERVE OUT, PREEMPT"),
 	PERSISTENT_OUT_ROW(0x05, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT"),
 	PERSISTENT_OUT_ROW(0x06, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY"),
+	PERSISTENT_OUT_ROW(0x07, "PERSISTENT RESERVE OUT, REGISTER AND MOVE"),
 	READ_ROW(0x88, "READ(16)", 16, AT(2, 8), AT(10, 4), REFUSE_PROTECT, 0x88, USE_DPO_FUA, 0xff,
 	         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x04),
 	{ .op = 0x89,

@@ -1,26 +1,19 @@
-/* Persistent reservations: register, reserve, release, clear, preempt [SPC-4 5.13]. */
+/* Persistent reservations: register, reserve, release, clear, preempt, move [SPC-4 5.13]. */
 #include "scsi/persistent.h"
 
-#include <stdlib.h>
+#include <errno.h>
 
 /* ---- who is told ---- */
 
-static void tell(struct lun *lun, const struct registration *registration, enum sense_code code,
-                 const struct itl *except)
-{
-	struct itl *itl;
-	list_for_each (itl, &lun->itls, lun_link) {
-		if (itl != except && registration_is(registration, itl->port))
-			ua_add(&itl->attentions, code);
-	}
-}
-
-static void tell_registrants(struct lun *lun, enum sense_code code, const struct itl *except)
+static enum persistent_result tell_registrants(struct reservation_change *change,
+                                               enum sense_code code)
 {
 	const struct registration *registration;
-	list_for_each (registration, &lun->reservations.registrations, link) {
-		tell(lun, registration, code, except);
+	list_for_each (registration, &change->draft.registrations, link) {
+		if (reservation_change_tell(change, registration, code, false) < 0)
+			return PERSISTENT_NO_ROOM;
 	}
+	return PERSISTENT_GOOD;
 }
 
 /* ---- registrations ---- */
@@ -30,188 +23,204 @@ static bool registrants_only(enum reservation_type type)
 	return type >= RESERVATION_WRITE_EXCLUSIVE_REGISTRANTS;
 }
 
-static bool holds(const struct reservations *reservations, const struct registration *registration)
+static enum persistent_result add(struct reservations *draft, const struct reservation_port *port,
+                                  const struct persistent_order *order)
 {
-	return reservations->type != RESERVATION_NONE &&
-	       (reservation_all_registrants(reservations->type) ||
-	        reservations->holder == registration);
-}
-
-static void reservation_set(struct reservations *reservations, enum reservation_type type,
-                            struct registration *holder)
-{
-	reservations->type = type;
-	reservations->holder = reservation_all_registrants(type) ? NULL : holder;
-}
-
-static enum persistent_result registration_add(struct reservations *reservations,
-                                               const struct persistent_order *order)
-{
-	if (reservations->count == REGISTRATIONS_MAX)
-		return PERSISTENT_NO_ROOM;
-	struct registration *registration = calloc(1, sizeof *registration);
-	if (!registration)
-		return PERSISTENT_NO_ROOM;
-	registration->port = *order->itl->port;
-	registration->key = order->action_key;
-	registration->all_target_ports = order->all_target_ports;
-	list_append(&reservations->registrations, &registration->link);
-	reservations->count++;
-	return PERSISTENT_GOOD;
-}
-
-static void registration_drop(struct reservations *reservations, struct registration *registration)
-{
-	list_remove(&registration->link);
-	reservations->count--;
-	if (reservations->holder == registration)
-		reservation_set(reservations, RESERVATION_NONE, NULL);
-	if (reservations->count == 0)
-		reservation_set(reservations, RESERVATION_NONE, NULL);
-	free(registration);
+	int r = reservations_add(draft, port, order->action_key, order->all_target_ports);
+	return r < 0 ? PERSISTENT_NO_ROOM : PERSISTENT_GOOD;
 }
 
 /* The holder of a reservation for registrants leaves: the others must know. */
-static void unregister(struct lun *lun, struct registration *own, const struct itl *sender)
+static enum persistent_result unregister(struct reservation_change *change,
+                                         struct registration *own)
 {
-	struct reservations *reservations = &lun->reservations;
-	bool released = reservations->holder == own && registrants_only(reservations->type);
-	registration_drop(reservations, own);
-	if (released)
-		tell_registrants(lun, SENSE_RESERVATIONS_RELEASED, sender);
+	struct reservations *draft = &change->draft;
+	bool released = draft->holder == own && registrants_only(draft->type);
+	registration_drop(draft, own);
+	return released ? tell_registrants(change, SENSE_RESERVATIONS_RELEASED) : PERSISTENT_GOOD;
 }
 
-static enum persistent_result do_register(struct lun *lun, const struct persistent_order *order,
+/* SPEC_I_PT: all of them or none [SPC-4 5.13.7]. */
+static enum persistent_result register_others(struct reservations *draft,
+                                              const struct persistent_order *order)
+{
+	for (size_t i = 0; i < order->other_count; i++) {
+		const struct reservation_port *other = &order->others[i];
+		if (registration_find(draft, other))
+			continue; /* named twice, or an all target ports registration covers it */
+		enum persistent_result result = add(draft, other, order);
+		if (result != PERSISTENT_GOOD)
+			return result;
+	}
+	return PERSISTENT_GOOD;
+}
+
+static enum persistent_result do_register(struct reservation_change *change,
+                                          const struct persistent_order *order,
                                           struct registration *own)
 {
-	struct reservations *reservations = &lun->reservations;
+	struct reservations *draft = &change->draft;
 	bool ignores = order->action == PERSISTENT_REGISTER_AND_IGNORE;
 	if (!ignores && order->key != (own ? own->key : 0))
 		return PERSISTENT_CONFLICT;
+	if (own && order->other_count)
+		return PERSISTENT_BAD_PORT;
 	if (!own && order->action_key == 0)
-		return PERSISTENT_GOOD;
+		return PERSISTENT_UNCHANGED;
+	enum persistent_result result = PERSISTENT_GOOD;
 	if (!own) {
-		enum persistent_result result = registration_add(reservations, order);
-		if (result != PERSISTENT_GOOD)
-			return result;
+		result = add(draft, order->port, order);
+		if (result == PERSISTENT_GOOD)
+			result = register_others(draft, order);
 	} else if (order->action_key == 0) {
-		unregister(lun, own, order->itl);
+		result = unregister(change, own);
 	} else {
 		own->key = order->action_key;
 	}
-	reservations->generation++;
+	draft->aptpl = order->aptpl;
+	draft->generation++;
+	return result;
+}
+
+/* The reservation and its holder's place go to another nexus [SPC-4 5.13.8]. */
+static enum persistent_result do_move(struct reservation_change *change,
+                                      const struct persistent_order *order,
+                                      struct registration *own)
+{
+	struct reservations *draft = &change->draft;
+	if (draft->type == RESERVATION_NONE || draft->holder != own)
+		return PERSISTENT_CONFLICT;
+	if (order->action_key == 0)
+		return PERSISTENT_BAD_KEY;
+	if (registration_is(own, order->others))
+		return PERSISTENT_BAD_PORT;
+	struct registration *target = registration_find(draft, order->others);
+	if (!target) {
+		enum persistent_result result = add(draft, order->others, order);
+		if (result != PERSISTENT_GOOD)
+			return result;
+		target = registration_find(draft, order->others);
+	}
+	target->key = order->action_key;
+	reservation_set(draft, draft->type, target);
+	if (order->unregister)
+		registration_drop(draft, own);
+	draft->aptpl = order->aptpl;
+	draft->generation++;
 	return PERSISTENT_GOOD;
 }
 
 /* ---- the reservation ---- */
 
-static enum persistent_result do_reserve(struct lun *lun, const struct persistent_order *order,
+static enum persistent_result do_reserve(struct reservation_change *change,
+                                         const struct persistent_order *order,
                                          struct registration *own)
 {
-	struct reservations *reservations = &lun->reservations;
-	if (reservations->type == RESERVATION_NONE) {
-		reservation_set(reservations, order->type, own);
+	struct reservations *draft = &change->draft;
+	if (draft->type == RESERVATION_NONE) {
+		reservation_set(draft, order->type, own);
 		return PERSISTENT_GOOD;
 	}
-	bool same = holds(reservations, own) && reservations->type == order->type;
-	return same ? PERSISTENT_GOOD : PERSISTENT_CONFLICT;
+	bool same = reservation_holds(draft, own) && draft->type == order->type;
+	return same ? PERSISTENT_UNCHANGED : PERSISTENT_CONFLICT;
 }
 
-static enum persistent_result do_release(struct lun *lun, const struct persistent_order *order,
+static enum persistent_result do_release(struct reservation_change *change,
+                                         const struct persistent_order *order,
                                          struct registration *own)
 {
-	struct reservations *reservations = &lun->reservations;
-	if (!holds(reservations, own))
-		return PERSISTENT_GOOD;
-	if (reservations->type != order->type)
+	struct reservations *draft = &change->draft;
+	if (!reservation_holds(draft, own))
+		return PERSISTENT_UNCHANGED;
+	if (draft->type != order->type)
 		return PERSISTENT_BAD_RELEASE;
-	bool others_care = registrants_only(reservations->type);
-	reservation_set(reservations, RESERVATION_NONE, NULL);
-	if (others_care)
-		tell_registrants(lun, SENSE_RESERVATIONS_RELEASED, order->itl);
-	return PERSISTENT_GOOD;
+	bool others_care = registrants_only(draft->type);
+	reservation_set(draft, RESERVATION_NONE, NULL);
+	return others_care ? tell_registrants(change, SENSE_RESERVATIONS_RELEASED)
+	                   : PERSISTENT_GOOD;
 }
 
-static enum persistent_result do_clear(struct lun *lun, const struct persistent_order *order,
+static enum persistent_result do_clear(struct reservation_change *change,
+                                       const struct persistent_order *order,
                                        struct registration *own)
 {
-	struct reservations *reservations = &lun->reservations;
-	tell_registrants(lun, SENSE_RESERVATIONS_PREEMPTED, order->itl);
-	reservation_set(reservations, RESERVATION_NONE, NULL);
+	(void)order;
+	(void)own; /* it goes with the others */
+	struct reservations *draft = &change->draft;
+	enum persistent_result result = tell_registrants(change, SENSE_RESERVATIONS_PREEMPTED);
 	struct registration *registration, *following;
-	list_for_each_safe (registration, following, &reservations->registrations, link) {
-		registration_drop(reservations, registration);
+	list_for_each_safe (registration, following, &draft->registrations, link) {
+		registration_drop(draft, registration);
 	}
-	reservations->generation++;
-	return PERSISTENT_GOOD;
+	draft->generation++;
+	return result;
 }
 
 /* ---- preempting ---- */
 
-static bool key_exists(const struct reservations *reservations, uint64_t key)
+static bool key_exists(const struct reservations *draft, uint64_t key)
 {
 	const struct registration *registration;
-	list_for_each (registration, &reservations->registrations, link) {
+	list_for_each (registration, &draft->registrations, link) {
 		if (registration->key == key)
 			return true;
 	}
 	return false;
 }
 
-/* Its tasks are to be aborted: each itl sees that on its own reactor. */
-static void mark(struct lun *lun, const struct registration *registration)
-{
-	struct itl *itl;
-	list_for_each (itl, &lun->itls, lun_link) {
-		if (registration_is(registration, itl->port))
-			itl->preempted = true;
-	}
-}
-
 /* Drops the registrations with the order's key (0: all) but `kept`, and tells who lost one. */
-static void drop_keys(struct lun *lun, const struct persistent_order *order,
-                      const struct registration *kept)
+static enum persistent_result drop_keys(struct reservation_change *change,
+                                        const struct persistent_order *order,
+                                        const struct registration *kept)
 {
 	uint64_t key = order->action_key;
+	bool aborts = order->action == PERSISTENT_PREEMPT_AND_ABORT;
 	struct registration *registration, *following;
-	list_for_each_safe (registration, following, &lun->reservations.registrations, link) {
+	list_for_each_safe (registration, following, &change->draft.registrations, link) {
 		if (registration == kept || (key && registration->key != key))
 			continue;
-		if (order->action == PERSISTENT_PREEMPT_AND_ABORT)
-			mark(lun, registration);
-		tell(lun, registration, SENSE_REGISTRATIONS_PREEMPTED, order->itl);
-		registration_drop(&lun->reservations, registration);
+		if (reservation_change_tell(change, registration, SENSE_REGISTRATIONS_PREEMPTED,
+		                            aborts) < 0)
+			return PERSISTENT_NO_ROOM;
+		registration_drop(&change->draft, registration);
 	}
-}
-
-static enum persistent_result do_preempt(struct lun *lun, const struct persistent_order *order,
-                                         struct registration *own)
-{
-	struct reservations *reservations = &lun->reservations;
-	enum reservation_type old = reservations->type;
-	bool for_all = reservation_all_registrants(old);
-	uint64_t key = order->action_key;
-	if (key == 0 && !for_all)
-		return PERSISTENT_BAD_KEY;
-	if (key != 0 && !key_exists(reservations, key))
-		return PERSISTENT_CONFLICT;
-
-	bool takes = for_all ? key == 0 : reservations->holder && reservations->holder->key == key;
-	if (takes) {
-		reservations->holder = NULL; /* it may be among those that go */
-		drop_keys(lun, order, own);
-		reservation_set(reservations, order->type, own);
-		if (order->type != old)
-			tell_registrants(lun, SENSE_RESERVATIONS_RELEASED, order->itl);
-	} else {
-		drop_keys(lun, order, for_all ? own : NULL);
-	}
-	reservations->generation++;
 	return PERSISTENT_GOOD;
 }
 
+static enum persistent_result take_over(struct reservation_change *change,
+                                        const struct persistent_order *order,
+                                        struct registration *own)
+{
+	struct reservations *draft = &change->draft;
+	enum reservation_type old = draft->type;
+	draft->holder = NULL; /* it may be among those that go */
+	enum persistent_result result = drop_keys(change, order, own);
+	reservation_set(draft, order->type, own);
+	if (result == PERSISTENT_GOOD && order->type != old)
+		result = tell_registrants(change, SENSE_RESERVATIONS_RELEASED);
+	return result;
+}
+
+static enum persistent_result do_preempt(struct reservation_change *change,
+                                         const struct persistent_order *order,
+                                         struct registration *own)
+{
+	struct reservations *draft = &change->draft;
+	bool for_all = reservation_all_registrants(draft->type);
+	uint64_t key = order->action_key;
+	if (key == 0 && !for_all)
+		return PERSISTENT_BAD_KEY;
+	if (key != 0 && !key_exists(draft, key))
+		return PERSISTENT_CONFLICT;
+	draft->generation++;
+	bool takes = for_all ? key == 0 : draft->holder && draft->holder->key == key;
+	return takes ? take_over(change, order, own)
+	             : drop_keys(change, order, for_all ? own : NULL);
+}
+
 static const struct {
-	enum persistent_result (*run)(struct lun *lun, const struct persistent_order *order,
+	enum persistent_result (*run)(struct reservation_change *change,
+	                              const struct persistent_order *order,
 	                              struct registration *own);
 	bool any_nexus; /* else a registered one, with its key */
 } actions[PERSISTENT_ACTION_COUNT] = {
@@ -222,15 +231,14 @@ static const struct {
 	[PERSISTENT_PREEMPT] = { do_preempt, false },
 	[PERSISTENT_PREEMPT_AND_ABORT] = { do_preempt, false },
 	[PERSISTENT_REGISTER_AND_IGNORE] = { do_register, true },
+	[PERSISTENT_REGISTER_AND_MOVE] = { do_move, false },
 };
 
-enum persistent_result persistent_carry_out(struct lun *lun, const struct persistent_order *order)
+enum persistent_result persistent_carry_out(struct reservation_change *change,
+                                            const struct persistent_order *order)
 {
-	struct registration *own = registration_find(&lun->reservations, order->itl->port);
+	struct registration *own = registration_find(&change->draft, order->port);
 	if (!actions[order->action].any_nexus && (!own || own->key != order->key))
 		return PERSISTENT_CONFLICT;
-	enum persistent_result result = actions[order->action].run(lun, order, own);
-	if (result == PERSISTENT_GOOD)
-		reservations_apply(lun);
-	return result;
+	return actions[order->action].run(change, order, own);
 }

@@ -3,6 +3,7 @@
 #include "scsi/execute.h"
 #include "scsi/handlers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,22 +13,20 @@
 
 enum service_action { READ_KEYS, READ_RESERVATION, REPORT_CAPABILITIES, READ_FULL_STATUS };
 
-/* The bytes of the answer behind the header; with lun->lock held. */
-typedef size_t put_fn(const struct reservations *reservations, uint8_t *p, size_t max_count);
+/* The bytes of the answer behind the header. */
+typedef size_t put_fn(const struct reservations *reservations, uint8_t *p);
 
-static size_t put_keys(const struct reservations *reservations, uint8_t *p, size_t max_count)
+static size_t put_keys(const struct reservations *reservations, uint8_t *p)
 {
 	size_t n = 0;
 	const struct registration *registration;
 	list_for_each (registration, &reservations->registrations, link) {
-		if (n == max_count)
-			break;
 		put_be64(p + 8 * n++, registration->key);
 	}
 	return 8 * n;
 }
 
-static size_t put_reservation(const struct reservations *reservations, uint8_t *p, size_t max_count)
+static size_t put_reservation(const struct reservations *reservations, uint8_t *p)
 {
 	if (reservations->type == RESERVATION_NONE)
 		return 0;
@@ -51,16 +50,12 @@ static size_t put_transport_id(uint8_t *p, const struct reservation_port *port)
 	return 4 + padded;
 }
 
-static size_t put_status(const struct reservations *reservations, uint8_t *p, size_t max_count)
+static size_t put_status(const struct reservations *reservations, uint8_t *p)
 {
-	size_t at = 0, n = 0;
+	size_t at = 0;
 	const struct registration *registration;
 	list_for_each (registration, &reservations->registrations, link) {
-		if (n++ == max_count)
-			break;
-		bool holds = reservations->type != RESERVATION_NONE &&
-		             (reservation_all_registrants(reservations->type) ||
-		              reservations->holder == registration);
+		bool holds = reservation_holds(reservations, registration);
 		uint8_t *d = p + at;
 		put_be64(d, registration->key);
 		d[12] = (uint8_t)((registration->all_target_ports ? 0x02 : 0) | (holds ? 0x01 : 0));
@@ -83,36 +78,58 @@ static const struct {
 	[READ_FULL_STATUS] = { put_status, STATUS_LEN + TRANSPORT_ID_MAX },
 };
 
-static void report_capabilities(struct scsi_task *task)
+/* CRH, SIP_C, ATP_C; with a keeper PTPL_C. TMV, types: all six. */
+static void report_capabilities(struct scsi_task *task, const struct reservations *reservations)
 {
-	/* CRH, ATP_C; no PTPL_C: nothing outlives the gateway. Types: all six. */
-	static const uint8_t capabilities[8] = { 0x00, 0x08, 0x14, 0x90, 0xea, 0x01 };
+	static const uint8_t capabilities[8] = { 0x00, 0x08, 0x1c, 0x90, 0xea, 0x01 };
 	uint8_t *p = task_reply_start(task, sizeof capabilities);
 	if (!p)
 		return;
 	memcpy(p, capabilities, sizeof capabilities);
+	if (task_lun(task)->reservation_queue.keeper)
+		p[2] |= 0x01; /* PTPL_C */
+	if (reservations->aptpl)
+		p[3] |= 0x01; /* PTPL_A */
 	task_reply_end(task, sizeof capabilities);
+}
+
+static void report_list(struct scsi_task *task, const struct reservations *reservations)
+{
+	uint8_t action = task->state.opcode->service_action;
+	size_t max_len = HEADER_LEN + (reservations->count + 1) * lists[action].each;
+	uint8_t *p = task_reply_start(task, max_len);
+	if (!p)
+		return;
+	put_be32(p, reservations->generation);
+	size_t len = lists[action].put(reservations, p + HEADER_LEN);
+	put_be32(p + 4, (uint32_t)len);
+	task_reply_end(task, HEADER_LEN + len);
+}
+
+/* With the turn, which ends before the task does: the copy is what was true then. */
+static void confirmed(struct scsi_task *task, int result)
+{
+	struct lun *lun = task_lun(task);
+	AUTO(reservation_change) struct reservation_change *copy = NULL;
+	if (result == 0) {
+		copy = reservation_change_new(lun, NULL);
+		result = copy ? 0 : -ENOMEM;
+	}
+	reservation_turn_end(lun);
+	if (result < 0)
+		reservation_end_failed(task, result);
+	else if (task->state.opcode->service_action == REPORT_CAPABILITIES)
+		report_capabilities(task, &copy->draft);
+	else
+		report_list(task, &copy->draft);
+}
+
+static void confirm(struct scsi_task *task)
+{
+	reservation_confirm(task, confirmed);
 }
 
 void persistent_in_run(struct scsi_task *task)
 {
-	uint8_t action = task->state.opcode->service_action;
-	if (action == REPORT_CAPABILITIES) {
-		report_capabilities(task);
-		return;
-	}
-	struct lun *lun = task_lun(task);
-	(void)pthread_mutex_lock(&lun->lock);
-	size_t count = lun->reservations.count;
-	(void)pthread_mutex_unlock(&lun->lock);
-
-	uint8_t *p = task_reply_start(task, HEADER_LEN + (count + 1) * lists[action].each);
-	if (!p)
-		return;
-	(void)pthread_mutex_lock(&lun->lock);
-	put_be32(p, lun->reservations.generation);
-	size_t len = lists[action].put(&lun->reservations, p + HEADER_LEN, count);
-	(void)pthread_mutex_unlock(&lun->lock);
-	put_be32(p + 4, (uint32_t)len);
-	task_reply_end(task, HEADER_LEN + len);
+	reservation_turn_take(task, confirm);
 }

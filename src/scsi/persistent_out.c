@@ -1,30 +1,27 @@
-/* PERSISTENT RESERVE OUT [SPC-4 6.16]. The state lives in memory: APTPL is refused. */
+/* PERSISTENT RESERVE OUT [SPC-4 6.16]: in its turn, saved before it is in force, and answered last.
+ */
 #include "base/bytes.h"
 #include "scsi/execute.h"
 #include "scsi/handlers.h"
 #include "scsi/persistent.h"
+#include "scsi/persistent_list.h"
 #include "scsi/walk.h"
-
-#define LIST_LEN  24
-#define SPEC_I_PT 0x08
-#define ALL_TG_PT 0x04
-#define APTPL     0x01
-
-static bool type_valid(uint8_t type)
-{
-	return type == 1 || type == 3 || (type >= 5 && type <= 8);
-}
 
 bool persistent_out_check(struct scsi_task *task)
 {
 	uint8_t action = task->state.opcode->service_action;
 	bool registers = action == PERSISTENT_REGISTER || action == PERSISTENT_REGISTER_AND_IGNORE;
-	bool typed = !registers && action != PERSISTENT_CLEAR;
-	if (typed && (task->cdb[2] >> 4 || !type_valid(task->cdb[2] & 0x0f))) {
-		task_end_bad_cdb(task, 2, task->cdb[2] >> 4 ? 7 : 3);
+	bool moves = action == PERSISTENT_REGISTER_AND_MOVE;
+	bool typed = !registers && !moves && action != PERSISTENT_CLEAR;
+	bool scoped = task->cdb[2] >> 4;
+	if (typed && (scoped || !reservation_type_valid(task->cdb[2] & 0x0f))) {
+		task_end_bad_cdb(task, 2, scoped ? 7 : 3);
 		return false;
 	}
-	if (get_be32(task->cdb + 5) != LIST_LEN) {
+	uint32_t len = get_be32(task->cdb + 5);
+	uint32_t least = moves ? PERSISTENT_LIST_MOVE_MIN : PERSISTENT_LIST_LEN;
+	uint32_t most = moves || registers ? PERSISTENT_LIST_MAX : PERSISTENT_LIST_LEN;
+	if (len < least || len > most) {
 		task_end_check(task, SENSE_PARAMETER_LIST_LENGTH);
 		return false;
 	}
@@ -71,20 +68,32 @@ static void abort_preempted(struct scsi_task *task)
 
 /* ---- the command ---- */
 
-static void answer(struct scsi_task *task, enum persistent_result result)
+/* The change is in force, or nothing was to be changed. */
+static void committed(struct scsi_task *task, int result)
+{
+	if (result < 0)
+		reservation_end_failed(task, result);
+	else if (task->state.opcode->service_action == PERSISTENT_PREEMPT_AND_ABORT)
+		abort_preempted(task);
+	else
+		task_end_good(task);
+}
+
+static void refuse(struct scsi_task *task, enum persistent_result result)
 {
 	switch (result) {
 	case PERSISTENT_GOOD:
-		if (task->state.opcode->service_action == PERSISTENT_PREEMPT_AND_ABORT)
-			abort_preempted(task);
-		else
-			task_end_good(task);
+	case PERSISTENT_UNCHANGED:
+		task_end_good(task);
 		return;
 	case PERSISTENT_CONFLICT:
 		task_end_status(task, SCSI_RESERVATION_CONFLICT);
 		return;
 	case PERSISTENT_BAD_KEY:
 		task_end_bad_list(task, 8, 8);
+		return;
+	case PERSISTENT_BAD_PORT:
+		task_end_bad_list(task, PERSISTENT_LIST_LEN, 8);
 		return;
 	case PERSISTENT_BAD_RELEASE:
 		task_end_check(task, SENSE_INVALID_RELEASE);
@@ -95,24 +104,40 @@ static void answer(struct scsi_task *task, enum persistent_result result)
 	}
 }
 
-void persistent_out_run(struct scsi_task *task)
+static void refuse_list(struct scsi_task *task, const struct persistent_fault *fault)
 {
-	const uint8_t *list = task->data->data;
-	if (list[20] & (SPEC_I_PT | APTPL)) {
-		task_end_bad_list(task, 20, list[20] & SPEC_I_PT ? 3 : 0);
+	if (fault->code == SENSE_INVALID_FIELD_IN_LIST)
+		task_end_bad_list(task, fault->byte, fault->bit);
+	else
+		task_end_check(task, fault->code);
+}
+
+/* With the turn. */
+static void carry_out(struct scsi_task *task)
+{
+	struct lun *lun = task_lun(task);
+	struct persistent_order order = { 0 };
+	struct persistent_fault fault;
+	if (!persistent_list_parse(task, &order, &fault)) {
+		reservation_turn_end(lun);
+		refuse_list(task, &fault);
 		return;
 	}
-	struct persistent_order order = {
-		.itl = task->state.itl,
-		.action = (enum persistent_action)task->state.opcode->service_action,
-		.type = (enum reservation_type)(task->cdb[2] & 0x0f),
-		.key = get_be64(list),
-		.action_key = get_be64(list + 8),
-		.all_target_ports = list[20] & ALL_TG_PT,
-	};
-	struct lun *lun = task_lun(task);
-	(void)pthread_mutex_lock(&lun->lock);
-	enum persistent_result result = persistent_carry_out(lun, &order);
-	(void)pthread_mutex_unlock(&lun->lock);
-	answer(task, result);
+	struct reservation_change *change = reservation_change_new(lun, task->state.itl);
+	enum persistent_result result = PERSISTENT_NO_ROOM;
+	if (change)
+		result = persistent_carry_out(change, &order);
+	free(order.others);
+	if (result == PERSISTENT_GOOD) {
+		reservation_commit(task, change, committed);
+		return;
+	}
+	reservation_change_free(change);
+	reservation_turn_end(lun);
+	refuse(task, result);
+}
+
+void persistent_out_run(struct scsi_task *task)
+{
+	reservation_turn_take(task, carry_out);
 }

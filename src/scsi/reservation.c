@@ -4,12 +4,16 @@
 
 #include "scsi/lun_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+/* ---- the state as a value ---- */
+
 void reservations_init(struct reservations *reservations)
 {
+	memset(reservations, 0, sizeof *reservations);
 	list_init(&reservations->registrations);
 }
 
@@ -18,16 +22,81 @@ void reservations_done(struct reservations *reservations)
 	struct list *link;
 	while ((link = list_take_first(&reservations->registrations)))
 		free(list_entry(link, struct registration, link));
+	reservations_init(reservations);
+}
+
+int reservations_add(struct reservations *reservations, const struct reservation_port *port,
+                     uint64_t key, bool all_target_ports)
+{
+	if (reservations->count == REGISTRATIONS_MAX)
+		return -ENOSPC;
+	struct registration *registration = calloc(1, sizeof *registration);
+	if (!registration)
+		return -ENOMEM;
+	registration->port = *port;
+	registration->key = key;
+	registration->all_target_ports = all_target_ports;
+	list_append(&reservations->registrations, &registration->link);
+	reservations->count++;
+	return 0;
+}
+
+int reservations_copy(struct reservations *copy, const struct reservations *from)
+{
+	const struct registration *registration;
+	list_for_each (registration, &from->registrations, link) {
+		int r = reservations_add(copy, &registration->port, registration->key,
+		                         registration->all_target_ports);
+		if (r < 0) {
+			reservations_done(copy);
+			return r;
+		}
+		if (registration == from->holder)
+			copy->holder =
+			        list_entry(copy->registrations.prev, struct registration, link);
+	}
+	copy->generation = from->generation;
+	copy->aptpl = from->aptpl;
+	copy->type = from->type;
+	copy->reserved = from->reserved;
+	copy->reserver = from->reserver;
+	copy->reserver_here = from->reserver_here;
+	return 0;
+}
+
+void reservations_replace(struct reservations *reservations, struct reservations *from)
+{
+	reservations_done(reservations);
+	*reservations = *from;
+	list_init(&reservations->registrations);
+	list_splice(&reservations->registrations, &from->registrations);
+	reservations_init(from);
+}
+
+void reservation_notices_free(struct list *notices)
+{
+	struct list *link;
+	while ((link = list_take_first(notices)))
+		free(list_entry(link, struct reservation_notice, link));
+}
+
+/* ---- who is who ---- */
+
+static bool same_initiator(const struct reservation_port *a, const struct reservation_port *b)
+{
+	return strcasecmp(a->initiator, b->initiator) == 0 &&
+	       memcmp(a->isid, b->isid, sizeof a->isid) == 0;
+}
+
+bool reservation_port_equal(const struct reservation_port *a, const struct reservation_port *b)
+{
+	return same_initiator(a, b) && a->tag == b->tag && strcasecmp(a->target, b->target) == 0;
 }
 
 bool registration_is(const struct registration *registration, const struct reservation_port *port)
 {
-	const struct reservation_port *own = &registration->port;
-	if (strcasecmp(own->initiator, port->initiator) != 0 ||
-	    memcmp(own->isid, port->isid, sizeof own->isid) != 0)
-		return false;
-	return registration->all_target_ports ||
-	       (own->tag == port->tag && strcasecmp(own->target, port->target) == 0);
+	return registration->all_target_ports ? same_initiator(&registration->port, port)
+	                                      : reservation_port_equal(&registration->port, port);
 }
 
 struct registration *registration_find(const struct reservations *reservations,
@@ -40,6 +109,29 @@ struct registration *registration_find(const struct reservations *reservations,
 	}
 	return NULL;
 }
+
+bool reservation_type_valid(unsigned type)
+{
+	return type == 1 || type == 3 || (type >= 5 && type <= 8);
+}
+
+void reservation_set(struct reservations *reservations, enum reservation_type type,
+                     struct registration *holder)
+{
+	reservations->type = type;
+	reservations->holder = reservation_all_registrants(type) ? NULL : holder;
+}
+
+void registration_drop(struct reservations *reservations, struct registration *registration)
+{
+	list_remove(&registration->link);
+	reservations->count--;
+	if (reservations->holder == registration || reservations->count == 0)
+		reservation_set(reservations, RESERVATION_NONE, NULL);
+	free(registration);
+}
+
+/* ---- what it forbids ---- */
 
 /* What the persistent reservation forbids. */
 static uint32_t persistent_mask(const struct reservations *reservations, const struct itl *itl)
@@ -63,19 +155,11 @@ void reservations_apply(struct lun *lun)
 	struct itl *itl;
 	list_for_each (itl, &lun->itls, lun_link) {
 		uint32_t mask = persistent_mask(reservations, itl);
-		if (reservations->reserver)
+		if (reservations->reserved) {
 			mask |= RESERVED_RESERVING;
-		if (reservations->reserver && reservations->reserver != itl)
-			mask |= RESERVED_ALL;
+			if (!reservation_port_equal(&reservations->reserver, itl->port))
+				mask |= RESERVED_ALL;
+		}
 		atomic_store_explicit(&itl->reserved, mask, memory_order_release);
 	}
-}
-
-void reservations_release6(struct lun *lun, const struct itl *itl)
-{
-	struct reservations *reservations = &lun->reservations;
-	if (!reservations->reserver || (itl && reservations->reserver != itl))
-		return;
-	reservations->reserver = NULL;
-	reservations_apply(lun);
 }

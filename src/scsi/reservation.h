@@ -48,29 +48,64 @@ enum reservation_type {
 
 #define REGISTRATIONS_MAX 1024
 
-/* Guarded by lun->lock. */
+/* What is kept of a LUN's reservations. Guarded by lun->lock; changed on a copy, which takes its
+ * place when it has been saved. Zeroed memory must be initialized. */
 struct reservations {
-	struct itl *reserver;      /* RESERVE(6); NULL: nobody */
 	struct list registrations; /* struct registration, in order of arrival */
 	size_t count;
 	uint32_t generation;
+	bool aptpl; /* of the last REGISTER: the LUN's state survives a power loss */
 	enum reservation_type type;
 	struct registration *holder; /* NULL when none, or when all registrants hold it */
+
+	bool reserved; /* RESERVE(6) */
+	struct reservation_port reserver;
+	bool reserver_here; /* by a session of the owner's own, which ends with it */
 };
+
+/* A unit attention that was raised for a nexus and is not reported yet. The next owner raises it
+ * again. */
+struct reservation_notice {
+	struct list link;
+	struct reservation_port port;
+	uint32_t code; /* enum sense_code */
+};
+#define RESERVATION_NOTICES_MAX 1024
 
 void reservations_init(struct reservations *reservations);
 void reservations_done(struct reservations *reservations);
+/* Into an initialized, empty one; -ENOMEM leaves it so. */
+int reservations_copy(struct reservations *copy, const struct reservations *from) MUST_CHECK;
+/* Puts `from` in the place of what was there; `from` is empty then. */
+void reservations_replace(struct reservations *reservations, struct reservations *from);
+/* -ENOSPC (REGISTRATIONS_MAX), -ENOMEM. */
+int reservations_add(struct reservations *reservations, const struct reservation_port *port,
+                     uint64_t key, bool all_target_ports) MUST_CHECK;
 
 /* With lun->lock held: computes itl->reserved of all nexuses of the LUN. */
 void reservations_apply(struct lun *lun);
-/* With lun->lock held: drops the RESERVE(6) of this itl, or of anybody (NULL). */
-void reservations_release6(struct lun *lun, const struct itl *itl);
+bool reservation_port_equal(const struct reservation_port *a, const struct reservation_port *b);
 /* Whether it is the registration of this nexus. */
 bool registration_is(const struct registration *registration, const struct reservation_port *port);
-/* With lun->lock held: the registration of this nexus, or NULL. */
+/* The registration of this nexus, or NULL. */
 struct registration *registration_find(const struct reservations *reservations,
                                        const struct reservation_port *port);
 static inline bool reservation_all_registrants(enum reservation_type type)
 {
 	return type == RESERVATION_WRITE_EXCLUSIVE_ALL || type == RESERVATION_EXCLUSIVE_ACCESS_ALL;
 }
+bool reservation_type_valid(unsigned type);
+static inline bool reservation_holds(const struct reservations *reservations,
+                                     const struct registration *registration)
+{
+	return reservations->type != RESERVATION_NONE &&
+	       (reservation_all_registrants(reservations->type) ||
+	        reservations->holder == registration);
+}
+void reservation_set(struct reservations *reservations, enum reservation_type type,
+                     struct registration *holder);
+/* The reservation goes with its holder, or with the last registrant. */
+void registration_drop(struct reservations *reservations, struct registration *registration);
+
+/* Frees the notices of a list. */
+void reservation_notices_free(struct list *notices);

@@ -25,33 +25,79 @@ static void end(struct scsi_task *task, enum verdict verdict)
 		task_end_good(task);
 }
 
+static void committed(struct scsi_task *task, int result)
+{
+	if (result < 0)
+		reservation_end_failed(task, result);
+	else
+		task_end_good(task);
+}
+
+/* With the turn, which ends here: nothing is to be changed. */
+static void end_unchanged(struct scsi_task *task, enum verdict verdict)
+{
+	reservation_turn_end(task_lun(task));
+	end(task, verdict);
+}
+
+static void change(struct scsi_task *task, bool reserves)
+{
+	struct reservation_change *change = reservation_change_new(task_lun(task), task->state.itl);
+	if (!change) {
+		reservation_turn_end(task_lun(task));
+		task_end_full(task);
+		return;
+	}
+	change->draft.reserved = reserves;
+	change->draft.reserver = *task->state.itl->port;
+	change->draft.reserver_here = !task->state.itl->proxy;
+	reservation_commit(task, change, committed);
+}
+
+/* What is there now, looked at with the turn. */
+static enum verdict look(struct scsi_task *task, bool *ret_reserved, bool *ret_own)
+{
+	struct lun *lun = task_lun(task);
+	const struct itl *itl = task->state.itl;
+	(void)pthread_mutex_lock(&lun->lock);
+	const struct reservations *reservations = &lun->reservations;
+	enum verdict verdict = beside_persistent(reservations, itl);
+	*ret_reserved = reservations->reserved;
+	*ret_own = reservations->reserved &&
+	           reservation_port_equal(&reservations->reserver, itl->port);
+	(void)pthread_mutex_unlock(&lun->lock);
+	return verdict;
+}
+
+static void reserve(struct scsi_task *task)
+{
+	bool reserved, own;
+	enum verdict verdict = look(task, &reserved, &own);
+	if (verdict == VERDICT_NONE && !reserved) {
+		change(task, true);
+		return;
+	}
+	if (verdict == VERDICT_NONE && !own)
+		verdict = VERDICT_CONFLICT;
+	end_unchanged(task, verdict);
+}
+
+static void release(struct scsi_task *task)
+{
+	bool reserved, own;
+	enum verdict verdict = look(task, &reserved, &own);
+	if (verdict == VERDICT_NONE && own)
+		change(task, false);
+	else
+		end_unchanged(task, verdict);
+}
+
 void reserve_run(struct scsi_task *task)
 {
-	struct itl *itl = task->state.itl;
-	struct lun *lun = itl->lun;
-	(void)pthread_mutex_lock(&lun->lock);
-	struct reservations *reservations = &lun->reservations;
-	enum verdict verdict = beside_persistent(reservations, itl);
-	if (verdict == VERDICT_NONE) {
-		bool free = !reservations->reserver || reservations->reserver == itl;
-		verdict = free ? VERDICT_GOOD : VERDICT_CONFLICT;
-		if (free) {
-			reservations->reserver = itl;
-			reservations_apply(lun);
-		}
-	}
-	(void)pthread_mutex_unlock(&lun->lock);
-	end(task, verdict);
+	reservation_turn_take(task, reserve);
 }
 
 void release_run(struct scsi_task *task)
 {
-	struct itl *itl = task->state.itl;
-	struct lun *lun = itl->lun;
-	(void)pthread_mutex_lock(&lun->lock);
-	enum verdict verdict = beside_persistent(&lun->reservations, itl);
-	if (verdict == VERDICT_NONE)
-		reservations_release6(lun, itl);
-	(void)pthread_mutex_unlock(&lun->lock);
-	end(task, verdict);
+	reservation_turn_take(task, release);
 }

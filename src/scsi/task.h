@@ -84,6 +84,8 @@ struct scsi_task {
 		struct io io;
 		struct iovec iov[2];
 		struct range range;
+		struct list turn; /* waits to change reservations */
+		int turn_result;
 		struct buffer *scratch; /* of the handler; put back when the task ends */
 		uint64_t position;      /* of the handler: how far it is */
 		uint64_t lba;

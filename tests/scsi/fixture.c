@@ -141,6 +141,11 @@ void rig_stop(struct rig *rig, struct nexus *nexus)
 
 struct rig *rig_new(uint32_t block_size, uint64_t blocks)
 {
+	return rig_new_kept(block_size, blocks, NULL);
+}
+
+struct rig *rig_new_kept(uint32_t block_size, uint64_t blocks, struct reservation_keeper *keeper)
+{
 	struct rig *rig = calloc(1, sizeof *rig);
 	assert_non_null(rig);
 	rig->block_size = block_size;
@@ -154,6 +159,7 @@ struct rig *rig_new(uint32_t block_size, uint64_t blocks)
 		.block_size = block_size,
 		.max_sectors = 1024,
 		.relay = &rig->relay.relay,
+		.reservation_keeper = keeper,
 	};
 	fake_relay_init(&rig->relay);
 	assert_int_equal(lun_new(&config, &rig->lun), 0);

@@ -41,6 +41,9 @@ struct rig {
 /* LUN 0 of `blocks` blocks, served, and two nexuses with initiators of their own, each on its own
  * reactor; no unit attention is pending. */
 struct rig *rig_new(uint32_t block_size, uint64_t blocks);
+/* The same with a keeper of reservations. */
+struct reservation_keeper;
+struct rig *rig_new_kept(uint32_t block_size, uint64_t blocks, struct reservation_keeper *keeper);
 void rig_free(struct rig *rig);
 DEFINE_AUTO(rig);
 /* Turns all reactors until nothing moves. */

@@ -240,12 +240,17 @@ TEST(full_status_names_every_nexus)
 TEST(malformed_orders_are_refused)
 {
 	AUTO(rig) struct rig *rig = rig_registered();
-	static const uint8_t flags[] = { 0x08, 0x01 }; /* SPEC_I_PT, APTPL */
-	for (size_t i = 0; i < 2; i++) {
-		uint8_t list[24] = { [7] = 0x11, [15] = 0x12, [20] = flags[i] };
+	static const struct {
+		uint8_t flag;
+		uint32_t sense;
+	} flags[] = { { 0x08, 0x051a00 }, { 0x01, 0x052600 } }; /* SPEC_I_PT alone, APTPL */
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		uint8_t list[24] = { [7] = 0x11, [15] = 0x12, [20] = flags[i].flag };
 		RUN(rig, &c, CDB(0x5f, 0, 0, 0, 0, 0, 0, 0, 24, 0), -24, list);
-		assert_sense(&c, 0x052600);
+		assert_sense(&c, flags[i].sense);
 	}
+	RUN(rig, &c, CDB(0x5f, 7, 0, 0, 0, 0, 0, 0, 24, 0), -24, NULL);
+	assert_sense(&c, 0x051a00);
 	RUN(rig, &c, CDB(0x5f, 0, 0, 0, 0, 0, 0, 0, 20, 0), -20, NULL);
 	assert_sense(&c, 0x051a00);
 	RUN(rig, &c, CDB(0x5f, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, NULL);

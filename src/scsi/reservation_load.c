@@ -1,0 +1,95 @@
+/* A LUN's reservations change their owner: the text gets a new epoch, and is loaded. */
+#include "base/json.h"
+#include "scsi/lun_private.h"
+#include "scsi/reservation_keeper.h"
+#include "scsi/reservation_text.h"
+
+#include <assert.h>
+#include <errno.h>
+
+int reservation_text_take(const char *text, uint64_t epoch, char **ret_text, struct error *err)
+{
+	struct reservation_text parsed = { .epoch = 0 };
+	struct list none = LIST_INIT(none);
+	int r = 0;
+	if (text)
+		r = reservation_text_parse(text, &parsed, err);
+	else
+		reservations_init(&parsed.reservations);
+	if (r == 0 && parsed.epoch > epoch)
+		r = error_set(err, -ECANCELED,
+		              "reservations: written by an owner of epoch %llu, ours is %llu",
+		              (unsigned long long)parsed.epoch, (unsigned long long)epoch);
+	if (r == 0) {
+		char *taken = reservation_text_format(&parsed.reservations, epoch,
+		                                      text ? &parsed.notices : &none, NULL);
+		if (taken)
+			*ret_text = taken;
+		else
+			r = error_set(err, -ENOMEM, "reservations: out of memory");
+	}
+	reservation_text_done(&parsed);
+	return r;
+}
+
+/* What does not live on; true if there was any. */
+static bool lose(struct reservations *reservations, enum reservation_load how)
+{
+	bool power_loss = how == RESERVATION_LOAD_POWER_LOSS;
+	bool here = how == RESERVATION_LOAD_TAKEN_OVER && reservations->reserver_here;
+	bool lost6 = reservations->reserved && (power_loss || here);
+	bool lost = power_loss && reservations->count && !reservations->aptpl;
+	if (lost6)
+		reservations->reserved = false;
+	reservations->reserver_here = false;
+	if (power_loss && !reservations->aptpl)
+		reservations_done(reservations);
+	if (power_loss)
+		reservations->generation = 0; /* [SPC-4 6.15.2] */
+	return lost || lost6;
+}
+
+/* With lun->lock held: the nexuses that are here hear what the owner before could not tell them. */
+static void raise_notices(struct lun *lun)
+{
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link)
+		reservation_attached(lun, itl);
+	reservations_apply(lun);
+}
+
+int lun_load_reservations(struct lun *lun, const char *text, enum reservation_load how,
+                          struct error *err)
+{
+	struct reservation_text parsed = { .epoch = 0 };
+	reservations_init(&parsed.reservations);
+	list_init(&parsed.notices);
+	int r = text ? reservation_text_parse(text, &parsed, err) : 0;
+	if (r == 0 && parsed.epoch > lun_get_epoch(lun))
+		r = error_set(err, -ECANCELED,
+		              "reservations: written by an owner of epoch %llu, ours is %llu",
+		              (unsigned long long)parsed.epoch,
+		              (unsigned long long)lun_get_epoch(lun));
+	if (r < 0) {
+		reservation_text_done(&parsed);
+		return r;
+	}
+	bool lost = lose(&parsed.reservations, how);
+	(void)pthread_mutex_lock(&lun->lock);
+	struct reservation_queue *queue = &lun->reservation_queue;
+	assert(!lun->backend && !queue->busy);
+	reservations_replace(&lun->reservations, &parsed.reservations);
+	reservation_notices_free(&queue->notices);
+	if (how != RESERVATION_LOAD_POWER_LOSS) {
+		list_splice(&queue->notices, &parsed.notices);
+		queue->notice_count = parsed.notice_count;
+	} else {
+		queue->notice_count = 0;
+	}
+	queue->lost = false;
+	queue->dirty = lost;
+	raise_notices(lun);
+	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_text_done(&parsed);
+	return 0;
+}

@@ -1,0 +1,464 @@
+/* Changes of a LUN's reservations: turns, drafts, and saving them. The draft is in force only when
+ * it is durable, so nobody ever acts on a state that the next owner might not know. */
+#include "scsi/reservation_turn.h"
+
+#include "base/log.h"
+#include "scsi/execute.h"
+#include "scsi/reservation_keeper.h"
+#include "scsi/reservation_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void reservation_queue_init(struct reservation_queue *queue, struct reservation_keeper *keeper)
+{
+	queue->keeper = keeper;
+	list_init(&queue->waiting);
+	list_init(&queue->notices);
+}
+
+void reservation_queue_done(struct reservation_queue *queue)
+{
+	assert(!queue->busy && list_empty(&queue->waiting));
+	reservation_notices_free(&queue->notices);
+}
+
+static bool means_lost(int result)
+{
+	return result == -ECANCELED || result == -ESHUTDOWN;
+}
+
+/* ---- turns ---- */
+
+/* The task is not `inside` any call then; its message is free while it waits for a turn or a save.
+ */
+static void post(struct scsi_task *task, void (*run)(struct message *message))
+{
+	task->state.message.run = run;
+	reactor_post(task->nexus->reactor, &task->state.message);
+}
+
+/* It was not executed, for sure: the next owner does it. */
+static void leave_to_next_owner(struct scsi_task *task)
+{
+	struct itl *itl = task->state.itl;
+	if (task->state.abort != ABORT_NOT) {
+		task_end_status(task, SCSI_TASK_ABORTED);
+	} else if (itl->proxy) {
+		task_end_not_executed(task);
+	} else {
+		task_leave(task);
+		hold_add(task);
+		if (lun_situation(itl->lun) != task->state.sent)
+			itl_wake(itl);
+	}
+}
+
+static void turn_came(struct scsi_task *task)
+{
+	struct lun *lun = task_lun(task);
+	(void)pthread_mutex_lock(&lun->lock);
+	bool lost = lun->reservation_queue.lost;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (!lost && task->state.abort == ABORT_NOT) {
+		task->state.step(task);
+		return;
+	}
+	reservation_turn_end(lun);
+	leave_to_next_owner(task);
+}
+
+static void run_turn(struct message *message)
+{
+	turn_came(container_of(message, struct scsi_task, state.message));
+}
+
+void reservation_turn_take(struct scsi_task *task, void (*step)(struct scsi_task *task))
+{
+	struct lun *lun = task_lun(task);
+	struct reservation_queue *queue = &lun->reservation_queue;
+	assert(task->state.entered); /* quiescing the LUN waits for turns and saves */
+	task->state.step = step;
+	(void)pthread_mutex_lock(&lun->lock);
+	bool waits = queue->busy;
+	if (waits)
+		list_append(&queue->waiting, &task->state.turn);
+	queue->busy = true;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (!waits)
+		turn_came(task);
+}
+
+/* ---- saving without a command ---- */
+
+static bool wants_save(const struct lun *lun)
+{
+	const struct reservation_queue *queue = &lun->reservation_queue;
+	return queue->dirty && queue->keeper && !queue->lost && lun_get_state(lun) == LUN_READY;
+}
+
+static void saved_alone(void *argument, int result)
+{
+	struct lun *lun = argument;
+	struct reservation_queue *queue = &lun->reservation_queue;
+	if (result < 0)
+		log_limited(LOG_LEVEL_WARNING, 10000, "%s: reservations not saved: %s", lun->name,
+		            strerror(-result));
+	(void)pthread_mutex_lock(&lun->lock);
+	char *text = steal(&queue->text);
+	queue->lost = queue->lost || means_lost(result);
+	(void)pthread_mutex_unlock(&lun->lock);
+	free(text);
+	reservation_turn_end(lun);
+	lun_leave(lun, true, 0);
+	lun_put(lun);
+}
+
+/* With the turn. What fails here is saved with the next change. */
+static void save_alone(struct lun *lun)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	if (!lun_enter(lun)) {
+		reservation_turn_end(lun);
+		return;
+	}
+	(void)lun_get(lun);
+	(void)pthread_mutex_lock(&lun->lock);
+	queue->dirty = false;
+	queue->text = reservation_text_format(&lun->reservations, lun_get_epoch(lun),
+	                                      &queue->notices, NULL);
+	const char *text = queue->text;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (text)
+		queue->keeper->save(queue->keeper, lun, text, saved_alone, lun);
+	else
+		saved_alone(lun, -ENOMEM);
+}
+
+void reservation_save_soon(struct lun *lun)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	(void)pthread_mutex_lock(&lun->lock);
+	bool saves = !queue->busy && wants_save(lun);
+	if (saves)
+		queue->busy = true;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (saves)
+		save_alone(lun);
+}
+
+void reservation_turn_end(struct lun *lun)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	(void)pthread_mutex_lock(&lun->lock);
+	struct list *next = list_take_first(&queue->waiting);
+	bool saves = !next && wants_save(lun);
+	queue->busy = next || saves;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (next)
+		post(list_entry(next, struct scsi_task, state.turn), run_turn);
+	else if (saves)
+		save_alone(lun);
+}
+
+/* ---- changes ---- */
+
+struct reservation_change *reservation_change_new(struct lun *lun, const struct itl *sender)
+{
+	AUTO(reservation_change) struct reservation_change *change = calloc(1, sizeof *change);
+	if (!change)
+		return NULL;
+	reservations_init(&change->draft);
+	list_init(&change->effects);
+	list_init(&change->notices);
+	change->sender = sender;
+	(void)pthread_mutex_lock(&lun->lock);
+	int r = reservations_copy(&change->draft, &lun->reservations);
+	(void)pthread_mutex_unlock(&lun->lock);
+	return r < 0 ? NULL : steal(&change);
+}
+
+void reservation_change_free(struct reservation_change *change)
+{
+	if (!change)
+		return;
+	reservations_done(&change->draft);
+	struct list *link;
+	while ((link = list_take_first(&change->effects)))
+		free(list_entry(link, struct reservation_effect, link));
+	reservation_notices_free(&change->notices);
+	free(change->text);
+	free(change);
+}
+
+int reservation_change_tell(struct reservation_change *change,
+                            const struct registration *registration, uint32_t code, bool abort)
+{
+	struct reservation_effect *effect = calloc(1, sizeof *effect);
+	if (!effect)
+		return -ENOMEM;
+	effect->registration = *registration;
+	effect->code = code;
+	effect->abort = abort;
+	list_append(&change->effects, &effect->link);
+	return 0;
+}
+
+static struct reservation_notice *notice_find(const struct list *notices,
+                                              const struct reservation_port *port, uint32_t code)
+{
+	struct reservation_notice *notice;
+	list_for_each (notice, notices, link) {
+		if (notice->code == code && reservation_port_equal(&notice->port, port))
+			return notice;
+	}
+	return NULL;
+}
+
+/* Writes down, with lun->lock held, who will have to be told by the next owner if we cannot. */
+static int write_notices(const struct lun *lun, struct reservation_change *change)
+{
+	const struct reservation_effect *effect;
+	list_for_each (effect, &change->effects, link) {
+		const struct itl *itl;
+		list_for_each (itl, &lun->itls, lun_link) {
+			if (itl == change->sender ||
+			    !registration_is(&effect->registration, itl->port) ||
+			    notice_find(&lun->reservation_queue.notices, itl->port, effect->code) ||
+			    notice_find(&change->notices, itl->port, effect->code))
+				continue;
+			struct reservation_notice *notice = calloc(1, sizeof *notice);
+			if (!notice)
+				return -ENOMEM;
+			notice->port = *itl->port;
+			notice->code = effect->code;
+			list_append(&change->notices, &notice->link);
+		}
+	}
+	return 0;
+}
+
+static void notice_remove(struct reservation_queue *queue, struct reservation_notice *notice)
+{
+	list_remove(&notice->link);
+	queue->notice_count--;
+	free(notice);
+}
+
+/* The oldest give way: whoever has not asked for so long has other things to find out. */
+static void take_notices(struct reservation_queue *queue, struct list *notices)
+{
+	struct list *link;
+	while ((link = list_take_first(notices))) {
+		if (queue->notice_count == RESERVATION_NOTICES_MAX)
+			notice_remove(queue,
+			              list_first(&queue->notices, struct reservation_notice, link));
+		list_append(&queue->notices, link);
+		queue->notice_count++;
+	}
+}
+
+/* With lun->lock held: the draft is the truth now. */
+static void put_in_force(struct lun *lun, struct reservation_change *change)
+{
+	const struct reservation_effect *effect;
+	list_for_each (effect, &change->effects, link) {
+		struct itl *itl;
+		list_for_each (itl, &lun->itls, lun_link) {
+			if (!registration_is(&effect->registration, itl->port))
+				continue;
+			if (effect->abort)
+				itl->preempted = true;
+			if (itl != change->sender)
+				ua_add(&itl->attentions, (enum sense_code)effect->code);
+		}
+	}
+	take_notices(&lun->reservation_queue, &change->notices);
+	reservations_replace(&lun->reservations, &change->draft);
+	reservations_apply(lun);
+}
+
+static void run_saved(struct message *message)
+{
+	struct scsi_task *task = container_of(message, struct scsi_task, state.message);
+	struct lun *lun = task_lun(task);
+	struct reservation_queue *queue = &lun->reservation_queue;
+	int result = task->state.turn_result;
+	(void)pthread_mutex_lock(&lun->lock);
+	AUTO(reservation_change) struct reservation_change *change = steal(&queue->change);
+	if (result == 0)
+		put_in_force(lun, change);
+	else
+		queue->dirty = queue->dirty || change->was_dirty;
+	queue->lost = queue->lost || means_lost(result);
+	(void)pthread_mutex_unlock(&lun->lock);
+	reservation_turn_end(lun);
+	task->state.then(task, result);
+}
+
+static void saved(void *argument, int result)
+{
+	struct scsi_task *task = argument;
+	task->state.turn_result = result;
+	post(task, run_saved);
+}
+
+static int prepare_save(struct lun *lun, struct reservation_change *change)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	int r = write_notices(lun, change);
+	if (r < 0)
+		return r;
+	change->text = reservation_text_format(&change->draft, lun_get_epoch(lun), &queue->notices,
+	                                       &change->notices);
+	if (!change->text)
+		return -ENOMEM;
+	change->was_dirty = queue->dirty;
+	queue->dirty = false;
+	queue->change = change;
+	return 0;
+}
+
+void reservation_commit(struct scsi_task *task, struct reservation_change *change,
+                        void (*then)(struct scsi_task *task, int result))
+{
+	struct lun *lun = task_lun(task);
+	struct reservation_queue *queue = &lun->reservation_queue;
+	(void)pthread_mutex_lock(&lun->lock);
+	int r = queue->keeper ? prepare_save(lun, change) : 0;
+	if (!queue->keeper)
+		put_in_force(lun, change);
+	const char *text = change->text;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (r == 0 && queue->keeper) {
+		task->state.then = then;
+		queue->keeper->save(queue->keeper, lun, text, saved, task);
+		return;
+	}
+	reservation_change_free(change);
+	reservation_turn_end(lun);
+	then(task, r);
+}
+
+static void run_confirmed(struct message *message)
+{
+	struct scsi_task *task = container_of(message, struct scsi_task, state.message);
+	struct lun *lun = task_lun(task);
+	(void)pthread_mutex_lock(&lun->lock);
+	if (means_lost(task->state.turn_result))
+		lun->reservation_queue.lost = true;
+	(void)pthread_mutex_unlock(&lun->lock);
+	task->state.then(task, task->state.turn_result);
+}
+
+static void confirmed(void *argument, int result)
+{
+	struct scsi_task *task = argument;
+	task->state.turn_result = result;
+	post(task, run_confirmed);
+}
+
+void reservation_confirm(struct scsi_task *task, void (*then)(struct scsi_task *task, int result))
+{
+	struct lun *lun = task_lun(task);
+	struct reservation_keeper *keeper = lun->reservation_queue.keeper;
+	if (!keeper || !keeper->confirm) {
+		then(task, 0);
+		return;
+	}
+	task->state.then = then;
+	keeper->confirm(keeper, lun, confirmed, task);
+}
+
+void reservation_end_failed(struct scsi_task *task, int result)
+{
+	if (task->state.abort != ABORT_NOT)
+		task_end_status(task, SCSI_TASK_ABORTED);
+	else if (means_lost(result))
+		hold_unknown(task, lun_get_epoch(task_lun(task)));
+	else if (result == -ENOMEM)
+		task_end_full(task);
+	else if (result == -ENOSPC || result == -EDQUOT)
+		task_end_check(task, SENSE_NO_REGISTRATION_RESOURCES);
+	else
+		task_end_check(task, SENSE_INTERNAL_FAILURE);
+}
+
+/* ---- what happens without a command ---- */
+
+void reservation_attached(struct lun *lun, struct itl *itl)
+{
+	const struct reservation_notice *notice;
+	list_for_each (notice, &lun->reservation_queue.notices, link) {
+		if (reservation_port_equal(&notice->port, itl->port))
+			ua_add(&itl->attentions, (enum sense_code)notice->code);
+	}
+	reservations_apply(lun);
+}
+
+static bool release6(struct reservations *reservations, const struct reservation_port *port)
+{
+	if (!reservations->reserved ||
+	    (port && !reservation_port_equal(&reservations->reserver, port)))
+		return false;
+	reservations->reserved = false;
+	return true;
+}
+
+/* Of anybody (NULL), or of a nexus: in the draft under way too, which would bring it back. */
+static void release6_everywhere(struct lun *lun, const struct reservation_port *port)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	bool released = release6(&lun->reservations, port);
+	bool withdrawn = queue->change && release6(&queue->change->draft, port);
+	queue->dirty = queue->dirty || released || withdrawn;
+	if (released)
+		reservations_apply(lun);
+}
+
+void reservation_detached(struct lun *lun, const struct itl *itl)
+{
+	const struct itl *other;
+	list_for_each (other, &lun->itls, lun_link) {
+		if (reservation_port_equal(other->port, itl->port))
+			return; /* the same nexus by another way in */
+	}
+	release6_everywhere(lun, itl->port);
+	struct reservation_notice *notice, *following;
+	list_for_each_safe (notice, following, &lun->reservation_queue.notices, link) {
+		if (reservation_port_equal(&notice->port, itl->port)) {
+			notice_remove(&lun->reservation_queue, notice);
+			lun->reservation_queue.dirty = true;
+		}
+	}
+}
+
+void reservation_reset(struct lun *lun)
+{
+	release6_everywhere(lun, NULL);
+}
+
+void reservation_passed_on(struct lun *lun)
+{
+	static const enum sense_code codes[] = { SENSE_RESERVATIONS_PREEMPTED,
+		                                 SENSE_RESERVATIONS_RELEASED,
+		                                 SENSE_REGISTRATIONS_PREEMPTED };
+	if (!lun->reservation_queue.keeper)
+		return;
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+			ua_remove(&itl->attentions, codes[i]);
+	}
+}
+
+void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	struct reservation_notice *notice = notice_find(&queue->notices, itl->port, code);
+	if (!notice)
+		return;
+	notice_remove(queue, notice);
+	queue->dirty = true;
+}

@@ -1,0 +1,236 @@
+/* Reservations move from owner to owner: the next one answers as the last one did. */
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct command c;
+
+static uint64_t seed = 7;
+static unsigned draw(unsigned below)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(seed >> 33) % below;
+}
+
+TEST(the_next_owner_answers_as_the_last_one_did)
+{
+	static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
+	AUTO_KEEPER struct keeper keeper, next_keeper;
+	keeper_init(&keeper);
+	keeper_init(&next_keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+	for (unsigned i = 0; i < 400; i++) {
+		uint64_t key = draw(4), action_key = draw(4);
+		unsigned nexus = draw(2);
+		enum order_action action = draw(8) == 0 ? CLEAR : draw(7);
+		if (draw(3)) { /* mostly orders that make sense */
+			action = draw(2) ? REGISTER_AND_IGNORE : RESERVE;
+			key = action_key = nexus + 1;
+		}
+		order_start(&c, rig->nexuses[nexus], action, types[draw(6)], key, action_key,
+		            draw(4) ? 0 : 0x04 | (uint8_t)draw(2));
+		rig_turn(rig);
+		ASSERT_EQ(c.done, 1);
+		if (draw(8) || !keeper.row)
+			continue;
+		AUTO_FREE char *text = NULL, *again = lun_format_reservations(rig->lun);
+		struct error err;
+		ASSERT_STR_EQ(again, keeper.row);
+		ASSERT_EQ(reservation_text_take(keeper.row, i + 1, &text, &err), 0);
+		rig_reload(next, text, RESERVATION_LOAD_TAKEN_OVER, i + 1);
+		for (unsigned n = 0; n < 2; n++) {
+			uint32_t before, after;
+			do { /* both say the same, until neither has anything to say */
+				before = attention_of(rig, rig->nexuses[n]);
+				after = attention_of(next, next->nexuses[n]);
+				ASSERT_EQ(before, after);
+			} while (before);
+			ASSERT_EQ(is_allowed(rig, n, false), is_allowed(next, n, false));
+			ASSERT_EQ(is_allowed(rig, n, true), is_allowed(next, n, true));
+		}
+		assert_same_answers(rig, next, true);
+	}
+}
+
+TEST(after_a_power_loss_only_what_was_asked_to_is_left)
+{
+	static const struct {
+		uint8_t flags;
+		enum reservation_load how;
+		bool left;
+	} rows[] = {
+		{ 0, RESERVATION_LOAD_HANDED_OVER, true },
+		{ 0, RESERVATION_LOAD_TAKEN_OVER, true },
+		{ 0, RESERVATION_LOAD_POWER_LOSS, false },
+		{ 1, RESERVATION_LOAD_HANDED_OVER, true },
+		{ 1, RESERVATION_LOAD_TAKEN_OVER, true },
+		{ 1, RESERVATION_LOAD_POWER_LOSS, true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("APTPL %u, load %d", rows[i].flags, rows[i].how);
+		AUTO_KEEPER struct keeper keeper;
+		keeper_init(&keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		order_start(&c, rig->nexuses[A], REGISTER, 0, 0, 0x11, rows[i].flags);
+		rig_turn(rig);
+		assert_good(&c);
+		order_run(rig, &c, A, RESERVE, 3, 0x11, 0);
+		assert_good(&c);
+		ask(rig, &c, A, 2);
+		ASSERT_EQ(c.in[2], 0x1d);
+		ASSERT_EQ(c.in[3], 0x90 | rows[i].flags);
+		AUTO_FREE char *text = strdup(keeper.row);
+		keeper.saves = 0;
+		rig_reload(rig, text, rows[i].how, 1);
+		ASSERT_EQ(is_allowed(rig, B, false), !rows[i].left);
+		ask(rig, &c, B, 1);
+		ASSERT_EQ(get_be32(c.in + 4), rows[i].left ? 16 : 0);
+		/* What is gone stays gone at the next owner. */
+		ASSERT_EQ(keeper.saves, rows[i].left ? 0 : 1);
+		ASSERT_EQ(!strstr(keeper.row, "initiator"), !rows[i].left);
+	}
+}
+
+TEST(the_last_register_says_whether_the_unit_survives_a_power_loss)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	for (uint8_t i = 0; i < 4; i++) {
+		order_start(&c, rig->nexuses[i % 2], REGISTER_AND_IGNORE, 0, 0, 1, i % 2);
+		rig_turn(rig);
+		assert_good(&c);
+		ask(rig, &c, A, 2);
+		ASSERT_EQ(c.in[3] & 1, i % 2);
+	}
+}
+
+TEST(without_a_keeper_nothing_survives_and_nothing_says_so)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	ask(rig, &c, A, 2);
+	ASSERT_EQ(c.in[2], 0x1c);
+	order_start(&c, rig->nexuses[A], REGISTER, 0, 0, 1, 1);
+	rig_turn(rig);
+	assert_sense(&c, 0x052600);
+}
+
+TEST(registrations_bind_to_the_same_nexus_when_it_comes_to_the_next_owner)
+{
+	AUTO_KEEPER struct keeper keeper, next_keeper;
+	keeper_init(&keeper);
+	keeper_init(&next_keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+	struct nexus *third = rig_nexus(rig, 0, "iqn.2000-01.test:third", 3);
+	order_start(&c, third, REGISTER, 0, 0, 0x33, 0);
+	rig_turn(rig);
+	order_start(&c, third, RESERVE, 3, 0x33, 0, 0);
+	rig_turn(rig);
+	assert_good(&c);
+	rig_stop(rig, third);
+	rig_reload(next, keeper.row, RESERVATION_LOAD_TAKEN_OVER, 2);
+	ASSERT_FALSE(is_allowed(next, A, false));
+	third = rig_nexus(next, 1, "iqn.2000-01.test:THIRD", 3);
+	order_start(&c, third, RELEASE, 3, 0x33, 0, 0);
+	rig_turn(next);
+	assert_good(&c);
+	ASSERT_TRUE(is_allowed(next, A, true));
+	rig_stop(next, third);
+}
+
+TEST(a_reserve_6_lives_as_long_as_its_nexus_can)
+{
+	static const struct {
+		enum reservation_load how;
+		bool left;
+	} rows[] = {
+		{ RESERVATION_LOAD_HANDED_OVER, true },
+		{ RESERVATION_LOAD_TAKEN_OVER, false },
+		{ RESERVATION_LOAD_POWER_LOSS, false },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("load %d", rows[i].how);
+		AUTO_KEEPER struct keeper keeper;
+		keeper_init(&keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		RUN(rig, &c, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+		assert_good(&c);
+		AUTO_FREE char *text = strdup(keeper.row);
+		rig_reload(rig, text, rows[i].how, 2);
+		ASSERT_TRUE(is_allowed(rig, A, true));
+		ASSERT_EQ(is_allowed(rig, B, true), !rows[i].left);
+	}
+}
+
+TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_late)
+{
+	AUTO_KEEPER struct keeper keeper, next_keeper;
+	keeper_init(&keeper);
+	keeper_init(&next_keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+	struct nexus *third = rig_nexus(rig, 0, "iqn.2000-01.test:third", 3);
+	order_start(&c, third, REGISTER, 0, 0, 0x33, 0);
+	rig_turn(rig);
+	order_run(rig, &c, B, REGISTER, 0, 0, 0x22);
+	order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
+	order_run(rig, &c, A, CLEAR, 0, 0x11, 0);
+	assert_good(&c);
+	rig_reload(next, keeper.row, RESERVATION_LOAD_TAKEN_OVER, 2);
+	ASSERT_EQ(attention_of(next, next->nexuses[A]), 0);
+	ASSERT_EQ(attention_of(next, next->nexuses[B]), 0x062a03);
+	ASSERT_EQ(attention_of(next, next->nexuses[B]), 0);
+
+	struct lun_mapping mapping = { .number = 0, .lun = next->lun };
+	struct nexus_config config = {
+		.initiator_name = "iqn.2000-01.test:third",
+		.isid = { 0x00, 0x02, 0x3d, 0, 0, 3 },
+		.port = &next->port,
+		.reactor = next->reactors[0],
+		.mappings = &mapping,
+		.mapping_count = 1,
+	};
+	struct nexus *late;
+	ASSERT_EQ(nexus_new(&config, &late), 0);
+	ASSERT_EQ(attention_of(next, late), 0x062901);
+	ASSERT_EQ(attention_of(next, late), 0x062a03);
+	ASSERT_EQ(attention_of(next, late), 0);
+	ASSERT_NULL(strstr(next_keeper.row, "\"code\""));
+	rig_stop(next, late);
+	rig_stop(rig, third);
+}
+
+TEST(a_text_that_is_not_right_changes_nothing)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
+	AUTO_FREE char *before = lun_format_reservations(rig->lun);
+	rig_reload(rig, before, RESERVATION_LOAD_HANDED_OVER, 4);
+	rig->ended = false;
+	struct error err = { 0 };
+	AUTO_FREE char *later = NULL;
+	ASSERT_EQ(reservation_text_take(before, 5, &later, &err), 0);
+	ASSERT_EQ(reservation_text_take(later, 4, &later, &err), -ECANCELED);
+	ASSERT_EQ(reservation_text_take("{", 4, &later, &err), -EBADMSG);
+	rig_reload(rig, before, RESERVATION_LOAD_HANDED_OVER, 4);
+	ask(rig, &c, A, 0);
+	ASSERT_EQ(get_be32(c.in + 4), 8);
+}
+
+TEST(none_kept_is_written_down_too)
+{
+	AUTO_FREE char *text = NULL;
+	struct error err;
+	ASSERT_EQ(reservation_text_take(NULL, 9, &text, &err), 0);
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	rig_reload(rig, text, RESERVATION_LOAD_HANDED_OVER, 9);
+	AUTO_FREE char *again = lun_format_reservations(rig->lun);
+	ASSERT_STR_EQ(text, again);
+	rig_reload(rig, NULL, RESERVATION_LOAD_TAKEN_OVER, 10);
+}
