@@ -303,6 +303,19 @@ void settings_resolve(struct settings *settings, char *(*fetch)(void *argument, 
 	settle(settings);
 }
 
+int settings_store(const struct settings *settings, const char **ret_folder, struct error *err)
+{
+	static const char prefix[] = "dir:";
+	const char *store = settings->store;
+	bool is_folder = text_starts(store, prefix) && store[sizeof prefix - 1];
+	if (!is_folder && strcmp(store, "rados") != 0)
+		return error_set(err, -EINVAL,
+		                 "setting store = %s: only `rados` and `dir:PATH` are known",
+		                 store);
+	*ret_folder = is_folder ? store + sizeof prefix - 1 : NULL;
+	return 0;
+}
+
 char *settings_ceph_conf(const struct settings *settings)
 {
 	char *path;

@@ -88,5 +88,9 @@ int settings_hash(const struct settings *settings, char ret_hex[65]) MUST_CHECK;
 /* gateway_name, or socket.getfqdn() of Python: the name under which this gateway stands in the
  * object. free() it. */
 char *settings_gateway_name(const struct settings *settings) MUST_CHECK;
+/* Where the object is: *ret_folder is the path of `dir:PATH` (borrowed), NULL for `rados`. -EINVAL
+ * for anything else. */
+int settings_store(const struct settings *settings, const char **ret_folder,
+                   struct error *err) MUST_CHECK;
 /* "CEPH_CONFIG_DIR/CLUSTER.conf". free() it. */
 char *settings_ceph_conf(const struct settings *settings) MUST_CHECK;

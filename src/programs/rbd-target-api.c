@@ -16,7 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#define DIR_PREFIX     "dir:"
 #define RETRY_S        5
 #define EXIT_NO_CONFIG 16 /* compat: what upstream's service units know */
 
@@ -105,15 +104,14 @@ static int open_store(struct service *service, struct error *err)
 		.object = settings->gateway_conf,
 		.exclusive_writers = settings->exclusive_writers,
 	};
-	if (text_starts(settings->store, DIR_PREFIX)) {
+	int r = settings_store(settings, &config.path, err);
+	if (r == 0 && !config.path)
+		r = open_cluster(service, err);
+	if (r < 0)
+		return r;
+	if (config.path)
 		config.kind = "dir";
-		config.path = settings->store + strlen(DIR_PREFIX);
-	} else {
-		int r = open_cluster(service, err);
-		if (r < 0)
-			return r;
-		config.cluster = service->cluster;
-	}
+	config.cluster = service->cluster;
 	return store_open(&config, &service->store, err);
 }
 

@@ -1,7 +1,6 @@
 /* Connects to the cluster (or opens the folder), joins the store's members, registers. */
 #include "target/connect.h"
 
-#include "base/text.h"
 #include "cluster/client.h"
 #include "config/secret.h"
 #include "config/settings.h"
@@ -12,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define DIR_PREFIX "dir:"
-
 static int open_store(const struct settings *settings, struct connection *connection,
                       struct error *err)
 {
@@ -23,22 +20,20 @@ static int open_store(const struct settings *settings, struct connection *connec
 		.object = settings->gateway_conf,
 		.exclusive_writers = settings->exclusive_writers,
 	};
-	if (text_starts(settings->store, DIR_PREFIX)) {
+	int r = settings_store(settings, &config.path, err);
+	if (r < 0)
+		return r;
+	if (config.path) {
 		config.kind = "dir";
-		config.path = settings->store + strlen(DIR_PREFIX);
-	} else if (strcmp(settings->store, "rados") == 0) {
+	} else {
 		struct cluster_client_config client = {
 			.conf_path = connection->conf_path,
 			.client_name = settings->cluster_client_name,
 		};
-		int r = cluster_client_connect(&client, &connection->control, err);
+		r = cluster_client_connect(&client, &connection->control, err);
 		if (r < 0)
 			return r;
 		config.cluster = connection->control;
-	} else {
-		return error_set(err, -EINVAL,
-		                 "setting store = %s: only `rados` and `dir:PATH` are known",
-		                 settings->store);
 	}
 	return store_open(&config, &connection->store, err);
 }

@@ -256,3 +256,32 @@ TEST(a_file_with_a_nul_byte_is_refused)
 	struct error err = { 0 };
 	ASSERT_EQ(settings_load(path, NULL, NULL, &settings, &err), -EINVAL);
 }
+
+TEST(the_store_is_the_cluster_or_a_folder_and_nothing_else)
+{
+	static const struct {
+		const char *store;
+		int result;
+		const char *folder;
+	} rows[] = {
+		{ "rados", 0, NULL },      { "dir:/var/lib/rbdgate", 0, "/var/lib/rbdgate" },
+		{ "dir:", -EINVAL, NULL }, { "dir", -EINVAL, NULL },
+		{ "ceph", -EINVAL, NULL }, { "", -EINVAL, NULL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct warnings warnings;
+		AUTO_STRING struct string text = { 0 };
+		string_format(&text, "[rbdgate]\nstore = %s\n", rows[i].store);
+		AUTO(settings) struct settings *settings = parsed(text.text, &warnings);
+		const char *folder = NULL;
+		struct error err = { 0 };
+		TEST_ROW("%s", rows[i].store);
+		ASSERT_EQ(settings_store(settings, &folder, &err), rows[i].result);
+		if (rows[i].folder)
+			ASSERT_STR_EQ(folder, rows[i].folder);
+		else
+			ASSERT_NULL(folder);
+		if (rows[i].result < 0)
+			ASSERT_NOT_NULL(strstr(err.text, "only `rados` and `dir:PATH` are known"));
+	}
+}

@@ -1,0 +1,78 @@
+/* Rows of maintenance, and that a change of them is told. */
+#include "ownership/maintenance.h"
+
+#include "base/text.h"
+#include "store/store.h"
+#include "test.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+static struct store *opened(void)
+{
+	struct store_config config = { .kind = "dir",
+		                       .path = test_folder(),
+		                       .object = "gateway.conf" };
+	struct store *store = NULL;
+	struct error err = { 0 };
+	if (store_open(&config, &store, &err) < 0)
+		fail_msg("%s", err.text);
+	return store;
+}
+
+struct listener {
+	struct store_listener listener;
+	atomic_uint wakes;
+};
+
+static void ignore_change(struct store_listener *listener)
+{
+}
+
+static void hear(struct store_listener *listener, const char *text)
+{
+	if (strcmp(text, MAINTENANCE_WAKE) == 0)
+		container_of(listener, struct listener, listener)->wakes++;
+}
+
+static void note(void *argument, const char *gateway)
+{
+	string_format(argument, "%s ", gateway);
+}
+
+static void expect_list(struct store *store, const char *names)
+{
+	AUTO_STRING struct string found = { 0 };
+	ASSERT_EQ(maintenance_list(store, note, &found, NULL), 0);
+	ASSERT_STR_EQ(found.text ? found.text : "", names);
+}
+
+TEST(a_gateway_is_in_maintenance_until_it_is_taken_out)
+{
+	AUTO(store) struct store *store = opened();
+	expect_list(store, "");
+	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-1", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-1", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-3", NULL), 0); /* as before */
+	expect_list(store, "gw-1 gw-2 ");
+	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL), 0);
+	expect_list(store, "gw-1 ");
+	ASSERT_EQ(maintenance_set(store, "gw-1", false, "gw-1", NULL), 0);
+	expect_list(store, "");
+}
+
+TEST(gateways_are_told_of_it)
+{
+	struct listener listener = { .listener = { .changed = ignore_change, .told = hear } };
+	AUTO(store) struct store *member = opened();
+	AUTO(store) struct store *store = opened();
+	ASSERT_EQ(store_join(member, "gw-1", &listener.listener, NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-2", NULL), 0);
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	for (int i = 0; i < 10000 && !listener.wakes; i++)
+		(void)nanosleep(&pause, NULL);
+	ASSERT_TRUE(listener.wakes > 0);
+	store_leave(member);
+}
