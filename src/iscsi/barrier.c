@@ -61,8 +61,10 @@ static void let_pass(struct session *session)
 		ask(session); /* we were frozen between the ping and its answer */
 		return;
 	}
-	for (struct list *link; (link = list_take_first(&session->waiting));)
-		command_execute(list_entry(link, struct command, waiting_link));
+	for (struct list *link; (link = list_take_first(&session->waiting));) {
+		struct waiter *waiter = list_entry(link, struct waiter, link);
+		waiter->pass(waiter);
+	}
 }
 
 void barrier_begin(struct command *command)
@@ -70,29 +72,39 @@ void barrier_begin(struct command *command)
 	command->alive_ms = command->session->freshness.alive_ms;
 }
 
-bool barrier_passes(const struct command *command)
+static bool young(const struct session *session, uint64_t alive_ms)
 {
-	const struct session *session = command->session;
-
-	if (list_empty(&session->waiting) &&
-	    freshness_young(&session->freshness, command->alive_ms, session->worker->boot_ms))
-		return true;
-	return !scsi_command_changes(command->task.cdb);
+	return list_empty(&session->waiting) &&
+	       freshness_young(&session->freshness, alive_ms, session->worker->boot_ms);
 }
 
-void barrier_wait(struct command *command)
+bool barrier_passes(const struct command *command)
 {
-	struct session *session = command->session;
+	return young(command->session, command->alive_ms) ||
+	       !scsi_command_changes(command->task.cdb);
+}
 
-	command->state = COMMAND_WAITING;
-	list_append(&session->waiting, &command->waiting_link);
-	if (session->waiting.next == &command->waiting_link)
+bool barrier_open(const struct session *session)
+{
+	return young(session, session->freshness.alive_ms);
+}
+
+void barrier_wait(struct session *session, struct waiter *waiter)
+{
+	list_append(&session->waiting, &waiter->link);
+	if (session->waiting.next == &waiter->link)
 		ask(session); /* one ping for all that will wait with it */
 }
 
-void barrier_leave(struct command *command)
+void barrier_stop(struct session *session)
 {
-	list_remove(&command->waiting_link);
+	struct waiter *waiter, *following;
+
+	list_for_each_safe (waiter, following, &session->waiting, link) {
+		list_remove(&waiter->link);
+		if (waiter->drop)
+			waiter->drop(waiter);
+	}
 }
 
 /* ---- proof ---- */

@@ -1,6 +1,6 @@
-/* Commands that change something and may have come late wait until their initiator has answered a
- * ping that was sent after they came: one that has given up on the connection never answers, and
- * what waits there goes with the connection. Reads pass; they harm nobody.
+/* Commands that change something, and resets, that may have come late wait until their initiator
+ * has answered a ping that was sent after they came: one that has given up on the connection never
+ * answers, and what waits there goes with the connection. Reads pass; they harm nobody.
  * (docs/availability.md "Commands that come late"; hazards H3, H35)
  *
  * TCP keeps order: whoever answers the ping was on this connection after it had sent all that was
@@ -11,12 +11,23 @@
  * an answer that only comes if the initiator still stands by this connection. */
 #pragma once
 
+#include "base/list.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct command;
 struct session;
 struct worker;
+
+/* What waits: embedded in a command, or in a request that reaches into other nexuses. */
+struct waiter {
+	struct list link; /* in session->waiting; list_init() before first use */
+	/* The initiator is there. */
+	void (*pass)(struct waiter *waiter);
+	/* The session ends. NULL: its owner is told otherwise. */
+	void (*drop)(struct waiter *waiter);
+};
 
 /* Full feature phase begins: call before the final login response leaves. */
 void barrier_start(struct session *session);
@@ -35,9 +46,11 @@ void barrier_take_data(struct command *command);
 void barrier_begin(struct command *command);
 /* May it run now? */
 bool barrier_passes(const struct command *command);
-/* It waits; command_execute() follows, or the connection's end, or an abort. */
-void barrier_wait(struct command *command);
-/* It waits no more, for whatever reason. */
-void barrier_leave(struct command *command);
+/* The same for a request that has just come in, and is not a SCSI command. */
+bool barrier_open(const struct session *session);
+/* It waits: for pass(), for drop(), or to be taken out of the list. */
+void barrier_wait(struct session *session, struct waiter *waiter);
+/* Nothing will pass any more. */
+void barrier_stop(struct session *session);
 /* Does a ping that commands wait for stay without an answer for too long? */
 bool barrier_overdue(const struct session *session, uint64_t now_ms);

@@ -73,6 +73,23 @@ static void outgoing_ended(struct outgoing *outgoing)
 		command_end(command);
 }
 
+static void execute(struct command *command)
+{
+	command->state = COMMAND_EXECUTING;
+	scsi_task_execute(&command->task);
+}
+
+static void pass(struct waiter *waiter)
+{
+	execute(container_of(waiter, struct command, waiter));
+}
+
+static void wait_for_sign_of_life(struct command *command)
+{
+	command->state = COMMAND_WAITING;
+	barrier_wait(command->session, &command->waiter);
+}
+
 struct command *command_new(struct session *session, uint32_t itt)
 {
 	struct command *command = pool_get(session->worker);
@@ -83,7 +100,8 @@ struct command *command_new(struct session *session, uint32_t itt)
 	command->outgoing.ended = outgoing_ended;
 	list_init(&command->outgoing.link);
 	list_init(&command->memory_link);
-	list_init(&command->waiting_link);
+	list_init(&command->waiter.link);
+	command->waiter.pass = pass;
 	command->session = session;
 	command->itt = itt;
 	/* 0xffff is kept out, so that no target transfer tag is the reserved one. */
@@ -106,7 +124,7 @@ void command_end(struct command *command)
 	*at = command->bucket_next;
 	list_remove(&command->link);
 	list_remove(&command->memory_link);
-	barrier_leave(command);
+	list_remove(&command->waiter.link);
 	list_remove(&command->outgoing.link);
 	session->command_count--;
 	data_out_ended(command);
@@ -182,7 +200,7 @@ void command_done(struct scsi_task *task)
 {
 	struct command *command = container_of(task, struct command, task);
 
-	barrier_leave(command);
+	list_remove(&command->waiter.link);
 	if (command->refused) {
 		put_own_result(command);
 	} else if (task->aborted) {
@@ -191,12 +209,6 @@ void command_done(struct scsi_task *task)
 	}
 	command->state = COMMAND_ANSWERING;
 	command_progress(command);
-}
-
-void command_execute(struct command *command)
-{
-	command->state = COMMAND_EXECUTING;
-	scsi_task_execute(&command->task);
 }
 
 void command_progress(struct command *command)
@@ -216,9 +228,9 @@ void command_progress(struct command *command)
 		}
 		data_out_ended(command);
 		if (barrier_passes(command))
-			command_execute(command);
+			execute(command);
 		else
-			barrier_wait(command);
+			wait_for_sign_of_life(command);
 		break;
 	case COMMAND_WAITING:
 	case COMMAND_EXECUTING:
@@ -396,7 +408,7 @@ static void begin_task(struct command *command, uint32_t immediate_len)
 	}
 	command->state = COMMAND_COLLECTING;
 	if (!task->data_out_len)
-		barrier_wait(command);
+		wait_for_sign_of_life(command);
 	else if (task->data_out_len > BUFFER_MAX_BYTES)
 		command_refuse(command, SCSI_CHECK_CONDITION, 0x05, SENSE_INVALID_FIELD_IN_CDB);
 	else

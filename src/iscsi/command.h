@@ -2,6 +2,7 @@
  * task of the device server. [RFC 7143 11.3, 11.4, 11.7, 11.8] */
 #pragma once
 
+#include "iscsi/barrier.h"
 #include "iscsi/transmit.h"
 #include "scsi/task.h"
 
@@ -30,7 +31,7 @@ struct command {
 	struct session *session;
 	struct list link;            /* in the session's list; free: in the worker's */
 	struct list memory_link;     /* waits for a buffer */
-	struct list waiting_link;    /* in session->waiting */
+	struct waiter waiter;        /* behind the barrier */
 	struct command *bucket_next; /* by initiator task tag */
 	enum command_state state;
 	uint32_t itt, cmd_sn;
@@ -76,8 +77,6 @@ void command_pool_done(struct worker *worker);
 
 /* Something has changed (data came, a sequence ended, the task is done): takes the next step. */
 void command_progress(struct command *command);
-/* It is whole, and may run. */
-void command_execute(struct command *command);
 /* Ends it with a status of the transport's own; sense key 0: none. */
 void command_refuse(struct command *command, enum scsi_status status, uint8_t sense_key,
                     uint16_t asc_ascq);

@@ -150,6 +150,7 @@ void session_stop(struct session *session)
 	session->stopping = true;
 	command_stop_all(session);
 	held_drop_all(session);
+	barrier_stop(session);
 	text_exchange_done(session);
 	if (session->nexus) {
 		nexus_stop(session->nexus, nexus_has_ended, session);

@@ -62,7 +62,7 @@ struct session {
 
 	/* Commands that may have come late (barrier.h). */
 	struct freshness freshness;
-	struct list waiting;       /* in the order in which they were ready to run */
+	struct list waiting;       /* of struct waiter, in the order in which they were ready */
 	uint64_t waiting_since_ms; /* of boot_clock: only a later sign of life lets them pass */
 	uint64_t waiting_until_ms; /* of the reactor: then the connection is given up */
 

@@ -1,6 +1,7 @@
 /* Task management requests. The response follows everything that affected tasks still sent, because
  * it is queued behind them, and comes only when none of them can change the medium any more.
  * [RFC 7143 4.2.3, 11.5, 11.6] */
+#include "iscsi/barrier.h"
 #include "iscsi/command.h"
 #include "iscsi/control.h"
 #include "iscsi/held.h"
@@ -16,6 +17,7 @@
 struct management {
 	struct task_management request;
 	struct session *session;
+	struct waiter waiter; /* behind the barrier */
 	uint32_t itt;
 };
 
@@ -41,6 +43,28 @@ static void management_done(struct task_management *request)
 	session_check_end(session);
 }
 
+static void pass(struct waiter *waiter)
+{
+	struct management *management = container_of(waiter, struct management, waiter);
+
+	nexus_manage(management->session->nexus, &management->request);
+}
+
+static void drop(struct waiter *waiter)
+{
+	struct management *management = container_of(waiter, struct management, waiter);
+
+	management->session->management_count--;
+	free(management);
+}
+
+/* Does it end what other initiators do, and their reservations? Then it must not come late. */
+static bool reaches_others(enum task_function function)
+{
+	return function == TMF_CLEAR_TASK_SET || function == TMF_LUN_RESET ||
+	       function == TMF_TARGET_WARM_RESET;
+}
+
 static int start(struct session *session, const uint8_t *bhs, struct scsi_task *task)
 {
 	if (session->management_count >= MANAGEMENT_MAX)
@@ -54,8 +78,13 @@ static int start(struct session *session, const uint8_t *bhs, struct scsi_task *
 	memcpy(management->request.lun, bhs + BHS_LUN, 8);
 	management->request.task = task;
 	management->request.done = management_done;
+	management->waiter = (struct waiter){ .pass = pass, .drop = drop };
+	list_init(&management->waiter.link);
 	session->management_count++;
-	nexus_manage(session->nexus, &management->request);
+	if (reaches_others(management->request.function) && !barrier_open(session))
+		barrier_wait(session, &management->waiter);
+	else
+		nexus_manage(session->nexus, &management->request);
 	return 0;
 }
 

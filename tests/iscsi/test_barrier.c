@@ -177,8 +177,7 @@ TEST(an_initiator_that_never_answers_is_dropped_and_nothing_runs)
 
 TEST(what_waits_can_be_aborted)
 {
-	static const uint8_t functions[] = { TMF_ABORT_TASK, TMF_ABORT_TASK_SET, TMF_CLEAR_TASK_SET,
-		                             TMF_LUN_RESET };
+	static const uint8_t functions[] = { TMF_ABORT_TASK, TMF_ABORT_TASK_SET };
 	AUTO(rig) struct rig *rig = rig_new();
 
 	rig_apply(rig);
@@ -195,6 +194,31 @@ TEST(what_waits_can_be_aborted)
 		raw_answer_ping(&raw, question);
 		round_trip();
 		ASSERT_EQ(rig_writes(rig), 0);
+		raw_close(&raw);
+		rig_wait_sessions(rig, 0);
+	}
+}
+
+TEST(a_reset_waits_too_and_goes_with_the_connection)
+{
+	static const uint8_t functions[] = { TMF_CLEAR_TASK_SET, TMF_LUN_RESET,
+		                             TMF_TARGET_WARM_RESET };
+	AUTO(rig) struct rig *rig = rig_new();
+
+	rig_apply(rig);
+	for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+		TEST_ROW("function %u", functions[i]);
+		rig_login(rig, &raw, 1, "");
+		rig_advance(SILENCE_MS);
+		uint32_t itt = raw_manage(&raw, functions[i], 0, TAG_NONE, 0);
+		raw_answer_ping(&raw, expect_question());
+		raw_expect(&raw, PDU_TASK_MANAGEMENT_RESPONSE);
+		ASSERT_EQ(pdu_itt(raw.pdu.bhs), itt);
+		ASSERT_EQ(raw.pdu.bhs[BHS_RESPONSE], TMF_COMPLETE);
+
+		rig_advance(SILENCE_MS);
+		(void)raw_manage(&raw, functions[i], 0, TAG_NONE, 0);
+		(void)expect_question();
 		raw_close(&raw);
 		rig_wait_sessions(rig, 0);
 	}
