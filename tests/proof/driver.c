@@ -102,6 +102,17 @@ struct input {
 	bool ended;
 };
 
+/* With whatever is in flight on it; the next login follows at once. */
+static void drop_path(struct driver *driver)
+{
+	unsigned all = driver->options.initiators * driver->options.portal_count;
+	struct path *path = &driver->paths[driver_random(driver, all)];
+	if (path->session) {
+		path->backoff_ns = 0;
+		path_fail(path, "is dropped");
+	}
+}
+
 static void take_line(struct driver *driver, struct input *input, char *line)
 {
 	uint64_t now = now_ns();
@@ -111,6 +122,8 @@ static void take_line(struct driver *driver, struct input *input, char *line)
 		gauge_reset(driver, now);
 	else if (strcmp(line, "status") == 0)
 		gauge_print(driver, now);
+	else if (strcmp(line, "drop") == 0)
+		drop_path(driver);
 	else if (strcmp(line, "quit") == 0)
 		input->ended = true;
 	else

@@ -90,7 +90,7 @@ static void end_login(struct login *login, uint64_t now)
 	} else {
 		path->state = PATH_DOWN;
 		path->retry_at = now + path->backoff_ns;
-		path->backoff_ns *= 2;
+		path->backoff_ns = 2 * path->backoff_ns + BACKOFF_MIN_NS;
 		if (path->backoff_ns > BACKOFF_MAX_NS)
 			path->backoff_ns = BACKOFF_MAX_NS;
 	}

@@ -1,0 +1,167 @@
+"""The faults, one row each: what is done to the world, for how long, and what heals it. A fault is a
+generator: it does harm, yields how long that is to last, and heals."""
+import json
+import signal
+
+from harness import wait_for
+
+
+def gateway_kill(world, rng):
+    gw = rng.choice(world.gateways)
+    gw.io.kill()
+    yield rng.uniform(0, 6)
+    gw.io.start()
+
+
+def owner_kill(world, rng):
+    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    gw.io.kill()
+    yield rng.uniform(0, 4)
+    gw.io.start()
+
+
+def two_kills(world, rng):
+    """The survivor dies in the middle of its take-over."""
+    first, second = rng.sample(world.gateways, 2)
+    first.io.kill()
+    yield rng.uniform(0, 3)
+    second.io.kill()
+    yield rng.uniform(0, 2)
+    second.io.start()
+    first.io.start()
+
+
+def all_killed(world, rng):
+    for gw in world.gateways:
+        gw.io.kill()
+    yield rng.uniform(0, 1)
+    for gw in world.gateways:
+        gw.io.start()
+
+
+def freeze(world, rng):
+    gw = rng.choice(world.gateways)
+    gw.io.process.send_signal(signal.SIGSTOP)
+    yield min(20, rng.expovariate(1 / 5) + 0.5)
+    gw.io.process.send_signal(signal.SIGCONT)
+
+
+def freeze_short(world, rng):
+    """Too short for a fence, long enough for commands to become old."""
+    gw = rng.choice(world.gateways)
+    gw.io.process.send_signal(signal.SIGSTOP)
+    yield rng.uniform(0.2, 3)
+    gw.io.process.send_signal(signal.SIGCONT)
+
+
+def graceful_stop(world, rng):
+    gw = rng.choice(world.gateways)
+    gw.io.stop()
+    yield rng.uniform(0, 3)
+    gw.io.start()
+
+
+def cut(networks, how="drop", longest=12.0):
+    def fault(world, rng):
+        gw = rng.choice(world.gateways)
+        directions = rng.choice([("in", "out")] * 3 + [("in",), ("out",)]) if how == "drop" else ("in", "out")
+        world.network.cut(gw.name, networks, how, directions)
+        yield rng.uniform(0.3, longest)
+        world.network.heal(gw.name)
+    return fault
+
+
+def osd_pause(world, rng):
+    number = rng.randrange(world.osds)
+    world.cluster.rig("osd-pause", number)
+    yield rng.uniform(0.5, 10)
+    world.cluster.rig("osd-resume", number)
+
+
+def osd_kill(world, rng):
+    number = rng.randrange(world.osds)
+    world.cluster.rig("osd-kill", number)
+    yield rng.uniform(0, 5)
+    world.cluster.rig("osd-start", number)
+
+
+def monitor_pause(world, rng):
+    world.cluster.rig("mon-pause")
+    yield rng.uniform(0.5, 12)
+    world.cluster.rig("mon-resume")
+
+
+def monitor_pause_and_owner_kill(world, rng):
+    """Nobody can fence while the monitors have no quorum."""
+    world.cluster.rig("mon-pause")
+    gw = rng.choice(world.gateways)
+    gw.io.kill()
+    yield rng.uniform(0.5, 6)
+    world.cluster.rig("mon-resume")
+    gw.io.start()
+
+
+def full(world, rng):
+    world.cluster.rig("full", "on")
+    yield rng.uniform(0.5, 3)
+    world.cluster.rig("full", "off")
+
+
+def outsider_fences(world, rng):
+    locks = json.loads(world.cluster.run("rbd", "lock", "ls", f"rbd/{rng.choice(world.disks)}", "--format", "json"))
+    locks = locks if isinstance(locks, list) else list(locks.values())
+    if locks:
+        world.cluster.run("ceph", "osd", "blocklist", "add", locks[0]["address"])
+    yield 0
+
+
+def hand_over(world, rng):
+    disk, to = rng.choice(world.disks), rng.choice(world.gateways)
+    world.gateways[0].gwcli(f"/disks/rbd/{disk}", "owner", to.name)
+    wait_for(lambda: world.owner(disk) is to, f"{disk} at {to.name}", deadline_s=15)
+    yield 0
+
+
+def drain(world, rng):
+    gw = rng.choice(world.gateways)
+    place = f"/iscsi-targets/{world.target}/gateways"
+    gw.gwcli(place, "drain", gw.name)
+    yield rng.uniform(0.5, 3)
+    gw.gwcli(place, "undrain", gw.name)
+
+
+def paths_dropped(world, rng):
+    """Initiators give up connections with commands in flight, and log in again."""
+    for _ in range(rng.randrange(1, 30)):
+        world.driver.say("drop")
+        yield rng.uniform(0, 0.1)
+
+
+# name: fault, how often it is drawn
+FAULTS = {
+    "kill": (gateway_kill, 3),
+    "kill the owner": (owner_kill, 3),
+    "kill two": (two_kills, 2),
+    "kill all": (all_killed, 1),
+    "freeze": (freeze, 3),
+    "freeze shortly": (freeze_short, 3),
+    "stop and start": (graceful_stop, 3),
+    "cut front": (cut(["front"]), 2),
+    "cut cluster": (cut(["cluster"]), 3),
+    "cut peers": (cut(["peers"]), 3),
+    "cut front and peers": (cut(["front", "peers"]), 2),
+    "cut cluster and peers": (cut(["cluster", "peers"]), 2),
+    "cut all": (cut(["front", "cluster", "peers"]), 3),
+    "reset front": (cut(["front"], "reject", 3), 1),
+    "reset cluster": (cut(["cluster"], "reject", 3), 1),
+    "reset peers": (cut(["peers"], "reject", 3), 2),
+    "pause an OSD": (osd_pause, 2),
+    "kill an OSD": (osd_kill, 1),
+    "pause the monitors": (monitor_pause, 2),
+    "pause monitors, kill": (monitor_pause_and_owner_kill, 1),
+    "full": (full, 1),
+    "fenced by an outsider": (outsider_fences, 2),
+    "hand over": (hand_over, 3),
+    "drain": (drain, 2),
+    "drop paths": (paths_dropped, 2),
+}

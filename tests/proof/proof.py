@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The proof of high availability: initiators work on registers, counters and reservations through all
+gateways while faults are drawn by lot; afterwards the checker judges what they were answered.
+
+A history goes on until the time is over or `--faults` were made. After each fault all LUNs must be
+served again through all paths, within a bounded time. With --planted NAME the gateways have that
+mistake built in, and the checker must find a violation."""
+import argparse
+import random
+import subprocess
+import sys
+import time
+import traceback
+
+import world as worlds
+from faults import FAULTS
+from world import IQN, PROOF, Failure, expect, served_everywhere, wait_for
+
+CONVERGE_S = 45
+CHECK_S = 600
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120, help="of faults")
+    parser.add_argument("--faults", type=int, default=10**9, help="at most so many")
+    parser.add_argument("--gateways", type=int, default=2)
+    parser.add_argument("--luns", type=int, default=4, help="beside the one of the duel")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
+    parser.add_argument("--rate", type=int, default=300, help="operations a second")
+    parser.add_argument("--planted", help="gateways with this mistake; it must be found")
+    parser.add_argument("--only", help="faults whose name contains one of these, separated by commas")
+    parser.add_argument("--leave-out", help="no faults whose name contains one of these")
+    parser.add_argument("--keep", help="a folder for history and logs")
+    return parser.parse_args()
+
+
+class Table:
+    """Count and gaps of each kind of fault."""
+
+    def __init__(self):
+        self.gaps = {}
+
+    def add(self, name, gap_ms):
+        self.gaps.setdefault(name, []).append(gap_ms)
+
+    def show(self):
+        print(f"# {'fault':24} {'count':>6} {'median gap':>12} {'worst gap':>12}")
+        for name, gaps in sorted(self.gaps.items()):
+            gaps = sorted(gaps)
+            print(f"# {name:24} {len(gaps):6} {gaps[len(gaps) // 2]:9.0f} ms {gaps[-1]:9.0f} ms")
+        print(f"# {'all':24} {sum(map(len, self.gaps.values())):6}", flush=True)
+
+
+def choose_faults(options):
+    def named(text, name):
+        return any(part.strip() in name for part in text.split(","))
+    names = [n for n in FAULTS if (not options.only or named(options.only, n)) and
+             not (options.leave_out and named(options.leave_out, n)) and not ("two" in n and options.gateways < 2)]
+    return names, [FAULTS[n][1] for n in names]
+
+
+def hold(world, seconds):
+    """The time that a fault lasts is part of it; the driver must live through it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        expect(world.driver.process.poll() is None, "the driver ended")
+        time.sleep(max(0, min(0.1, end - time.monotonic())))
+
+
+def expect_alive(world):
+    for gw in world.gateways:
+        code = gw.io.process.poll() if gw.io.process else None
+        expect(code is None, f"rbd-target-io of {gw.name} ended with {code}:\n{worlds.tail(gw.io.log)}")
+
+
+def converge(world):
+    """All LUNs answer through all paths."""
+    def there():
+        expect_alive(world)
+        return served_everywhere(world.driver, len(world.disks), [gw.address for gw in world.gateways])
+    wait_for(there, f"all LUNs through all paths: {world.driver.status()}", CONVERGE_S, 0.05)
+
+
+def one_fault(world, rng, name, table, started):
+    driver = world.driver
+    driver.reset()
+    driver.mark(f"fault: {name}")
+    seed = rng.randrange(2**31)
+    begun = time.monotonic()
+    for seconds in FAULTS[name][0](world, random.Random(seed)):
+        hold(world, seconds)
+    driver.mark(f"healed: {name}")
+    lasted = time.monotonic() - begun
+    gap = driver.status()["worst_gap_ms"]
+    driver.reset()
+    converge(world)
+    status = driver.status()
+    gap = max(gap, status["worst_gap_ms"])
+    table.add(name, gap)
+    print(f"# {time.monotonic() - started:7.1f} s: {name}: lasted {lasted:.1f} s, converged "
+          f"{time.monotonic() - begun - lasted:.1f} s later, worst gap {gap:.0f} ms", flush=True)
+
+
+def inject(world, options, table):
+    """Faults until the time is over. Returns what went wrong, None if nothing did."""
+    rng = random.Random(options.seed)
+    names, weights = choose_faults(options)
+    started = time.monotonic()
+    converge(world)
+    made = 0
+    while time.monotonic() - started < options.seconds and made < options.faults:
+        name = rng.choices(names, weights)[0]
+        try:
+            one_fault(world, rng, name, table, started)
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            print(f"# seed {options.seed}: fault {made + 1}, {name}: {failure}", flush=True)
+            world.logs()
+            return f"{name}: {failure}"
+        made += 1
+    return None
+
+
+def judge(world, options):
+    """True if the checker found a violation."""
+    done = subprocess.run([str(PROOF / "proof-check"), world.driver.history], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=CHECK_S)
+    for line in done.stdout.splitlines():
+        print(f"# {line[:1500]}", flush=True)
+    expect(done.returncode in (0, 1), f"proof-check ended with {done.returncode}")
+    return done.returncode == 1
+
+
+def keep(world, folder):
+    subprocess.run(["cp", "-r", str(world.folder), folder], check=False)
+
+
+def prove(options):
+    table = Table()
+    program = "rbd-target-io-planted" if options.planted else "rbd-target-io"
+    environment = {"RBDGATE_PLANTED": options.planted} if options.planted else {}
+    with worlds.world(gateways=options.gateways, luns=options.luns + 1, program=program,
+                      environment=environment, settings={"return_after": 5}) as world:
+        world.target = IQN
+        try:
+            world.start()
+            world.driver = world.drive("--initiators", 3, "--workers", 6, "--luns", options.luns, "--duel", options.luns,
+                                       "--rate", options.rate, "--seed", options.seed, "--seconds", 86400,
+                                       "--verbose", "yes")
+            try:
+                trouble = inject(world, options, table)
+                status = world.driver.finish()
+            finally:
+                world.driver.kill()
+            table.show()
+            print(f"# answers: {status['answers']}, duels: {status['duels']}, paths lost: {status['lost_paths']}, "
+                  f"last error: {status['last_error']}", flush=True)
+            violated = judge(world, options)
+        except BaseException:
+            world.logs()
+            raise
+        finally:
+            if options.keep:
+                keep(world, options.keep)
+    if options.planted:
+        expect(violated, f"the checker found nothing, although {options.planted} was planted")
+        return
+    expect(not violated, "the history is not possible")
+    expect(trouble is None, f"{trouble}")
+
+
+def main():
+    options = arguments()
+    print(f"1..1\n# seed {options.seed}, {options.gateways} gateways", flush=True)
+    name = f"finds_{options.planted}" if options.planted else "no_fault_loses_or_reorders_anything"
+    try:
+        prove(options)
+        print(f"ok 1 - {name} # seed {options.seed}")
+    except Exception:  # the failure is one line of TAP
+        print(f"not ok 1 - {name} # seed {options.seed}")
+        for line in traceback.format_exc().splitlines():
+            print(f"# {line}")
+        sys.exit(1)
+
+
+main()
