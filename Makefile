@@ -7,7 +7,7 @@ PREFIX ?= /usr
 PACKAGES = gcc pkg-config meson ninja-build librados-dev librbd-dev libisal-dev libmicrohttpd-dev \
 	libgnutls28-dev libjansson-dev libcurl4-openssl-dev libedit-dev libyaml-dev libssl-dev libcmocka-dev \
 	python3
-TEST_PACKAGES = libiscsi-bin qemu-utils qemu-block-extra qemu-system-x86 ipxe-qemu fio iproute2 tmux curl openssl groff-base procps
+TEST_PACKAGES = nftables libiscsi-bin qemu-utils qemu-block-extra qemu-system-x86 ipxe-qemu fio iproute2 tmux curl openssl groff-base procps
 LINT_PACKAGES = clang-format clang-tidy
 
 .DEFAULT_GOAL := build

@@ -62,7 +62,7 @@ class Networks(Network):
             rules = " ".join(f"{direction[0] if direction == 'in' else 'o'}ifname {n} {verdict};" for n in networks)
             hook = {"in": "input", "out": "output"}[direction]
             chains.append(f"chain {direction} {{ type filter hook {hook} priority 0; {rules} }}")
-        self.inside(self.namespaces[host], "nft", "-f", "-", input=f"table inet cut {{ {' '.join(chains)} }}\n")
+        self.inside(self.namespaces[host], "nft", "-f", "-", input="\n".join(["table inet cut {", *chains, "}\n"]))
 
     def heal(self, host):
         self.inside(self.namespaces[host], "nft", "flush", "ruleset")
