@@ -3,7 +3,8 @@ generator: it does harm, yields how long that is to last, and heals."""
 import json
 import signal
 
-from harness import wait_for
+import world as worlds
+from world import wait_for
 
 
 def gateway_kill(world, rng):
@@ -117,17 +118,16 @@ def outsider_fences(world, rng):
 
 def hand_over(world, rng):
     disk, to = rng.choice(world.disks), rng.choice(world.gateways)
-    world.gateways[0].gwcli(f"/disks/rbd/{disk}", "owner", to.name)
+    worlds.move(rng.choice(world.gateways), disk, to)
     wait_for(lambda: world.owner(disk) is to, f"{disk} at {to.name}", deadline_s=15)
     yield 0
 
 
 def drain(world, rng):
-    gw = rng.choice(world.gateways)
-    place = f"/iscsi-targets/{world.target}/gateways"
-    gw.gwcli(place, "drain", gw.name)
-    yield rng.uniform(0.5, 3)
-    gw.gwcli(place, "undrain", gw.name)
+    gw, through = rng.choice(world.gateways), rng.choice(world.gateways)
+    worlds.drain(through, gw)
+    yield rng.uniform(0, 3)
+    worlds.undrain(through, gw)
 
 
 def paths_dropped(world, rng):

@@ -14,7 +14,7 @@ import traceback
 
 import world as worlds
 from faults import FAULTS
-from world import IQN, PROOF, Failure, expect, served_everywhere, wait_for
+from world import PROOF, Failure, expect, served_everywhere, wait_for
 
 CONVERGE_S = 45
 CHECK_S = 600
@@ -141,7 +141,6 @@ def prove(options):
     environment = {"RBDGATE_PLANTED": options.planted} if options.planted else {}
     with worlds.world(gateways=options.gateways, luns=options.luns + 1, program=program,
                       environment=environment, settings={"return_after": 5}) as world:
-        world.target = IQN
         try:
             world.start()
             world.driver = world.drive("--initiators", 3, "--workers", 6, "--luns", options.luns, "--duel", options.luns,

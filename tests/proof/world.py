@@ -180,6 +180,19 @@ def world(**arguments):
         yield World(stack, **arguments)
 
 
+def move(through, disk, to):
+    """Makes a gateway the owner of a disk, now and for later."""
+    through.call("PUT", f"/rbdgate/owner/rbd/{disk}", owner=to.name)
+
+
+def drain(through, gw):
+    through.call("PUT", f"/rbdgate/maintenance/{gw.name}", force="true")
+
+
+def undrain(through, gw):
+    through.call("DELETE", f"/rbdgate/maintenance/{gw.name}")
+
+
 def served_everywhere(driver, luns, hosts):
     """Every LUN answers through every path to these hosts, since the gauge was reset."""
     paths = {p["host"]: p for p in driver.status()["paths"]}
