@@ -202,7 +202,7 @@ static int get_registration(const struct place *place, struct reservations *rese
 	struct reservation_port port = { 0 };
 	uint8_t bytes[8];
 	uint64_t key = 0;
-	bool all_target_ports;
+	bool all_target_ports = false;
 	int r = get_port(place, &port);
 	if (r == 0)
 		r = get_hex(place, "key", bytes, sizeof bytes);

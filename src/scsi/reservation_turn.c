@@ -15,12 +15,13 @@ void reservation_queue_init(struct reservation_queue *queue, struct reservation_
 {
 	queue->keeper = keeper;
 	list_init(&queue->waiting);
+	list_init(&queue->flushes);
 	list_init(&queue->notices);
 }
 
 void reservation_queue_done(struct reservation_queue *queue)
 {
-	assert(!queue->busy && list_empty(&queue->waiting));
+	assert(!queue->busy && list_empty(&queue->waiting) && list_empty(&queue->flushes));
 	reservation_notices_free(&queue->notices);
 }
 
@@ -148,6 +149,34 @@ void reservation_save_soon(struct lun *lun)
 		save_alone(lun);
 }
 
+static void run_flushed(struct message *message)
+{
+	struct reservation_flush *flush = container_of(message, struct reservation_flush, message);
+	flush->done(flush);
+}
+
+/* With lun->lock held. */
+static void end_flushes(struct reservation_queue *queue)
+{
+	struct list *link;
+	while ((link = list_take_first(&queue->flushes))) {
+		struct reservation_flush *flush = list_entry(link, struct reservation_flush, link);
+		flush->message.run = run_flushed;
+		reactor_post(flush->reactor, &flush->message);
+	}
+}
+
+bool reservation_flush(struct lun *lun, struct reservation_flush *flush)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	(void)pthread_mutex_lock(&lun->lock);
+	bool waits = queue->busy && (queue->dirty || queue->text);
+	if (waits)
+		list_append(&queue->flushes, &flush->link);
+	(void)pthread_mutex_unlock(&lun->lock);
+	return waits;
+}
+
 void reservation_turn_end(struct lun *lun)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
@@ -155,6 +184,8 @@ void reservation_turn_end(struct lun *lun)
 	struct list *next = list_take_first(&queue->waiting);
 	bool saves = !next && wants_save(lun);
 	queue->busy = next || saves;
+	if (!queue->dirty || !queue->busy)
+		end_flushes(queue);
 	(void)pthread_mutex_unlock(&lun->lock);
 	if (next)
 		post(list_entry(next, struct scsi_task, state.turn), run_turn);

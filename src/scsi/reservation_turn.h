@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "base/list.h"
+#include "base/reactor.h"
 #include "scsi/reservation.h"
 
 #include <stdbool.h>
@@ -33,6 +34,14 @@ struct reservation_change {
 	bool was_dirty;
 };
 
+/* Somebody waits until what changed without a command is kept, or cannot be. */
+struct reservation_flush {
+	void (*done)(struct reservation_flush *flush);
+	struct reactor *reactor;
+	struct message message;
+	struct list link;
+};
+
 /* Of each LUN. Guarded by lun->lock. */
 struct reservation_queue {
 	struct reservation_keeper *keeper; /* constant; may be NULL */
@@ -42,6 +51,7 @@ struct reservation_queue {
 	bool lost;                         /* there is another owner: the state is void */
 	struct reservation_change *change; /* being saved */
 	char *text;                        /* being saved without a command */
+	struct list flushes;               /* struct reservation_flush */
 	struct list notices;               /* struct reservation_notice: not reported yet */
 	size_t notice_count;
 };
@@ -86,3 +96,6 @@ void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code)
 
 /* Without the lock, after each of these: saves what they changed, if nobody has the turn. */
 void reservation_save_soon(struct lun *lun);
+/* Without the lock: true if something is still to be saved; flush->done comes then, on
+ * flush->reactor, never inside. */
+bool reservation_flush(struct lun *lun, struct reservation_flush *flush) MUST_CHECK;

@@ -45,6 +45,7 @@ struct share {
 	uint64_t sent;    /* the situation in which the owner was asked last */
 	bool later;       /* the tasks of this gateway have been seen to before */
 	struct relay_request relay;
+	struct reservation_flush flush;
 };
 
 static void request_less(struct task_management *request)
@@ -111,6 +112,21 @@ static void share_walk(struct share *share)
 
 static bool share_relay(struct share *share);
 
+static void share_flushed(struct reservation_flush *flush)
+{
+	share_less(container_of(flush, struct share, flush));
+}
+
+/* A RESERVE(6) that ends with it must not come back with the next owner. */
+static void share_reset(struct share *share)
+{
+	lun_reset(share->itl->lun);
+	share->flush.done = share_flushed;
+	share->flush.reactor = share->itl->reactor;
+	if (reservation_flush(share->itl->lun, &share->flush))
+		share->waiting++;
+}
+
 static void share_wait(struct share *share)
 {
 	if (share->row->all_nexuses)
@@ -129,7 +145,7 @@ static bool share_serve(struct share *share)
 	if (share->row->all_nexuses)
 		share_walk(share);
 	if (share->row->resets)
-		lun_reset(lun);
+		share_reset(share);
 	lun_leave(lun, true, 0);
 	share_less(share);
 	return true;
@@ -139,7 +155,7 @@ static bool share_serve(struct share *share)
 static void share_give_up(struct share *share)
 {
 	if (share->row->resets)
-		lun_reset(share->itl->lun);
+		share_reset(share);
 	share_less(share);
 }
 
@@ -248,7 +264,7 @@ static void share_start(struct share *share)
 	} else {
 		share_walk(share);
 		if (entered && share->row->resets)
-			lun_reset(lun);
+			share_reset(share);
 	}
 	if (entered)
 		lun_leave(lun, true, 0);
