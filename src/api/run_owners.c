@@ -137,7 +137,10 @@ static bool request_gateway(struct request *request, const json_t *object, char 
 	return true;
 }
 
-static bool may_drain(struct request *request, const json_t *object, const char *gateway)
+/* False: answered. *ret_heir: somebody could take its LUNs now; else it keeps them until somebody
+ * can. */
+static bool may_drain(struct request *request, const json_t *object, const char *gateway,
+                      bool *ret_heir)
 {
 	AUTO_JSON json_t *owners = NULL;
 	struct error err = { 0 };
@@ -145,12 +148,13 @@ static bool may_drain(struct request *request, const json_t *object, const char 
 		answer_message(request, 503, "Owners are not known: %s", err.text);
 		return false;
 	}
-	if (owners_has_heir(owners, gateway) ||
-	    strcasecmp(request_argument(request, "force"), "true") == 0)
+	*ret_heir = owners_has_heir(owners, gateway);
+	if (*ret_heir || strcasecmp(request_argument(request, "force"), "true") == 0)
 		return true;
 	answer_message(request, 400,
-	               "No other gateway could take the LUNs of %s: initiators would wait. Start "
-	               "another gateway, end its maintenance, or force it (confirm=true)",
+	               "No other gateway could take the LUNs of %s now: it would keep them until "
+	               "one can. Start another gateway, end its maintenance, or force it "
+	               "(confirm=true)",
 	               gateway);
 	return false;
 }
@@ -218,6 +222,7 @@ void run_maintenance_put(struct request *request)
 {
 	AUTO_JSON json_t *object = NULL;
 	char gateway[256];
+	bool heir;
 	const char *wish = json_text(request->arguments, "timeout", NULL);
 	uint64_t timeout_s = DRAIN_TIMEOUT_S;
 	if (wish && text_to_uint(wish, 0, TIMEOUT_MAX_S, &timeout_s) < 0) {
@@ -226,9 +231,9 @@ void run_maintenance_put(struct request *request)
 		return;
 	}
 	if (!request_load(request, &object) || !request_gateway(request, object, gateway) ||
-	    !may_drain(request, object, gateway) || !set_maintenance(request, gateway, true))
+	    !may_drain(request, object, gateway, &heir) || !set_maintenance(request, gateway, true))
 		return;
-	uint64_t deadline_ms = clock_monotonic_ms() + timeout_s * 1000;
+	uint64_t deadline_ms = clock_monotonic_ms() + (heir ? timeout_s * 1000 : 0);
 	for (;;) {
 		AUTO_JSON json_t *left = luns_left(request, object, gateway);
 		if (!left)

@@ -186,10 +186,10 @@ static enum outcome run_undrain(struct shell *shell, struct call *call)
 	return owners_undrain(shell, call->arg[0]);
 }
 
-#define DRAIN_HELP                                                                              \
-	"Before maintenance: hand all LUNs over to other gateways, and take none until "        \
-	"`undrain`.\nIf no other gateway could take them, that needs confirm=true: hosts then " \
-	"wait."
+#define DRAIN_HELP                                                                                \
+	"Before maintenance: hand all LUNs over to other gateways, and take none until "          \
+	"`undrain`.\nIf no other gateway could take them now, that needs confirm=true: it keeps " \
+	"them until one can."
 #define UNDRAIN_HELP "Maintenance is over: LUNs that prefer the gateway return to it."
 
 static const struct verb verbs[] = {

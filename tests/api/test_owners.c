@@ -224,9 +224,13 @@ TEST(the_last_gateway_that_can_serve_is_drained_only_by_force)
 	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
 	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400,
 	               "No other gateway could take the LUNs of " GW1
-	               ": initiators would wait. Start another gateway, end its maintenance, or "
-	               "force it (confirm=true)");
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0&force=true", 200,
+	               " now: it would keep them until one can. Start another gateway, end its "
+	               "maintenance, or force it (confirm=true)");
+	take(&pair, GW1, "start");
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 503,
+	               "Gateway " GW1 " is in maintenance, but still owns 1 LUN(s): " DISK);
+	release(&pair, "");
+	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 200,
 	               "Gateway " GW1 " is in maintenance and owns nothing");
 	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/gw9", NULL, 404,
 	               "Gateway gw9 does not exist in configuration");
