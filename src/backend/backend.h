@@ -91,8 +91,7 @@ void backend_submit(struct backend *backend, struct io *io);
 
 /* Becomes the only writer (RBD: exclusive lock, managed by hand from now on). May block, worker
  * thread. 0, also where a backend needs no lock; -EBUSY: somebody alive has it (his address in
- * err). A lock whose owner's address `own_past` says is a dead instance of ourselves is broken
- * first. */
+ * err). A lock whose owner `may_break` says is dead, or that has no watch, is broken first. */
 struct backend_lock_policy {
 	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
 	 */

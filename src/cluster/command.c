@@ -146,7 +146,7 @@ static int read_fences(const json_t *list, json_t *entries)
 	json_array_foreach (list, index, item) {
 		const char *address = json_text(item, "addr", NULL);
 		json_int_t left = read_time(json_text(item, "until", "")) - now;
-		if (address && left > 0 &&
+		if (address &&
 		    json_object_set_new(entries, plain_address(address), json_integer(left)) < 0)
 			return -ENOMEM;
 	}
@@ -157,12 +157,15 @@ int cluster_list_fences(struct cluster_client *client, json_t **ret_entries, str
 {
 	/* 16 renamed it. */
 	static const char *const commands[] = { "osd blocklist ls", "osd blacklist ls" };
+	AUTO_FREE char *text = NULL;
 	AUTO_JSON json_t *list = NULL, *entries = json_object();
 	int r = -EINVAL;
 	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(commands); i++)
-		r = cluster_ask(client,
-		                json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
-		                &list);
+		r = ask(client, json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
+		        &text);
+	/* Two arrays may stand side by side: of addresses, then of ranges. */
+	if (r == 0 && !(list = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL)))
+		r = -EPROTO;
 	if (r == 0)
 		r = entries ? read_fences(list, entries) : -ENOMEM;
 	if (r < 0)

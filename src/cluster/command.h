@@ -12,6 +12,6 @@ int cluster_ask(struct cluster_client *client, json_t *command, json_t **ret_ans
 int cluster_pool_solid_state(struct cluster_client *client, const char *pool, bool *ret_solid_state,
                              struct error *err) MUST_CHECK;
 /* All that is fenced now: an object of addresses ("10.0.0.1:0/631147173") and the seconds that are
- * left. */
+ * left, which may be negative: an entry stays in force until the monitors drop it. */
 int cluster_list_fences(struct cluster_client *client, json_t **ret_entries,
                         struct error *err) MUST_CHECK;

@@ -35,23 +35,16 @@ json_t *debt_process_of(struct store *store, const char *gateway, const char *in
 
 /* ---- writing ---- */
 
-/* Reads the row (NULL: none), hands it to change, writes what that gives. */
-struct debt_change {
-	const char *gateway, *instance; /* NULL: the row must be there */
-	json_t *process;
-	uint64_t until_s;
-};
-
-static json_t *changed_row(const char *text, const struct debt_change *change)
+/* The row with a later `until`, or a new one. NULL: no memory. */
+static json_t *changed_row(const char *text, const char *gateway, const char *instance,
+                           json_t *process, json_int_t until)
 {
 	AUTO_JSON json_t *row = text ? json_loads(text, 0, NULL) : NULL;
 	if (!json_is_object(row)) {
 		json_decref(row);
-		row = json_pack("{s:s, s:s, s:I, s:O*}", "gateway", change->gateway, "instance",
-		                change->instance, "at", (json_int_t)time(NULL), "process",
-		                change->process);
+		row = json_pack("{s:s, s:s, s:I, s:O*}", "gateway", gateway, "instance", instance,
+		                "at", (json_int_t)time(NULL), "process", process);
 	}
-	json_int_t until = (json_int_t)change->until_s;
 	if (json_number(row, "until", 0) > until)
 		until = json_number(row, "until", 0);
 	if (json_object_set_new(row, "until", json_integer(until)) < 0)
@@ -59,35 +52,22 @@ static json_t *changed_row(const char *text, const struct debt_change *change)
 	return steal(&row);
 }
 
-static int change_debt(struct store *store, const char *address, const struct debt_change *change,
-                       struct error *err)
+int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,
+               json_t *process, uint64_t until_s, struct error *err)
 {
 	AUTO_FREE char *key = key_of(DEBT_ROWS, address);
 	int r = key ? -ECANCELED : -ENOMEM;
 	for (int attempt = 0; attempt < ATTEMPTS && r == -ECANCELED; attempt++) {
 		AUTO_FREE char *text = NULL, *changed = NULL;
 		r = store_get_row(store, key, &text, err);
-		if (r == -ENOENT && !change->gateway)
-			return 0; /* settled meanwhile */
 		if (r < 0 && r != -ENOENT)
 			break;
-		AUTO_JSON json_t *row = changed_row(text, change);
+		AUTO_JSON json_t *row =
+		        changed_row(text, gateway, instance, process, (json_int_t)until_s);
 		changed = row ? json_format(row, &json_style_compact) : NULL;
 		r = changed ? store_put_row(store, key, text, changed, err) : -ENOMEM;
 	}
 	return r == -ENOMEM ? error_set(err, r, "fence of %s: out of memory", address) : r;
-}
-
-int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,
-               json_t *process, uint64_t until_s, struct error *err)
-{
-	struct debt_change change = { gateway, instance, process, until_s };
-	return change_debt(store, address, &change, err);
-}
-
-int debt_prolong(struct store *store, const char *address, uint64_t until_s, struct error *err)
-{
-	return change_debt(store, address, &(struct debt_change){ .until_s = until_s }, err);
 }
 
 /* ---- reading ---- */

@@ -15,9 +15,6 @@ json_t *debt_process_of(struct store *store, const char *gateway, const char *in
 /* Writes the row, or sets `until` of the one that stands there. process may be NULL. */
 int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,
                json_t *process, uint64_t until_s, struct error *err) MUST_CHECK;
-/* Prolongs a row; 0 also if it is gone. */
-int debt_prolong(struct store *store, const char *address, uint64_t until_s,
-                 struct error *err) MUST_CHECK;
 /* visit gets the address, and the row as JSON (an empty object if it is damaged). */
 int debt_list(struct store *store,
               int (*visit)(void *argument, const char *address, const json_t *debt), void *argument,

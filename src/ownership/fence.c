@@ -2,7 +2,9 @@
  * for the same round cost no more than one. What was fenced is remembered, sorted, in memory. */
 #include "ownership/fence.h"
 
+#include "base/json.h"
 #include "base/log.h"
+#include "base/reactor.h"
 #include "cluster/client.h"
 #include "cluster/command.h"
 #include "ownership/debt.h"
@@ -15,6 +17,11 @@
 
 #define TEN_YEARS_S (10u * 365 * 24 * 3600)
 #define THREADS_MAX 16
+#define ADDS_MAX    2     /* of one address in one call */
+#define SOON_S      10    /* an entry that ends within is waited for */
+#define LAST_MS     20000 /* how long: the monitors drop what is over every few seconds */
+#define PAUSE_MS    100
+#define DUE_MS_MAX  3600000
 
 struct fence {
 	struct store *store;
@@ -23,6 +30,7 @@ struct fence {
 	pthread_mutex_t lock; /* of the rest */
 	char **fenced;        /* sorted */
 	size_t count, room;
+	uint64_t due_ms; /* when fence_renew() is due */
 };
 
 int fence_new(const struct fence_config *config, struct fence **ret_fence)
@@ -92,12 +100,12 @@ static int remember_locked(struct fence *fence, const char *address)
 	return 0;
 }
 
-static int remember(struct fence *fence, const char *address, struct error *err)
+static int remember(struct fence *fence, const char *address)
 {
 	(void)pthread_mutex_lock(&fence->lock);
 	int r = remember_locked(fence, address);
 	(void)pthread_mutex_unlock(&fence->lock);
-	return r < 0 ? error_set(err, r, "fence of %s: out of memory", address) : 0;
+	return r;
 }
 
 bool fence_is_fenced(struct fence *fence, const char *address)
@@ -109,34 +117,90 @@ bool fence_is_fenced(struct fence *fence, const char *address)
 	return found;
 }
 
+/* ---- when to renew ---- */
+
+static void set_due(struct fence *fence, uint64_t due_ms)
+{
+	(void)pthread_mutex_lock(&fence->lock);
+	fence->due_ms = due_ms;
+	(void)pthread_mutex_unlock(&fence->lock);
+}
+
+uint64_t fence_due_ms(struct fence *fence)
+{
+	(void)pthread_mutex_lock(&fence->lock);
+	uint64_t due_ms = fence->due_ms;
+	(void)pthread_mutex_unlock(&fence->lock);
+	return due_ms;
+}
+
+/* An entry ends in left_s: somebody should be waiting for it then. */
+static void note_end(struct fence *fence, json_int_t left_s)
+{
+	uint64_t due_ms = clock_monotonic_ms() + (uint64_t)(left_s - SOON_S / 2) * 1000;
+	if (due_ms < fence_due_ms(fence))
+		set_due(fence, due_ms);
+}
+
 /* ---- many at once ---- */
+
+struct address {
+	char *text;
+	int adds;    /* that succeeded */
+	bool wanted; /* to be added now */
+	bool done;
+};
 
 struct round {
 	struct fence *fence;
-	char *const *addresses;
-	size_t count;
+	struct address *list;
+	size_t count, room;
 	const char *gateway, *instance; /* NULL: the debt is written already */
 	json_t *process;
-	uint64_t until_s;
 	atomic_size_t next;
 	pthread_mutex_t lock; /* of the rest */
 	int result;
 	struct error err; /* of the first failure */
 };
 
+static int round_add(struct round *round, const char *text)
+{
+	if (round->count == round->room) {
+		size_t room = round->room ? 2 * round->room : 16;
+		struct address *list = reallocarray(round->list, room, sizeof *list);
+		if (!list)
+			return -ENOMEM;
+		round->list = list;
+		round->room = room;
+	}
+	char *copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	round->list[round->count++] = (struct address){ .text = copy };
+	return 0;
+}
+
+static void round_done(struct round *round)
+{
+	for (size_t i = 0; i < round->count; i++)
+		free(round->list[i].text);
+	free(round->list);
+}
+
 /* The debt first: should this process die now, the entry is renewed all the same. */
-static int fence_one(struct round *round, const char *address, struct error *err)
+static int fence_one(struct round *round, struct address *address, struct error *err)
 {
 	struct fence *fence = round->fence;
 	int r = 0;
 	if (round->gateway)
-		r = debt_write(fence->store, address, round->gateway, round->instance,
-		               round->process, round->until_s, err);
+		r = debt_write(fence->store, address->text, round->gateway, round->instance,
+		               round->process, (uint64_t)time(NULL) + fence->expire_s, err);
 	if (r == 0)
-		r = cluster_fence(fence->control, address, fence->expire_s, err);
-	if (r == 0 && !round->gateway)
-		r = debt_prolong(fence->store, address, round->until_s, err);
-	return r == 0 ? remember(fence, address, err) : r;
+		r = cluster_fence(fence->control, address->text, fence->expire_s, err);
+	address->wanted = false;
+	address->adds += r == 0;
+	address->done = r < 0; /* nothing more is tried */
+	return r;
 }
 
 static void *run_round(void *argument)
@@ -145,7 +209,7 @@ static void *run_round(void *argument)
 	size_t at;
 	while ((at = atomic_fetch_add(&round->next, 1)) < round->count) {
 		struct error err = { 0 };
-		int r = fence_one(round, round->addresses[at], &err);
+		int r = round->list[at].wanted ? fence_one(round, &round->list[at], &err) : 0;
 		if (r == 0)
 			continue;
 		(void)pthread_mutex_lock(&round->lock);
@@ -158,28 +222,87 @@ static void *run_round(void *argument)
 	return NULL;
 }
 
-/* This thread is one of them, so it goes on if no other can be started. All are tried, whatever
- * fails. */
-static int fence_all(struct round *round, struct error *err)
+/* Adds what is wanted. This thread is one of them, so it goes on if no other can be started. All
+ * are tried, whatever fails. */
+static void add_wanted(struct round *round)
 {
 	pthread_t threads[THREADS_MAX - 1];
-	size_t started = 0;
+	size_t started = 0, wanted = 0;
+	for (size_t i = 0; i < round->count; i++)
+		wanted += round->list[i].wanted;
+	atomic_store(&round->next, 0);
 	(void)pthread_mutex_init(&round->lock, NULL);
-	while (started < ARRAY_LEN(threads) && started + 1 < round->count &&
+	while (started < ARRAY_LEN(threads) && started + 1 < wanted &&
 	       pthread_create(&threads[started], NULL, run_round, round) == 0)
 		started++;
 	(void)run_round(round);
 	while (started > 0)
 		(void)pthread_join(threads[--started], NULL);
 	(void)pthread_mutex_destroy(&round->lock);
-	if (round->result < 0 && err)
-		*err = round->err;
-	return round->result;
 }
 
-static uint64_t until_s(const struct fence *fence)
+/* ---- entries that do not last ---- */
+
+/* An entry that is there cannot be prolonged: the monitors keep the first one. One that somebody
+ * else made for an hour has to be waited out, and made anew as soon as it is gone. */
+static int judge(struct round *round, struct address *address, const json_t *entries)
 {
-	return (uint64_t)time(NULL) + fence->expire_s;
+	struct fence *fence = round->fence;
+	const json_t *entry = json_object_get(entries, address->text);
+	json_int_t left_s = json_integer_value(entry);
+	if (!entry && address->adds < ADDS_MAX) {
+		address->wanted = true; /* gone, or dropped in the same moment as it was added */
+		return 0;
+	}
+	if (!entry)
+		log_warning("%s was fenced, but does not stand in the list of fenced clients",
+		            address->text);
+	else if (left_s <= SOON_S && left_s <= fence->expire_s / 2)
+		return 0; /* about to go: look again */
+	else if (left_s <= fence->expire_s / 2)
+		note_end(fence, left_s);
+	address->done = true;
+	return remember(fence, address->text);
+}
+
+static int judge_all(struct round *round, bool *ret_open, struct error *err)
+{
+	AUTO_JSON json_t *entries = NULL;
+	int r = cluster_list_fences(round->fence->control, &entries, err);
+	*ret_open = false;
+	for (size_t i = 0; r == 0 && i < round->count; i++) {
+		if (round->list[i].done)
+			continue;
+		r = judge(round, &round->list[i], entries);
+		*ret_open = *ret_open || !round->list[i].done;
+		if (r < 0)
+			return error_set(err, r, "fences: out of memory");
+	}
+	return r;
+}
+
+/* Until all have an entry that lasts. A failure ends it for that address only. */
+static int make_last(struct round *round, struct error *err)
+{
+	bool open = true;
+	uint64_t deadline_ms = clock_monotonic_ms() + LAST_MS;
+	int r = judge_all(round, &open, err);
+	while (r == 0 && open) {
+		add_wanted(round);
+		r = judge_all(round, &open, err);
+		if (r == 0 && open && clock_monotonic_ms() >= deadline_ms)
+			return error_set(err, -EAGAIN,
+			                 "an old fence is about to end and cannot be renewed yet");
+		if (r == 0 && open)
+			(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000L }, NULL);
+	}
+	if (r == 0 && round->result < 0) {
+		if (err)
+			*err = round->err;
+		r = round->result;
+	}
+	/* What is on the list is in force for those who have that map, as we do then. */
+	return r == 0 ? cluster_wait_for_map(round->fence->control, err) : r;
 }
 
 int fence_addresses(struct fence *fence, char *const *addresses, size_t count, const char *gateway,
@@ -189,79 +312,40 @@ int fence_addresses(struct fence *fence, char *const *addresses, size_t count, c
 		return 0;
 	AUTO_JSON json_t *process = debt_process_of(fence->store, gateway, instance);
 	struct round round = {
-		.fence = fence,
-		.addresses = addresses,
-		.count = count,
-		.gateway = gateway,
-		.instance = instance,
-		.process = process,
-		.until_s = until_s(fence),
+		.fence = fence, .gateway = gateway, .instance = instance, .process = process
 	};
-	return fence_all(&round, err);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = round_add(&round, addresses[i]);
+	for (size_t i = 0; i < round.count; i++)
+		round.list[i].wanted = true;
+	if (r < 0) {
+		r = error_set(err, r, "fences: out of memory");
+	} else {
+		add_wanted(&round);
+		r = make_last(&round, err);
+	}
+	round_done(&round);
+	return r;
 }
 
 /* ---- renewing ---- */
 
-struct renewal {
-	struct fence *fence;
-	const json_t *entries; /* what the cluster has: address -> seconds that are left */
-	char **addresses;
-	size_t count, room;
-};
-
-/* An entry of which more than half is left is as good as new; it may have been removed by hand, so
- * the cluster is asked, not our own note. */
-static int look_at_debt(void *argument, const char *address, const json_t *debt)
+static int add_debt(void *argument, const char *address, const json_t *debt)
 {
-	struct renewal *renewal = argument;
-	if (json_number(renewal->entries, address, 0) > renewal->fence->expire_s / 2)
-		return remember(renewal->fence, address, NULL);
-	if (renewal->count == renewal->room) {
-		size_t room = renewal->room ? 2 * renewal->room : 16;
-		char **list = reallocarray(renewal->addresses, room, sizeof *list);
-		if (!list)
-			return -ENOMEM;
-		renewal->addresses = list;
-		renewal->room = room;
-	}
-	char *copy = strdup(address);
-	if (!copy)
-		return -ENOMEM;
-	renewal->addresses[renewal->count++] = copy;
-	return 0;
-}
-
-static int renew(struct renewal *renewal, struct error *err)
-{
-	struct round round = {
-		.fence = renewal->fence,
-		.addresses = renewal->addresses,
-		.count = renewal->count,
-		.until_s = until_s(renewal->fence),
-	};
-	if (renewal->count)
-		log_info("%zu fences are renewed", renewal->count);
-	return renewal->count ? fence_all(&round, err) : 0;
+	return round_add(argument, address);
 }
 
 int fence_renew(struct fence *fence, struct error *err)
 {
 	if (!fence->control)
 		return 0;
-	AUTO_JSON json_t *entries = NULL;
-	int r = cluster_list_fences(fence->control, &entries, err);
-	/* What is on the list is in force for those who have that map, as we do then. */
-	if (r == 0)
-		r = cluster_wait_for_map(fence->control, err);
-	if (r < 0)
-		return r;
-	struct renewal renewal = { .fence = fence, .entries = entries };
-	r = debt_list(fence->store, look_at_debt, &renewal, err);
-	if (r == 0)
-		r = renew(&renewal, err);
-	for (size_t i = 0; i < renewal.count; i++)
-		free(renewal.addresses[i]);
-	free(renewal.addresses);
+	struct round round = { .fence = fence };
+	set_due(fence, clock_monotonic_ms() + DUE_MS_MAX);
+	int r = debt_list(fence->store, add_debt, &round, err);
+	if (r == 0 && round.count > 0)
+		r = make_last(&round, err);
+	round_done(&round);
 	return r;
 }
 

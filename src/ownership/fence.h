@@ -6,6 +6,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cluster_client;
 struct fence;
@@ -26,9 +27,12 @@ int fence_addresses(struct fence *fence, char *const *addresses, size_t count, c
                     const char *instance, struct error *err) MUST_CHECK;
 /* Any thread, never blocks: this process fenced it, or found it in the debt. */
 bool fence_is_fenced(struct fence *fence, const char *address);
-/* Reads the debt, and renews the entries of all that are not proven gone. At start and from time to
- * time. */
+/* Reads the debt, and renews the entries of all that are not proven gone. At start and when
+ * fence_due_ms() says so. */
 int fence_renew(struct fence *fence, struct error *err) MUST_CHECK;
+/* Any thread, never blocks: when to renew next (clock_monotonic_ms()). An entry that somebody else
+ * made for a short time cannot be prolonged, only made anew when it ends. 0: now. */
+uint64_t fence_due_ms(struct fence *fence);
 /* The process of that instance is proven gone: its successor on the same host saw it end. Leaves
  * the blocklist as it is. */
 int fence_settle(struct fence *fence, const char *instance, struct error *err) MUST_CHECK;
