@@ -398,6 +398,7 @@ void lun_attach(struct lun *lun, struct itl *itl)
 	list_append(&lun->itls, &itl->lun_link);
 	lun->itl_count++;
 	reservation_attached(lun, itl);
+	reservations_apply(lun);
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 

@@ -425,7 +425,6 @@ void reservation_attached(struct lun *lun, struct itl *itl)
 		if (reservation_port_equal(&notice->port, itl->port))
 			ua_add(&itl->attentions, (enum sense_code)notice->code);
 	}
-	reservations_apply(lun);
 }
 
 static bool release6(struct reservations *reservations, const struct reservation_port *port)
