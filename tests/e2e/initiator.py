@@ -1,0 +1,142 @@
+"""A small iSCSI initiator for tests that need to choose each CDB: one session, one connection, no
+CHAP, no digests. A thread answers the target's pings, so a session may be idle."""
+import ctypes
+import os
+import socket
+import struct
+import threading
+
+from harness import IQN, Failure, expect
+
+CLONE_NEWNET = 0x40000000
+NO_TAG = 0xffffffff
+GOOD, CHECK_CONDITION, CONFLICT = 0x00, 0x02, 0x18
+
+
+def connect_in(namespace, address, port, timeout):
+    """A socket belongs to the network namespace in which it was made."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{namespace}") as there:
+        expect(libc.setns(there.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            return socket.create_connection((address, port), timeout=timeout)
+        finally:
+            expect(libc.setns(here.fileno(), CLONE_NEWNET) == 0, "setns back")
+
+
+class Answer:
+    def __init__(self, status, data=b"", sense=b""):
+        self.status, self.data = status, data
+        self.sense = (sense[2] & 15) << 16 | sense[12] << 8 | sense[13] if len(sense) > 13 else 0
+
+    def __repr__(self):
+        return f"status {self.status:02x} sense {self.sense:06x}"
+
+
+class Session:
+    def __init__(self, address, port, name, isid=1, namespace=None, target=IQN, timeout=30):
+        self.timeout = timeout
+        self.socket = connect_in(namespace, address, port, timeout) if namespace else \
+            socket.create_connection((address, port), timeout=timeout)
+        self.lock = threading.Condition()
+        self.isid = bytes([0x00, 0x02, 0x3d, 0, 0, isid])
+        self.command_sn, self.expected_stat_sn, self.tag = 1, 0, 1
+        self.answers, self.data, self.dead = {}, {}, None
+        self.login(name, target)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def send(self, header, data=b""):
+        header = header[:4] + b"\0" + len(data).to_bytes(3, "big") + header[8:]
+        self.socket.sendall(header + data + b"\0" * (-len(data) % 4))
+
+    def receive(self):
+        def exactly(count):
+            data = b""
+            while len(data) < count:
+                more = self.socket.recv(count - len(data))
+                if not more:
+                    raise OSError("the target closed the connection")
+                data += more
+            return data
+        header = exactly(48)
+        length = int.from_bytes(header[5:8], "big")
+        exactly(4 * header[4])
+        return header, exactly(length + -length % 4)[:length]
+
+    def login(self, name, target):
+        keys = {"InitiatorName": name, "TargetName": target, "SessionType": "Normal", "HeaderDigest": "None",
+                "DataDigest": "None", "InitialR2T": "Yes", "ImmediateData": "Yes", "ErrorRecoveryLevel": "0",
+                "MaxConnections": "1", "MaxRecvDataSegmentLength": "262144"}
+        text = "".join(f"{key}={value}\0" for key, value in keys.items()).encode()
+        self.send(struct.pack(">BBBBI6sHIHHII16x", 0x43, 0x87, 0, 0, 0, self.isid, 0, self.tag, 0, 0,
+                              self.command_sn, 0), text)
+        header, text = self.receive()
+        expect(header[0] == 0x23 and header[36] == 0 and header[1] == 0x87,
+               f"login: {header.hex()} {text!r}")
+        self.expected_stat_sn = struct.unpack(">I", header[24:28])[0] + 1
+
+    def read(self):
+        try:
+            self.socket.settimeout(None)
+            while True:
+                header, data = self.receive()
+                with self.lock:
+                    self.take(header, data)
+                    self.lock.notify_all()
+        except OSError as error:
+            with self.lock:
+                self.dead = error
+                self.lock.notify_all()
+
+    def take(self, header, data):
+        opcode, flags = header[0] & 0x3f, header[1]
+        tag, transfer_tag, stat_sn = struct.unpack(">III", header[16:28])
+        if opcode == 0x20 and transfer_tag != NO_TAG:  # NOP-In that wants an answer
+            self.send(struct.pack(">BBH4x8sIIII16x", 0x40, 0x80, 0, header[8:16], NO_TAG, transfer_tag,
+                                  self.command_sn, self.expected_stat_sn))
+            return
+        if opcode == 0x25:
+            offset = struct.unpack(">I", header[40:44])[0]
+            expect(offset == len(self.data.get(tag, b"")), "Data-In out of order")
+            self.data[tag] = self.data.get(tag, b"") + data
+        has_status = opcode in (0x21, 0x32) or (opcode == 0x25 and flags & 1)
+        if has_status:
+            self.expected_stat_sn = stat_sn + 1
+        if opcode == 0x21:
+            expect(header[2] == 0, f"response {header[2]:02x}")
+            self.answers[tag] = Answer(header[3], self.data.pop(tag, b""), data[2:])
+        elif opcode == 0x25 and flags & 1:
+            self.answers[tag] = Answer(header[3], self.data.pop(tag))
+
+    def start(self, cdb, out=b"", in_len=0, lun=0):
+        """Sends a command whose data fit into its PDU; returns its tag."""
+        with self.lock:
+            self.tag += 1
+            flags = 0x81 | (0x40 if in_len else 0) | (0x20 if out else 0)
+            self.send(struct.pack(">BBHI2sH4xIIII16s", 0x01, flags, 0, 0, bytes([0, lun]), 0, self.tag,
+                                  in_len or len(out), self.command_sn, self.expected_stat_sn,
+                                  bytes(cdb).ljust(16, b"\0")), out)
+            self.command_sn += 1
+            return self.tag
+
+    def finish(self, tag, timeout=None):
+        with self.lock:
+            self.lock.wait_for(lambda: tag in self.answers or self.dead, timeout or self.timeout)
+            if tag in self.answers:
+                return self.answers.pop(tag)
+            raise self.dead or Failure(f"no answer within {timeout or self.timeout} s")
+
+    def command(self, cdb, out=b"", in_len=0, lun=0, timeout=None):
+        return self.finish(self.start(cdb, out, in_len, lun), timeout)
+
+    def attentions(self, lun=0):
+        """Takes all unit attentions that are pending."""
+        seen = []
+        while (answer := self.command([0] * 6, lun=lun)).sense >> 16 == 6:
+            seen.append(answer.sense)
+        expect(answer.status in (GOOD, CONFLICT), f"TEST UNIT READY: {answer}")
+        return seen
+
+    def close(self):
+        self.socket.close()
