@@ -134,6 +134,7 @@ static struct initiator *initiator_new(const struct initiator_config *config)
 	initiator->cmd_sn = 1;
 	list_init(&initiator->pending);
 	list_init(&initiator->bursts);
+	list_init(&initiator->aborts);
 	initiator->parameters = (struct parameters){
 		.header_digest = config->header_digest,
 		.data_digest = config->data_digest,
@@ -254,11 +255,22 @@ void initiator_submit(struct initiator *initiator, struct initiator_request *req
 	request->tag = (uint32_t)slot->generation << 16 | index;
 	request->response = request->status = request->sense_len = 0;
 	request->underflow = request->overflow = request->completed = false;
+	request->aborted = request->aborting = false;
+	request->sent_at = UINT64_MAX;
 	request->residual = request->received = 0;
 	request->data_sn = request->r2t_sn = request->burst_bytes = request->solicited = 0;
 	request->open_bursts = request->burst_count = 0;
 	initiator->in_flight++;
 	list_append(&initiator->pending, &request->link);
+}
+
+void initiator_abort(struct initiator *initiator, struct initiator_request *request)
+{
+	if (request->aborting || request->open_bursts ||
+	    request->sent_at > initiator->output.sent_bytes)
+		return;
+	request->aborting = true;
+	list_append(&initiator->aborts, &request->link);
 }
 
 static int turn_waiting(struct initiator *initiator)

@@ -63,6 +63,7 @@ struct initiator_request {
 
 	/* The result, valid in done(). */
 	uint8_t response, status; /* as in the SCSI Response; 0, 0 = GOOD */
+	bool aborted;             /* by initiator_abort(); then nothing else is valid */
 	uint8_t sense_len, sense[INITIATOR_SENSE_MAX];
 	bool underflow, overflow;
 	uint32_t residual;
@@ -70,8 +71,8 @@ struct initiator_request {
 
 	/* The initiator's own. */
 	struct list link;
-	bool completed;
-	uint32_t tag;
+	bool completed, aborting;
+	uint32_t tag, cmd_sn;
 	uint32_t data_sn, r2t_sn, burst_bytes, solicited;
 	unsigned open_bursts, burst_count;
 	uint64_t sent_at; /* place in the stream where its last data byte leaves */
@@ -94,6 +95,9 @@ void initiator_request_describe(const struct initiator_request *request, char *r
 
 /* Queues a request; initiator_turn() sends it when the command window and the depth allow. */
 void initiator_submit(struct initiator *initiator, struct initiator_request *request);
+/* Sends ABORT TASK. The request ends aborted, or by an answer that came before. Nothing is done if
+ * it was not sent as a whole yet, or is being aborted. */
+void initiator_abort(struct initiator *initiator, struct initiator_request *request);
 /* One turn, with wait: sends all that waits in as few calls as the socket takes, sleeps until
  * something comes, and calls done() of what it completed. Without: takes what has come first, then
  * sends, and never sleeps. After an error the connection is of no use any more; the reason is in

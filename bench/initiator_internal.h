@@ -8,16 +8,19 @@
 
 #define BHS_BYTES      48
 #define NO_TAG         0xffffffffu
+#define ABORT_TAG      0x8000u /* in the tag of an ABORT TASK, beside that of its task */
 #define LOGIN_DATA_MAX 8192
 
 enum opcode {
 	NOP_OUT = 0x00,
 	SCSI_COMMAND = 0x01,
+	TASK_MANAGEMENT_REQUEST = 0x02,
 	LOGIN_REQUEST = 0x03,
 	DATA_OUT = 0x05,
 	LOGOUT_REQUEST = 0x06,
 	NOP_IN = 0x20,
 	SCSI_RESPONSE = 0x21,
+	TASK_MANAGEMENT_RESPONSE = 0x22,
 	LOGIN_RESPONSE = 0x23,
 	DATA_IN = 0x25,
 	LOGOUT_RESPONSE = 0x26,
@@ -91,6 +94,7 @@ struct initiator {
 	unsigned in_flight;
 	struct list pending; /* requests not yet sent */
 	struct list bursts;  /* Data-Out sequences to send */
+	struct list aborts;  /* requests to abort */
 	struct slot *slots;  /* by the low half of the task tag */
 	uint16_t *free_slots;
 	unsigned free_count;

@@ -76,6 +76,18 @@ static int take_window(struct initiator *initiator, const uint8_t *bhs)
 	return 0;
 }
 
+static void complete(struct initiator *initiator, struct initiator_request *request)
+{
+	uint32_t index = request->tag & 0xffff;
+	initiator->slots[index].request = NULL;
+	initiator->slots[index].generation++;
+	initiator->free_slots[initiator->free_count++] = (uint16_t)index;
+	initiator->in_flight--;
+	list_remove(&request->link); /* an abort that was not sent yet */
+	request->completed = true;
+	request->done(request);
+}
+
 /* Residual and amount of data must add up; the request leaves the connection. */
 static int finish(struct initiator *initiator, struct initiator_request *request,
                   const uint8_t *bhs)
@@ -98,13 +110,7 @@ static int finish(struct initiator *initiator, struct initiator_request *request
 	    (request->writes && request->sent_at > initiator->output.sent_bytes))
 		return broken(initiator, "status came before the data that was promised had left");
 
-	uint32_t index = request->tag & 0xffff;
-	initiator->slots[index].request = NULL;
-	initiator->slots[index].generation++;
-	initiator->free_slots[initiator->free_count++] = (uint16_t)index;
-	initiator->in_flight--;
-	request->completed = true;
-	request->done(request);
+	complete(initiator, request);
 	return 0;
 }
 
@@ -214,6 +220,24 @@ static int end_nop_in(struct initiator *initiator, const uint8_t *bhs)
 	return 0;
 }
 
+static int end_abort(struct initiator *initiator, const uint8_t *bhs)
+{
+	struct initiator_request *request =
+	        find_request(initiator, get_be32(bhs + 16) & ~ABORT_TAG);
+	int r = take_stat_sn(initiator, bhs);
+	if (r < 0 || !request || !request->aborting) /* answered before it was aborted */
+		return r;
+	if (bhs[2])
+		return broken(initiator, "ABORT TASK of an unanswered task answered with %u",
+		              bhs[2]);
+	if (request->open_bursts)
+		return error_set(&initiator->err, -ECONNRESET,
+		                 "a task was aborted in the middle of its data");
+	request->aborted = true;
+	complete(initiator, request);
+	return 0;
+}
+
 static int end_async_message(struct initiator *initiator, const uint8_t *bhs)
 {
 	int r = take_stat_sn(initiator, bhs);
@@ -260,6 +284,7 @@ static const struct pdu_kind {
 	[NOP_IN] = { "NOP-In", NULL, end_nop_in },
 	[ASYNC_MESSAGE] = { "Async Message", NULL, end_async_message },
 	[REJECT] = { "Reject", NULL, end_reject },
+	[TASK_MANAGEMENT_RESPONSE] = { "Task Management Response", NULL, end_abort, true },
 	[LOGOUT_RESPONSE] = { "Logout Response", NULL, end_logout_response, true },
 };
 

@@ -104,7 +104,8 @@ static void add_command(struct initiator *initiator, struct initiator_request *r
 	memcpy(bhs + 8, request->lun ? request->lun : initiator->lun, 8);
 	put_be32(bhs + 16, request->tag);
 	put_be32(bhs + 20, request->len_bytes);
-	put_be32(bhs + 24, initiator->cmd_sn++);
+	request->cmd_sn = initiator->cmd_sn++;
+	put_be32(bhs + 24, request->cmd_sn);
 	memcpy(bhs + 32, request->cdb, 16);
 	add_pdu(initiator, bhs, request->data, immediate);
 	request->sent_at = initiator->output.added_bytes;
@@ -136,6 +137,18 @@ static void add_data_out(struct initiator *initiator, struct initiator_burst *bu
 	}
 }
 
+static void add_abort(struct initiator *initiator, const struct initiator_request *request)
+{
+	uint8_t bhs[BHS_BYTES] = { TASK_MANAGEMENT_REQUEST | OPCODE_IMMEDIATE,
+		                   FLAG_FINAL | 1 /* ABORT TASK */ };
+	memcpy(bhs + 8, request->lun ? request->lun : initiator->lun, 8);
+	put_be32(bhs + 16, request->tag | ABORT_TAG);
+	put_be32(bhs + 20, request->tag);
+	put_be32(bhs + 24, initiator->cmd_sn);
+	put_be32(bhs + 32, request->cmd_sn);
+	add_pdu(initiator, bhs, NULL, 0);
+}
+
 static void add_nop_out(struct initiator *initiator)
 {
 	uint8_t bhs[BHS_BYTES] = { NOP_OUT | OPCODE_IMMEDIATE, FLAG_FINAL };
@@ -161,6 +174,9 @@ static void fill_output(struct initiator *initiator)
 	while (output_has_room(&initiator->output)) {
 		if (initiator->nop_owed) {
 			add_nop_out(initiator);
+		} else if (!list_empty(&initiator->aborts)) {
+			struct list *link = list_take_first(&initiator->aborts);
+			add_abort(initiator, list_entry(link, struct initiator_request, link));
 		} else if (!list_empty(&initiator->bursts)) {
 			add_data_out(initiator,
 			             list_first(&initiator->bursts, struct initiator_burst, link));

@@ -119,6 +119,33 @@ TEST(a_right_answer_is_taken)
 	ASSERT_EQ(data[LEN - 1], 0x77);
 }
 
+/* The answer to ABORT TASK of the first command on slot 0. */
+static uint8_t *add_abort_response(struct script *script)
+{
+	uint8_t *bhs = script->bytes + script->len;
+	bhs[0] = 0x22;
+	bhs[1] = 0x80;
+	put_be32(bhs + 16, 0x8000);
+	put_be32(bhs + 24, STAT_SN + 1);
+	put_be32(bhs + 28, 2);
+	put_be32(bhs + 32, 33);
+	script->len += 48;
+	return bhs;
+}
+
+TEST(an_abort_of_nothing_is_no_end_of_a_request)
+{
+	struct script script = { 0 };
+	struct initiator_request request = { 0 };
+	struct error err = { 0 };
+	add_login(&script);
+	add_abort_response(&script);
+	put_be32(add_data_in(&script) + 24, STAT_SN + 2);
+	ASSERT_EQ(play(&script, &request, &err), 0);
+	ASSERT_FALSE(request.aborted);
+	ASSERT_EQ(request.received, LEN);
+}
+
 TEST(a_spoilt_answer_is_noticed)
 {
 	static const struct {

@@ -83,7 +83,7 @@ static bool take_answer(struct duel *duel, enum answer answer)
 		go(duel, STEP_SETTLE, SETTLE_NS);
 		return false;
 	}
-	if (answer == ANSWER_BUSY || answer == ANSWER_ATTENTION) {
+	if (answer == ANSWER_BUSY || answer == ANSWER_ATTENTION || answer == ANSWER_ABORTED) {
 		duel->due = now_ns() + 20000000;
 		return false;
 	}

@@ -17,6 +17,7 @@ static const char *const answer_names[ANSWER_COUNT] = {
 	[ANSWER_ATTENTION] = "attention", [ANSWER_CONFLICT] = "conflict",
 	[ANSWER_MISCOMPARE] = "differs",  [ANSWER_MAYBE] = "maybe",
 	[ANSWER_ERROR] = "error",         [ANSWER_NONE] = "none",
+	[ANSWER_ABORTED] = "aborted",
 };
 
 const char *answer_name(enum answer answer)
@@ -142,6 +143,8 @@ static const struct {
 
 static enum answer classify(const struct initiator_request *request)
 {
+	if (request->aborted)
+		return ANSWER_ABORTED;
 	if (request->response)
 		return ANSWER_ERROR;
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
@@ -165,7 +168,10 @@ static void answered(struct initiator_request *request)
 	enum answer answer = classify(request);
 	command->end = now_ns();
 	list_remove(&command->link);
-	initiator_request_describe(request, command->text, sizeof(command->text));
+	if (answer == ANSWER_ABORTED)
+		snprintf(command->text, sizeof(command->text), "aborted");
+	else
+		initiator_request_describe(request, command->text, sizeof(command->text));
 	/* A path whose group changed is looked at, and one that cannot serve is not used for now.
 	 */
 	if (answer == ANSWER_ATTENTION)
@@ -276,6 +282,19 @@ static void leave_if_quiet(struct path *path)
 	path->retry_at = now_ns() + BACKOFF_MAX_NS;
 }
 
+static void abort_old(struct path *path, uint64_t now)
+{
+	struct command *command;
+	list_for_each (command, &path->commands, link) {
+		if (now < command->start + ABORT_AFTER_NS)
+			return;
+		if (!command->request.aborting) {
+			initiator_abort(path->session, &command->request);
+			path->dirty = true;
+		}
+	}
+}
+
 void path_tick(struct path *path, uint64_t now)
 {
 	if (path->state == PATH_DOWN && now >= path->retry_at)
@@ -284,11 +303,13 @@ void path_tick(struct path *path, uint64_t now)
 		return;
 	if (!list_empty(&path->commands)) {
 		struct command *oldest = list_first(&path->commands, struct command, link);
-		if (now > oldest->start + ANSWER_TIMEOUT_NS) {
+		if (now > oldest->start + (path->aborts ? ABORT_TIMEOUT_NS : ANSWER_TIMEOUT_NS)) {
 			path_fail(path, "is given up: a command was not answered");
 			return;
 		}
 	}
+	if (path->aborts)
+		abort_old(path, now);
 	leave_if_quiet(path);
 }
 

@@ -5,9 +5,12 @@
 
 #include "initiator.h"
 
-#define LUNS_MAX          1024
-#define COMMAND_DATA_MAX  8192u
-#define ANSWER_TIMEOUT_NS 5000000000ul /* no answer for that long: the connection is given up */
+#define LUNS_MAX         1024
+#define COMMAND_DATA_MAX 8192u
+/* No answer for that long: the connection is given up; later, if the task was aborted first. */
+#define ANSWER_TIMEOUT_NS 5000000000ul
+#define ABORT_AFTER_NS    2500000000ul
+#define ABORT_TIMEOUT_NS  12000000000ul
 
 enum answer {
 	ANSWER_GOOD,
@@ -16,6 +19,7 @@ enum answer {
 	ANSWER_CONFLICT,   /* not executed: RESERVATION CONFLICT */
 	ANSWER_MISCOMPARE, /* not executed */
 	ANSWER_MAYBE,      /* executed or not: 0B/xx, TASK ABORTED */
+	ANSWER_ABORTED,    /* by ABORT TASK: the same, by the answer to that */
 	ANSWER_ERROR,      /* any other: nothing is promised, and it should not happen */
 	ANSWER_NONE,       /* the connection was lost, or given up */
 	ANSWER_COUNT,
@@ -53,6 +57,7 @@ struct path {
 	uint8_t group_states[LUNS_MAX];
 	uint64_t asked_at[LUNS_MAX]; /* when the states were asked for last; 0: never */
 	bool dirty;                  /* something to send */
+	bool aborts;                 /* sends ABORT TASK before it gives up */
 };
 
 /* What is common to all paths of a driver. */
