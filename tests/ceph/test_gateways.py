@@ -182,6 +182,7 @@ def the_walk_through_works_as_typed_and_data_go_both_ways():
         for gw in s.gateways:
             tree = gw.gwcli("ls", "/")
             expect("[Up: 2/2" in tree and tree.count("(UP)") == 2 and "LOGGED-IN" not in tree, tree)
+            expect(re.search(r"\[HEALTH_\w+\]", tree) and re.search(r"o- rbd \.+ \[\(x\d\), Commit: 90G/", tree), tree)
         # Only one of them may write.
         s.qemu_io(owner, "write -P 0x5a 0 1M", "read -P 0x5a 0 1M")
         out = s.qemu_io(s.other(owner), "write -P 0x66 0 64k", check=False)
