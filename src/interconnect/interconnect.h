@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/reactor.h"
 #include "scsi/relay.h"
 
 #include <stdbool.h>
@@ -62,6 +63,8 @@ struct interconnect_config {
 	unsigned silence_ms;                       /* 0: 2000: then a peer is LOST */
 	unsigned age_max_ms; /* 0: 2000: older commands are not executed (H35) */
 	struct interconnect_listener *listener;
+	clock_fn clock; /* NULL: CLOCK_BOOTTIME. By it ages of commands are bounded and pauses of
+	                 * this process are noticed; tests hand in their own */
 };
 
 /* On the manager, as all calls below. Listens at once. -EADDRINUSE, -EADDRNOTAVAIL, ... */

@@ -1,0 +1,190 @@
+/* Reading straight into place, flushing at the end of a turn, and closing. */
+#include "interconnect/wire.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define DIRECT_MIN_BYTES 4096u       /* less is copied: cheaper than a second piece */
+#define BULK_BYTES       (16u << 10) /* data from here on is followed by more of its kind */
+#define BEHIND_BYTES     (16u << 10) /* read beside a place while large data comes */
+#define EXACT_BYTES      2048u
+
+void wire_close(struct wire *wire)
+{
+	if (!wire->open)
+		return;
+	wire->open = false;
+	reactor_unwatch(wire->reactor, &wire->watch);
+	close(wire->watch.fd);
+	list_remove(&wire->flush.link);
+	transmitter_done(&wire->tx);
+}
+
+static void wire_break(struct wire *wire, const char *why)
+{
+	if (!wire->open)
+		return;
+	wire_close(wire);
+	wire->ops->broken(wire, why);
+}
+
+static void update_watch(struct wire *wire)
+{
+	bool sending = wire->connecting || !transmitter_empty(&wire->tx);
+	reactor_watch_set(wire->reactor, &wire->watch,
+	                  (wire->connecting ? 0u : (unsigned)EPOLLIN) |
+	                          (sending ? (unsigned)EPOLLOUT : 0u));
+}
+
+void wire_flush(struct wire *wire)
+{
+	if (!wire->open || wire->connecting)
+		return;
+	int r = transmitter_flush(&wire->tx, reactor_now_ms(wire->reactor));
+	if (r < 0)
+		wire_break(wire, strerror(-r));
+	else
+		update_watch(wire);
+}
+
+static void flush_at_turn_end(struct turn_hook *hook)
+{
+	wire_flush(container_of(hook, struct wire, flush));
+}
+
+void wire_send(struct wire *wire, struct outgoing *outgoing)
+{
+	transmitter_add(&wire->tx, outgoing);
+	reactor_at_turn_end(wire->reactor, &wire->flush);
+}
+
+static void take_bytes(struct wire *wire, const uint8_t *bytes, size_t len, size_t placed)
+{
+	int r = 0;
+	if (placed > len)
+		placed = len;
+	if (placed)
+		r = receiver_placed(&wire->rx, placed);
+	if (r == 0 && len > placed)
+		r = receiver_take(&wire->rx, bytes, len - placed);
+	if (r < 0)
+		wire_break(wire, "protocol error");
+}
+
+static void read_some(struct wire *wire)
+{
+	uint8_t exact[EXACT_BYTES];
+	struct iovec iov[2];
+	struct msghdr message = { .msg_iov = iov };
+	struct iovec place = receiver_place(&wire->rx);
+	uint8_t *buffer = wire->buffer ? wire->buffer : exact;
+	size_t placed = 0, room = WIRE_RECEIVE_BYTES;
+
+	if (!wire->buffer)
+		room = receiver_wants(&wire->rx) < EXACT_BYTES ? receiver_wants(&wire->rx)
+		                                               : EXACT_BYTES;
+	else if (wire->bulk)
+		room = BEHIND_BYTES;
+	if (wire->buffer && place.iov_len >= DIRECT_MIN_BYTES) {
+		iov[message.msg_iovlen++] = place;
+		placed = place.iov_len;
+		wire->bulk = placed >= BULK_BYTES;
+	}
+	iov[message.msg_iovlen++] = (struct iovec){ buffer, room };
+	ssize_t n = recvmsg(wire->watch.fd, &message, MSG_DONTWAIT);
+	if (n > 0) {
+		wire->heard_ms = reactor_now_ms(wire->reactor);
+		take_bytes(wire, buffer, (size_t)n, placed);
+	} else if (n == 0) {
+		wire_break(wire, "closed by the peer");
+	} else if (errno != EAGAIN && errno != EINTR) {
+		wire_break(wire, strerror(errno));
+	}
+}
+
+static void end_of_connect(struct wire *wire)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+	if (getsockopt(wire->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error) {
+		wire_break(wire, strerror(error));
+		return;
+	}
+	wire->connecting = false;
+	wire->heard_ms = reactor_now_ms(wire->reactor);
+	update_watch(wire);
+	wire->ops->connected(wire);
+}
+
+static void wire_ready(struct watch *watch, uint32_t events)
+{
+	struct wire *wire = container_of(watch, struct wire, watch);
+
+	if (wire->connecting) {
+		if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+			end_of_connect(wire);
+		return;
+	}
+	if (events & EPOLLOUT)
+		reactor_at_turn_end(wire->reactor, &wire->flush);
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		read_some(wire);
+}
+
+int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connecting,
+              unsigned slot_count, uint8_t *buffer, const struct wire_ops *ops)
+{
+	AUTO_CLOSE int owned_fd = fd;
+	int on = 1;
+
+	*wire = (struct wire){ .ops = ops, .reactor = reactor, .buffer = buffer };
+	wire->watch.fd = fd;
+	wire->watch.ready = wire_ready;
+	wire->flush.run = flush_at_turn_end;
+	list_init(&wire->flush.link);
+	wire->heard_ms = reactor_now_ms(reactor);
+	wire->connecting = connecting;
+	receiver_init(&wire->rx, &ops->receiver);
+	int r = transmitter_init(&wire->tx, fd, slot_count);
+	if (r < 0)
+		return r;
+	/* Only makes things better: a socket without it works. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	r = reactor_watch(reactor, &wire->watch, connecting ? EPOLLOUT : EPOLLIN);
+	if (r < 0) {
+		transmitter_done(&wire->tx);
+		return r;
+	}
+	wire->open = true;
+	owned_fd = -1;
+	return 0;
+}
+
+static bool emit_note(struct outgoing *outgoing, struct tx_slot *slot)
+{
+	struct wire_note *note = container_of(outgoing, struct wire_note, outgoing);
+	memcpy(slot->header, note->header, sizeof(note->header));
+	if (note->data_len)
+		slot_set_data(slot, note->data, note->data_len);
+	slot->ended_with = outgoing;
+	return true;
+}
+
+static void ended_nothing(struct outgoing *outgoing)
+{
+	(void)outgoing;
+}
+
+void wire_note_init(struct wire_note *note, void (*ended)(struct outgoing *outgoing))
+{
+	*note = (struct wire_note){ 0 };
+	list_init(&note->outgoing.link);
+	note->outgoing.emit = emit_note;
+	note->outgoing.ended = ended ? ended : ended_nothing;
+}

@@ -1,0 +1,303 @@
+/* Commands that go to the owner: all that a session sees is as if the LUN were here. */
+#include "world.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct command a, b;
+
+static void assert_read(struct world *world, struct nexus *nexus, uint32_t lba, uint32_t blocks,
+                        uint8_t fill)
+{
+	read_start(&b, nexus, lba, blocks);
+	command_wait(world, &b);
+	assert_good(&b);
+	ASSERT_EQ(b.task.data_in_len, blocks * WORLD_BLOCK);
+	for (uint32_t i = 0; i < blocks; i++) {
+		const uint8_t *block = b.in + (size_t)i * WORLD_BLOCK;
+		ASSERT_EQ(get_be32(block), lba + i);
+		ASSERT_EQ(block[4], fill);
+		ASSERT_EQ(block[WORLD_BLOCK - 1], fill);
+	}
+	command_free(&b);
+}
+
+TEST(what_is_written_through_one_gateway_is_read_through_another)
+{
+	AUTO(world) struct world *world = world_new(3);
+	struct nexus *first = world_nexus(world, 0, 0, 1), *second = world_nexus(world, 1, 1, 1);
+	struct nexus *owner = world_nexus(world, 2, 0, 1);
+	write_start(&a, first, 100, 8, 0x5a);
+	command_wait(world, &a);
+	assert_good(&a);
+	assert_read(world, second, 100, 8, 0x5a);
+	assert_read(world, owner, 100, 8, 0x5a);
+	assert_read(world, first, 100, 8, 0x5a);
+	struct interconnect_counters counters;
+	interconnect_get_counters(world->gateways[2].interconnect, &counters);
+	ASSERT_TRUE(counters.executed >= 5);
+	ASSERT_EQ(counters.executing_now, 0);
+	world_nexus_end(world, first);
+	world_nexus_end(world, second);
+	world_nexus_end(world, owner);
+}
+
+TEST(large_transfers_go_through_in_both_directions)
+{
+	static const uint32_t sizes[] = { 1, 7, 255, 4096, 32767, 32768, 40000, 65536 };
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 1, 1);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		TEST_ROW("%u blocks", sizes[i]);
+		write_start(&a, nexus, 3, sizes[i], (uint8_t)(i + 1));
+		command_wait(world, &a);
+		assert_good(&a);
+		assert_read(world, nexus, 3, sizes[i], (uint8_t)(i + 1));
+	}
+	world_nexus_end(world, nexus);
+}
+
+TEST(errors_come_back_with_sense_and_residual_as_the_owner_gave_them)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	read_start(&a, nexus, WORLD_BLOCKS - 1, 2);
+	command_wait(world, &a);
+	assert_sense(&a, 0x052100);
+	world->gateways[1].disk.fail = -EIO;
+	read_start(&a, nexus, 5, 1);
+	command_wait(world, &a);
+	assert_sense(&a, 0x031100);
+	ASSERT_EQ(a.task.data_in_len, 0);
+	write_start(&a, nexus, 5, 1, 1);
+	command_wait(world, &a);
+	assert_sense(&a, 0x030c00);
+	world->gateways[1].disk.fail = 0;
+	/* READ(10) of one block, with room for two: an underflow. */
+	command_start(&a, nexus, CDB(0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0), 1024, NULL);
+	command_wait(world, &a);
+	assert_good(&a);
+	ASSERT_EQ(a.task.residual_kind, SCSI_UNDERFLOW);
+	ASSERT_EQ(a.task.residual, 512);
+	ASSERT_EQ(a.task.data_in_len, 512);
+	command_free(&a);
+	command_start(&a, nexus, CDB(0x28, 0, 0, 0, 0, 9, 0, 0, 2, 0), 512, NULL);
+	command_wait(world, &a);
+	ASSERT_EQ(a.task.residual_kind, SCSI_OVERFLOW);
+	ASSERT_EQ(a.task.residual, 512);
+	command_free(&a);
+	world_nexus_end(world, nexus);
+}
+
+TEST(compare_and_write_decides_at_the_owner)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	static uint8_t data[1024];
+	memset(data + 512, 0x11, 512);
+	command_start(&a, nexus, CDB(0x89, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0), -1024,
+	              data);
+	command_wait(world, &a);
+	assert_good(&a);
+	command_start(&a, nexus, CDB(0x89, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0), -1024,
+	              data);
+	command_wait(world, &a);
+	assert_sense(&a, 0x0e1d00);
+	world_nexus_end(world, nexus);
+}
+
+static void reserve_out(struct world *world, struct nexus *nexus, uint8_t action, uint8_t type,
+                        uint64_t key, uint64_t new_key)
+{
+	uint8_t cdb[10] = { 0x5f, action, type, 0, 0, 0, 0, 0, 24 }, list[24] = { 0 };
+	put_be64(list, key);
+	put_be64(list + 8, new_key);
+	command_start(&a, nexus, cdb, sizeof cdb, -24, list);
+	command_wait(world, &a);
+}
+
+TEST(reservations_know_the_nexuses_of_all_gateways_apart)
+{
+	AUTO(world) struct world *world = world_new(3);
+	struct nexus *first = world_nexus(world, 0, 0, 1), *second = world_nexus(world, 1, 0, 1);
+	reserve_out(world, first, 0, 0, 0, 0xa);
+	assert_good(&a);
+	reserve_out(world, first, 1, 5, 0xa, 0); /* write exclusive, registrants only */
+	assert_good(&a);
+	write_start(&b, second, 1, 1, 1);
+	command_wait(world, &b);
+	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
+	reserve_out(world, second, 0, 0, 0, 0xb);
+	assert_good(&a);
+	reserve_out(world, second, 4, 5, 0xb, 0xa); /* preempt */
+	assert_good(&a);
+	write_start(&b, second, 1, 1, 1);
+	command_wait(world, &b);
+	assert_good(&b);
+	/* The one that lost its registration is told, at its own gateway. */
+	write_start(&b, first, 1, 1, 1);
+	command_wait(world, &b);
+	assert_sense(&b, 0x062a05);
+	write_start(&b, first, 1, 1, 1);
+	command_wait(world, &b);
+	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
+	world_nexus_end(world, first);
+	world_nexus_end(world, second);
+}
+
+static void set_flag(void *argument)
+{
+	*(bool *)argument = true;
+}
+
+static bool manage_done;
+static void count_done(struct task_management *request)
+{
+	(void)request;
+	manage_done = true;
+}
+
+static void manage(struct nexus *nexus, enum task_function function, struct scsi_task *task,
+                   struct task_management *request)
+{
+	*request = (struct task_management){
+		.function = function, .lun = { 0, 3 }, .task = task, .done = count_done
+	};
+	manage_done = false;
+	nexus_manage(nexus, request);
+}
+
+TEST(an_abort_reaches_the_owner_and_is_answered_when_nothing_can_change_any_more)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct disk *disk = &world->gateways[1].disk;
+	struct task_management request;
+	disk->hold = true;
+	write_start(&a, nexus, 8, 1, 1);
+	EVENTUALLY(world, disk->held_count == 1);
+	manage(nexus, TMF_ABORT_TASK, &a.task, &request);
+	world_pass(world, 100);
+	ASSERT_FALSE(manage_done);
+	disk_release(disk);
+	EVENTUALLY(world, manage_done && a.done);
+	ASSERT_TRUE(a.task.aborted);
+	ASSERT_EQ(request.response, TMF_COMPLETE);
+	world_nexus_end(world, nexus);
+}
+
+TEST(a_reset_through_one_gateway_ends_commands_of_all_and_is_told_once)
+{
+	AUTO(world) struct world *world = world_new(3);
+	struct nexus *first = world_nexus(world, 0, 0, 1), *second = world_nexus(world, 1, 1, 1);
+	struct disk *disk = &world->gateways[2].disk;
+	struct task_management request;
+	disk->hold = true;
+	write_start(&a, second, 8, 1, 1);
+	EVENTUALLY(world, disk->held_count == 1);
+	manage(first, TMF_LUN_RESET, NULL, &request);
+	world_pass(world, 50);
+	ASSERT_FALSE(manage_done);
+	disk_release(disk);
+	EVENTUALLY(world, manage_done && a.done);
+	ASSERT_EQ(request.response, TMF_COMPLETE);
+	write_start(&a, second, 8, 1, 1);
+	command_wait(world, &a);
+	assert_sense(&a, 0x062903);
+	write_start(&a, second, 8, 1, 1);
+	command_wait(world, &a);
+	assert_good(&a);
+	world_nexus_end(world, first);
+	world_nexus_end(world, second);
+}
+
+TEST(the_end_of_a_nexus_ends_its_proxy)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct lun_counters counters;
+	lun_get_counters(world->gateways[1].lun, &counters);
+	ASSERT_EQ(counters.nexuses, 1);
+	world_nexus_end(world, nexus);
+	EVENTUALLY(world,
+	           (lun_get_counters(world->gateways[1].lun, &counters), counters.nexuses == 0));
+	/* Its handle is used again. */
+	nexus = world_nexus(world, 0, 0, 2);
+	write_start(&a, nexus, 8, 1, 1);
+	command_wait(world, &a);
+	assert_good(&a);
+	world_nexus_end(world, nexus);
+}
+
+TEST(many_commands_at_once_wait_for_the_window_and_all_end)
+{
+	static struct command commands[400];
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct disk *disk = &world->gateways[1].disk;
+	unsigned done = 0;
+	disk->hold = true;
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		write_start(&commands[i], nexus, 10 * i, 1, 1);
+	EVENTUALLY(world, disk->held_count == 256);
+	world_pass(world, 20);
+	ASSERT_EQ(disk->held_count, 256);
+	disk_release(disk);
+	EVENTUALLY(world, commands[399].done);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		command_wait(world, &commands[i]);
+		assert_good(&commands[i]);
+		done += disk->writes[10 * i] == 1;
+	}
+	ASSERT_EQ(done, 400);
+	world_nexus_end(world, nexus);
+}
+
+TEST(what_the_owner_does_not_serve_is_not_executed_and_waits)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct lun_route route;
+	lun_get_route(world->gateways[0].lun, &route);
+	route.epoch = 6; /* the owner is in epoch 7 */
+	lun_forward(world->gateways[0].lun, &route);
+	write_start(&a, nexus, 8, 1, 1);
+	world_pass(world, 20);
+	ASSERT_EQ(a.done, 0);
+	route.epoch = 7;
+	lun_forward(world->gateways[0].lun, &route);
+	command_wait(world, &a);
+	assert_good(&a);
+	ASSERT_EQ(world->gateways[1].disk.writes[8], 1);
+	world_nexus_end(world, nexus);
+}
+
+TEST(a_lun_that_the_owner_makes_anew_is_found_again)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct gateway *owner = &world->gateways[1];
+	bool quiet = false;
+	struct lun *old = owner->lun;
+	struct lun_config config = { .name = "rbd/disk_1",
+		                     .wwn = "ee982d1a-a657-4cf2-996c-a3d03a6f25a9",
+		                     .vendor_id = "x",
+		                     .block_size = WORLD_BLOCK,
+		                     .max_sectors = 1024 };
+	lun_quiesce(old, LUN_FAILED, set_flag, &quiet);
+	EVENTUALLY(world, quiet);
+	ASSERT_EQ(lun_new(&config, &owner->lun), 0);
+	lun_put(old);
+	struct lun_route route;
+	lun_get_route(world->gateways[0].lun, &route);
+	write_start(&a, nexus, 8, 1, 1);
+	world_pass(world, 20);
+	ASSERT_EQ(a.done, 0);
+	lun_set_epoch(owner->lun, 8);
+	lun_serve(owner->lun, &owner->disk.backend);
+	route.epoch = 8;
+	lun_forward(world->gateways[0].lun, &route);
+	command_wait(world, &a);
+	assert_good(&a);
+	world_nexus_end(world, nexus);
+}
