@@ -96,6 +96,9 @@ struct backend_lock_policy {
 	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
 	 */
 	bool (*may_break)(void *argument, const char *owner_address);
+	/* May be NULL. Those that are fenced already, by a map that is in force on the disk's own
+	 * client: their lock only needs to be broken, which saves two rounds of the monitors. */
+	bool (*is_fenced)(void *argument, const char *owner_address);
 	void *argument;
 };
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,

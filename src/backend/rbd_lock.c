@@ -3,15 +3,18 @@
  * after ours (H5, H13). */
 #include "backend/rbd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cluster/client.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The fence outlives a frozen process: entries never expire in practice (H13). */
 #define FENCE_SECONDS (10u * 365 * 24 * 3600)
 #define ATTEMPTS      3
+#define LOCK_NAME     "rbd_lock" /* librbd's, on the header object */
 
 static int fail(struct rbd_disk *disk, int r, const char *doing, struct error *err)
 {
@@ -71,6 +74,38 @@ static int break_lock(struct rbd_disk *disk, const char *owner, struct error *er
 	return r < 0 ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 
+/* Breaks the lock of an owner that is fenced. Not by librbd, which would fence him once more. */
+static int drop_lock(struct rbd_disk *disk, const char *owner, struct error *err)
+{
+	char id[128], header[160], tag[64], client[128], cookie[128], address[128];
+	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
+	       address_len = sizeof address;
+	int exclusive;
+	int r = rbd_get_id(disk->image, id, sizeof id);
+	if (r < 0)
+		return fail(disk, r, "read the image's id", err);
+	(void)snprintf(header, sizeof header, "rbd_header.%s", id);
+	ssize_t count =
+	        rados_list_lockers(disk->pool, header, LOCK_NAME, &exclusive, tag, &tag_len, client,
+	                           &client_len, cookie, &cookie_len, address, &address_len);
+	if (count < 0 && count != -ENOENT)
+		return fail(disk, (int)count, "read who has the exclusive lock", err);
+	const char *plain = count == 1 && text_starts(address, "v1:") ? address + 3 : address;
+	if (count != 1 || strcmp(plain, owner) != 0)
+		return 0; /* released or taken meanwhile: acquiring tells */
+	log_info("%s: breaking the lock of %s, which is fenced", disk->name, owner);
+	r = rados_break_lock(disk->pool, header, LOCK_NAME, client, cookie);
+	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
+}
+
+/* By a map that is in force on the disk's client. */
+static bool is_fenced(const struct rbd_disk *disk, const char *owner,
+                      const struct backend_lock_policy *policy)
+{
+	return cluster_has_fenced(disk->cluster, owner) ||
+	       (policy && policy->is_fenced && policy->is_fenced(policy->argument, owner));
+}
+
 /* What to do about a lock that is not ours. 0: it may be acquired now. */
 static int evict(struct rbd_disk *disk, const char *owner, const struct backend_lock_policy *policy,
                  struct error *err)
@@ -78,6 +113,8 @@ static int evict(struct rbd_disk *disk, const char *owner, const struct backend_
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
 		return error_set(err, -EBUSY, "%s is already open for writing in this process",
 		                 disk->name);
+	if (is_fenced(disk, owner, policy))
+		return drop_lock(disk, owner, err);
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
 	if (!may_break && owner_watches(disk, owner))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",

@@ -4,6 +4,7 @@
 #include "cluster/version.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <rados/librados.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,14 @@
 struct cluster_client {
 	rados_t rados;
 	char *name, *address;
+	pthread_mutex_t lock;
+	struct fenced *fenced; /* under lock */
+};
+
+/* What this client has fenced. A few for each gateway that died while we live. */
+struct fenced {
+	struct fenced *next;
+	char address[];
 };
 
 /* Set over what the configuration file says. Names that the library does not know (other releases)
@@ -161,7 +170,11 @@ int cluster_client_connect(const struct cluster_client_config *config,
                            struct cluster_client **ret_client, struct error *err)
 {
 	AUTO(cluster_client) struct cluster_client *client = calloc(1, sizeof *client);
-	if (!client || !(client->name = strdup(config->client_name)))
+	if (!client)
+		return error_set(err, -ENOMEM, "out of memory");
+	(void)pthread_mutex_init(&client->lock, NULL);
+	client->name = strdup(config->client_name);
+	if (!client->name)
 		return error_set(err, -ENOMEM, "out of memory");
 	int r = rados_create2(&client->rados, "ceph", config->client_name, 0);
 	if (r < 0) {
@@ -189,6 +202,11 @@ void cluster_client_free(struct cluster_client *client)
 		return;
 	if (client->rados)
 		rados_shutdown(client->rados);
+	for (struct fenced *fenced; (fenced = client->fenced);) {
+		client->fenced = fenced->next;
+		free(fenced);
+	}
+	(void)pthread_mutex_destroy(&client->lock);
 	free(client->name);
 	free(client->address);
 	free(client);
@@ -232,6 +250,31 @@ void cluster_pool_close(void *pool)
 		rados_ioctx_destroy(pool);
 }
 
+bool cluster_has_fenced(struct cluster_client *client, const char *address)
+{
+	(void)pthread_mutex_lock(&client->lock);
+	struct fenced *fenced = client->fenced;
+	while (fenced && strcmp(fenced->address, address) != 0)
+		fenced = fenced->next;
+	(void)pthread_mutex_unlock(&client->lock);
+	return fenced;
+}
+
+static void remember_fenced(struct cluster_client *client, const char *address)
+{
+	if (cluster_has_fenced(client, address))
+		return;
+	size_t size = strlen(address) + 1;
+	struct fenced *fenced = malloc(sizeof *fenced + size);
+	if (!fenced)
+		return; /* it is fenced once more, when somebody asks */
+	memcpy(fenced->address, address, size);
+	(void)pthread_mutex_lock(&client->lock);
+	fenced->next = client->fenced;
+	client->fenced = fenced;
+	(void)pthread_mutex_unlock(&client->lock);
+}
+
 int cluster_fence(struct cluster_client *client, const char *address, unsigned expire_s,
                   struct error *err)
 {
@@ -250,6 +293,7 @@ int cluster_fence(struct cluster_client *client, const char *address, unsigned e
 	if (r < 0)
 		return error_set(err, r, "%s is fenced, but the new OSD map does not come: %s",
 		                 address, strerror(-r));
+	remember_fenced(client, address);
 	return 0;
 }
 

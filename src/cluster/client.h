@@ -40,6 +40,9 @@ void cluster_pool_close(void *pool);
 /* Fences a client instance and waits until that map is in force on this client. */
 int cluster_fence(struct cluster_client *client, const char *address, unsigned expire_s,
                   struct error *err) MUST_CHECK;
+/* Any thread, never blocks: has cluster_fence() with this client fenced it? That map is in force on
+ * this client. */
+bool cluster_has_fenced(struct cluster_client *client, const char *address);
 /* Waits until the newest OSD map is in force on this client: what others fenced before the call is
  * fenced for it (H1). */
 int cluster_wait_for_map(struct cluster_client *client, struct error *err) MUST_CHECK;

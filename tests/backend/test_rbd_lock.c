@@ -139,12 +139,33 @@ TEST(the_lock_of_our_dead_instance_is_broken_without_waiting_for_its_watch)
 	ASSERT_NOT_NULL(strstr(err.text, address));
 
 	uint64_t start_ms = clock_monotonic_ms();
-	struct backend_lock_policy policy = { is_ours, address };
+	struct backend_lock_policy policy = { .may_break = is_ours, .argument = address };
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
 	uint64_t took_ms = clock_monotonic_ms() - start_ms;
 	print_message("# taken over in %u ms\n", (unsigned)took_ms);
 	ASSERT_TRUE(took_ms < 20000); /* the watch lives 30 s */
 	test_fill(backend, 0, 4096, 9);
+}
+
+TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
+{
+	char address[128];
+	test_image("broken", SIZE, TEST_FEATURES);
+	pid_t child = spawn_owner("broken", address, sizeof address); /* lives on */
+	AUTO(cluster_client) struct cluster_client *other = test_client();
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "broken", NULL);
+	struct backend_lock_policy policy = { .is_fenced = is_ours, .argument = address };
+	struct error err = { 0 };
+	ASSERT_EQ(cluster_fence(other, address, 3600, &err), 0);
+	ASSERT_TRUE(cluster_has_fenced(other, address));
+	ASSERT_FALSE(cluster_has_fenced(client, address));
+	ASSERT_EQ(cluster_wait_for_map(client, &err), 0);
+	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
+	ASSERT_FALSE(cluster_has_fenced(client, address));
+	test_fill(backend, 0, 4096, 3);
+	ASSERT_EQ(kill(child, SIGKILL), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
 }
 
 /* ---- a client that is fenced ---- */
