@@ -309,6 +309,8 @@ static void rados_free(struct store *store)
 {
 	struct rados_store *rados = rados_store_of(store);
 	(void)pthread_mutex_destroy(&rados->commit_mutex);
+	(void)pthread_cond_destroy(&rados->rows.written);
+	(void)pthread_mutex_destroy(&rados->rows.lock);
 	free(rados->pool);
 	free(rados->object);
 	free(rados->side);
@@ -327,6 +329,8 @@ static int rados_open(const struct store_config *config, struct store **ret_stor
 	rados->lock_timeout_ms =
 	        config->lock_timeout_ms ? config->lock_timeout_ms : LOCK_TIMEOUT_MS;
 	(void)pthread_mutex_init(&rados->commit_mutex, NULL);
+	(void)pthread_mutex_init(&rados->rows.lock, NULL);
+	(void)pthread_cond_init(&rados->rows.written, NULL);
 	rados->pool = strdup(config->pool);
 	rados->object = strdup(config->object);
 	if (asprintf(&rados->side, "%s.rbdgate", config->object) < 0)

@@ -13,6 +13,23 @@
 
 struct rados_member;
 
+/* A change of a row that waits for its turn (rados_batch.c); lives on its thread's stack. */
+struct rados_change {
+	const char *key;             /* full */
+	bool guarded;                /* only if the row is `expected`, where NULL is none */
+	const char *expected, *text; /* text NULL removes */
+	/* Of the batch: */
+	struct rados_change *next;
+	int result;
+	bool done;
+};
+struct rados_rows {
+	pthread_mutex_t lock; /* of the rest */
+	pthread_cond_t written;
+	struct rados_change *waiting; /* in order of arrival */
+	bool busy;                    /* somebody writes a batch */
+};
+
 struct rados_store {
 	struct store store;
 	struct cluster_client *cluster;
@@ -20,7 +37,8 @@ struct rados_store {
 	bool exclusive_writers;
 	unsigned lock_timeout_ms;
 	pthread_mutex_t commit_mutex; /* the lock of the object does not exclude our own threads */
-	struct rados_member *member;  /* NULL: not joined; written by join and leave only */
+	struct rados_rows rows;
+	struct rados_member *member; /* NULL: not joined; written by join and leave only */
 };
 
 static inline struct rados_store *rados_store_of(const struct store *store)
@@ -43,8 +61,10 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 /* As a string; free() it. What librados gives ends without a NUL. */
 char *rados_copy(const char *bytes, size_t len) MUST_CHECK;
 /* A row by its full key, without a guard; text NULL removes. */
-int rados_set(const struct rados_store *rados, const char *key, const char *text,
+int rados_set(struct rados_store *rados, const char *key, const char *text,
               struct error *err) MUST_CHECK;
+/* Blocks; gives the result. */
+int rados_change_row(struct rados_store *rados, struct rados_change *change) MUST_CHECK;
 /* visit gets the keys without the prefix. */
 int rados_visit(const struct rados_store *rados, const char *prefix,
                 void (*visit)(void *argument, const char *key, const char *text), void *argument,

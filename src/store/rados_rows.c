@@ -40,42 +40,20 @@ int rados_make_side(const struct rados_store *rados, struct error *err)
 	return r < 0 ? rados_failed(rados, r, "create the side object of", err) : 0;
 }
 
-static void add_change(rados_write_op_t op, const char *key, const char *text)
-{
-	size_t key_len = strlen(key), text_len = text ? strlen(text) : 0;
-	if (text)
-		rados_write_op_omap_set2(op, &key, &text, &key_len, &text_len, 1);
-	else
-		rados_write_op_omap_rm_keys2(op, &key, &key_len, 1);
-}
-
 /* guarded: only if the row is `expected`, where NULL is none. */
-static int change_row(const struct rados_store *rados, const char *key, bool guarded,
+static int change_row(struct rados_store *rados, const char *key, bool guarded,
                       const char *expected, const char *text, struct error *err)
 {
-	AUTO_POOL rados_ioctx_t pool = NULL;
-	int r = rados_open_pool(rados, &pool, err);
-	for (int attempt = 0; r == 0 && attempt < 2; attempt++) {
-		rados_write_op_t op = rados_create_write_op();
-		if (guarded)
-			rados_write_op_omap_cmp(op, key, LIBRADOS_CMPXATTR_OP_EQ,
-			                        expected ? expected : "",
-			                        expected ? strlen(expected) : 0, NULL);
-		else
-			rados_write_op_assert_exists(op);
-		add_change(op, key, text);
-		r = rados_write_op_operate(op, pool, rados->side, NULL, 0);
-		rados_release_write_op(op);
-		if (r != -ENOENT || attempt > 0)
-			break;
-		r = rados_make_side(rados, err);
-	}
+	struct rados_change change = {
+		.key = key, .guarded = guarded, .expected = expected, .text = text
+	};
+	int r = rados_change_row(rados, &change);
 	if (r == -ECANCELED)
 		return error_set(err, r, "the row %s was changed meanwhile", key);
 	return r < 0 ? rados_failed(rados, r, "change a row of", err) : 0;
 }
 
-int rados_set(const struct rados_store *rados, const char *key, const char *text, struct error *err)
+int rados_set(struct rados_store *rados, const char *key, const char *text, struct error *err)
 {
 	return change_row(rados, key, false, NULL, text, err);
 }

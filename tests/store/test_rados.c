@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -282,6 +283,70 @@ TEST(more_rows_than_a_page_are_all_listed)
 	}
 	ASSERT_EQ(store_list_rows(place.store, "k", count_row, &count, NULL), 0);
 	ASSERT_EQ(count, 1030);
+}
+
+/* ---- many threads ---- */
+
+#define THREADS 16
+#define ROUNDS  20
+
+struct counting_thread {
+	struct store *store;
+	int number;
+	pthread_t thread;
+	unsigned lost; /* guards that failed on the row of all */
+};
+
+/* Counts the row up by one; false: somebody was faster. */
+static bool count_up(struct store *store, const char *key)
+{
+	AUTO_FREE char *text = NULL;
+	char next[16];
+	int r = store_get_row(store, key, &text, NULL);
+	(void)snprintf(next, sizeof next, "%d", r == 0 ? atoi(text) + 1 : 1);
+	r = store_put_row(store, key, r == 0 ? text : NULL, next, NULL);
+	assert_true(r == 0 || r == -ECANCELED);
+	return r == 0;
+}
+
+static void *count_rows(void *argument)
+{
+	struct counting_thread *counting = argument;
+	char own[16];
+	(void)snprintf(own, sizeof own, "own/%d", counting->number);
+	for (int i = 0; i < ROUNDS; i++) {
+		assert_true(count_up(counting->store, own));
+		while (!count_up(counting->store, "all"))
+			counting->lost++;
+	}
+	return NULL;
+}
+
+TEST(changes_of_many_threads_travel_together_and_each_keeps_its_guard)
+{
+	AUTO_PLACE struct place place = place_open("batched"), other = place_open("batched");
+	struct counting_thread threads[THREADS];
+	unsigned lost = 0;
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct counting_thread){ .store = i % 2 ? place.store : other.store,
+			                               .number = i };
+		ASSERT_EQ(pthread_create(&threads[i].thread, NULL, count_rows, &threads[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		ASSERT_EQ(pthread_join(threads[i].thread, NULL), 0);
+		lost += threads[i].lost;
+	}
+	print_message("# %u guards failed\n", lost);
+	AUTO_FREE char *all = NULL;
+	ASSERT_EQ(store_get_row(place.store, "all", &all, NULL), 0);
+	ASSERT_EQ(atoi(all), THREADS * ROUNDS);
+	for (int i = 0; i < THREADS; i++) {
+		AUTO_FREE char *own = NULL;
+		char key[16];
+		(void)snprintf(key, sizeof key, "own/%d", i);
+		ASSERT_EQ(store_get_row(place.store, key, &own, NULL), 0);
+		ASSERT_EQ(atoi(own), ROUNDS);
+	}
 }
 
 /* ---- members ---- */

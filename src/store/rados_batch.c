@@ -1,0 +1,125 @@
+/* Changes of rows by many threads go to the cluster together: the side object takes one operation
+ * at a time, so what waits for the one before travels in the next. A gateway that takes over
+ * hundreds of disks changes as many rows.
+ *
+ * An operation happens whole or not at all: if one guard fails, each change is tried alone. */
+#include "store/rados.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BATCH_CHANGES 32
+#define BATCH_BYTES   (256u * 1024)
+
+struct batch {
+	struct rados_change *changes[BATCH_CHANGES];
+	size_t count, bytes;
+};
+
+static void add_change(rados_write_op_t op, const struct rados_change *change)
+{
+	const char *key = change->key, *text = change->text;
+	size_t key_len = strlen(key), text_len = text ? strlen(text) : 0;
+	const char *expected = change->expected ? change->expected : "";
+	if (change->guarded)
+		rados_write_op_omap_cmp(op, key, LIBRADOS_CMPXATTR_OP_EQ, expected,
+		                        strlen(expected), NULL);
+	else
+		rados_write_op_assert_exists(op);
+	if (text)
+		rados_write_op_omap_set2(op, &key, &text, &key_len, &text_len, 1);
+	else
+		rados_write_op_omap_rm_keys2(op, &key, &key_len, 1);
+}
+
+static int write_changes(const struct rados_store *rados, rados_ioctx_t pool,
+                         struct rados_change *const *changes, size_t count)
+{
+	int r = -ENOENT;
+	for (int attempt = 0; r == -ENOENT && attempt < 2; attempt++) {
+		if (attempt > 0 && rados_make_side(rados, NULL) < 0)
+			return r;
+		rados_write_op_t op = rados_create_write_op();
+		for (size_t i = 0; i < count; i++)
+			add_change(op, changes[i]);
+		r = rados_write_op_operate(op, pool, rados->side, NULL, 0);
+		rados_release_write_op(op);
+	}
+	return r;
+}
+
+static void write_batch(const struct rados_store *rados, const struct batch *batch)
+{
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	int r = rados_open_pool(rados, &pool, NULL);
+	if (r == 0)
+		r = write_changes(rados, pool, batch->changes, batch->count);
+	bool alone = r == -ECANCELED && batch->count > 1;
+	for (size_t i = 0; i < batch->count; i++)
+		batch->changes[i]->result =
+		        alone ? write_changes(rados, pool, &batch->changes[i], 1) : r;
+}
+
+/* ---- who writes ---- */
+
+/* Guards are held against what stood there before the operation, so a row can be in it once. */
+static bool fits(const struct batch *batch, const struct rados_change *change)
+{
+	size_t bytes = change->text ? strlen(change->text) : 0;
+	if (batch->count == BATCH_CHANGES ||
+	    (batch->count > 0 && batch->bytes + bytes > BATCH_BYTES))
+		return false;
+	for (size_t i = 0; i < batch->count; i++)
+		if (strcmp(batch->changes[i]->key, change->key) == 0)
+			return false;
+	return true;
+}
+
+/* Under lock. The first that waits is always in it. */
+static void take_batch(struct rados_rows *rows, struct batch *batch)
+{
+	for (struct rados_change **at = &rows->waiting; *at;) {
+		struct rados_change *change = *at;
+		if (!fits(batch, change)) {
+			at = &change->next;
+			continue;
+		}
+		*at = change->next;
+		batch->bytes += change->text ? strlen(change->text) : 0;
+		batch->changes[batch->count++] = change;
+	}
+}
+
+/* One thread at a time writes, for all that wait. */
+static void lead(struct rados_store *rados)
+{
+	struct rados_rows *rows = &rados->rows;
+	struct batch batch = { .count = 0 };
+	take_batch(rows, &batch);
+	rows->busy = true;
+	(void)pthread_mutex_unlock(&rows->lock);
+	write_batch(rados, &batch);
+	(void)pthread_mutex_lock(&rows->lock);
+	rows->busy = false;
+	for (size_t i = 0; i < batch.count; i++)
+		batch.changes[i]->done = true;
+	(void)pthread_cond_broadcast(&rows->written);
+}
+
+int rados_change_row(struct rados_store *rados, struct rados_change *change)
+{
+	struct rados_rows *rows = &rados->rows;
+	(void)pthread_mutex_lock(&rows->lock);
+	struct rados_change **end = &rows->waiting;
+	while (*end)
+		end = &(*end)->next;
+	*end = change;
+	while (!change->done) {
+		if (rows->busy)
+			(void)pthread_cond_wait(&rows->written, &rows->lock);
+		else
+			lead(rados);
+	}
+	(void)pthread_mutex_unlock(&rows->lock);
+	return change->result;
+}
