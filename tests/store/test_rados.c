@@ -288,7 +288,7 @@ TEST(more_rows_than_a_page_are_all_listed)
 /* ---- many threads ---- */
 
 #define THREADS 16
-#define ROUNDS  20
+#define ROUNDS  8
 
 struct counting_thread {
 	struct store *store;
