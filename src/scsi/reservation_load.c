@@ -17,8 +17,7 @@ int reservation_text_take(const char *text, uint64_t epoch, char **ret_text, str
 	else
 		reservations_init(&parsed.reservations);
 	if (r == 0 && parsed.epoch > epoch)
-		r = error_set(err, -ECANCELED,
-		              "reservations: written by an owner of epoch %llu, ours is %llu",
+		r = error_set(err, -ECANCELED, "written by an owner of epoch %llu, ours is %llu",
 		              (unsigned long long)parsed.epoch, (unsigned long long)epoch);
 	if (r == 0) {
 		char *taken = reservation_text_format(&parsed.reservations, epoch,
@@ -26,7 +25,7 @@ int reservation_text_take(const char *text, uint64_t epoch, char **ret_text, str
 		if (taken)
 			*ret_text = taken;
 		else
-			r = error_set(err, -ENOMEM, "reservations: out of memory");
+			r = error_set(err, -ENOMEM, "out of memory");
 	}
 	reservation_text_done(&parsed);
 	return r;
@@ -66,8 +65,7 @@ int lun_load_reservations(struct lun *lun, const char *text, enum reservation_lo
 	list_init(&parsed.notices);
 	int r = text ? reservation_text_parse(text, &parsed, err) : 0;
 	if (r == 0 && parsed.epoch > lun_get_epoch(lun))
-		r = error_set(err, -ECANCELED,
-		              "reservations: written by an owner of epoch %llu, ours is %llu",
+		r = error_set(err, -ECANCELED, "written by an owner of epoch %llu, ours is %llu",
 		              (unsigned long long)parsed.epoch,
 		              (unsigned long long)lun_get_epoch(lun));
 	if (r < 0) {

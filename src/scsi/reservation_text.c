@@ -136,7 +136,7 @@ struct place {
 
 static int bad(const struct place *place, const char *member, const char *what)
 {
-	return error_set(place->err, -EBADMSG, "reservations: %s%s%s %s", place->where,
+	return error_set(place->err, -EBADMSG, "%s%s%s %s", place->where,
 	                 *place->where && *member ? "." : "", member, what);
 }
 
@@ -340,12 +340,11 @@ static int read_json(const char *text, json_t **ret_json, struct error *err)
 	json_error_t reason;
 	size_t len = strnlen(text, RESERVATION_TEXT_MAX + 1);
 	if (len > RESERVATION_TEXT_MAX)
-		return error_set(err, -EBADMSG, "reservations: more than %u bytes",
-		                 RESERVATION_TEXT_MAX);
+		return error_set(err, -EBADMSG, "more than %u bytes", RESERVATION_TEXT_MAX);
 	*ret_json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &reason);
 	if (!*ret_json)
-		return error_set(err, -EBADMSG, "reservations: not JSON: %s (line %d, column %d)",
-		                 reason.text, reason.line, reason.column);
+		return error_set(err, -EBADMSG, "not JSON: %s (line %d, column %d)", reason.text,
+		                 reason.line, reason.column);
 	return 0;
 }
 
@@ -368,7 +367,7 @@ static int parse_json(const json_t *json, struct reservation_text *ret_text, str
 		ret_text->epoch = text.epoch;
 	}
 	reservation_text_done(&text);
-	return r == -ENOMEM ? error_set(err, r, "reservations: out of memory") : r;
+	return r == -ENOMEM ? error_set(err, r, "out of memory") : r;
 }
 
 int reservation_text_parse(const char *text, struct reservation_text *ret_text, struct error *err)
