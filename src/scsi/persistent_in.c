@@ -113,10 +113,11 @@ static void confirmed(struct scsi_task *task, int result)
 	AUTO(reservation_change) struct reservation_change *copy = NULL;
 	if (result == 0) {
 		copy = reservation_change_new(lun, NULL);
-		result = copy ? 0 : -ENOMEM;
+		if (!copy)
+			result = -ENOMEM;
 	}
 	reservation_turn_end(lun);
-	if (result < 0)
+	if (!copy)
 		reservation_end_failed(task, result);
 	else if (task->state.opcode->service_action == REPORT_CAPABILITIES)
 		report_capabilities(task, &copy->draft);

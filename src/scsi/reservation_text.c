@@ -200,7 +200,7 @@ static int get_port(const struct place *place, struct reservation_port *ret_port
 static int get_registration(const struct place *place, struct reservations *reservations)
 {
 	struct reservation_port port = { 0 };
-	uint8_t bytes[8];
+	uint8_t bytes[8] = { 0 };
 	uint64_t key = 0;
 	bool all_target_ports = false;
 	int r = get_port(place, &port);
@@ -221,7 +221,7 @@ static int get_registration(const struct place *place, struct reservations *rese
 
 static int get_notice(const struct place *place, struct reservation_text *text)
 {
-	json_int_t code;
+	json_int_t code = 0;
 	struct reservation_port port = { 0 };
 	int r = get_port(place, &port);
 	if (r == 0)
@@ -273,7 +273,7 @@ static int get_reservation(const struct place *root, struct reservations *reserv
 	if (!json)
 		return 0;
 	struct place place = { json, "reservation", root->err };
-	json_int_t type, holder = 0;
+	json_int_t type = 0, holder = 0;
 	int r = get_number(&place, "type", 0, UINT8_MAX, &type);
 	if (r < 0)
 		return r;
