@@ -197,6 +197,8 @@ static int transfer_init(struct transfer *transfer, struct api *api, CURL *curl,
 	free(endpoint);
 	add_path(&transfer->url, request->path);
 	add_form(&transfer->form, request->fields);
+	if (request->method == API_GET && transfer->form.len)
+		string_format(&transfer->url, "?%s", transfer->form.text);
 	if (transfer->url.failed || transfer->form.failed)
 		return -ENOMEM;
 	if (api->trace)

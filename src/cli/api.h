@@ -59,11 +59,11 @@ static inline bool reply_ok(const struct reply *reply)
 
 struct request {
 	enum api_method method;
-	const char *host;    /* NULL = the local gateway */
-	const char *address; /* where host is, if its name does not tell; NULL = it does */
-	const struct field *fields;
-	unsigned timeout_s; /* 0 = API_TIMEOUT_S */
-	const char *path;   /* below /api, starts with '/' */
+	const char *host;           /* NULL = the local gateway */
+	const char *address;        /* where host is, if its name does not tell; NULL = it does */
+	const struct field *fields; /* the form; of a GET the query */
+	unsigned timeout_s;         /* 0 = API_TIMEOUT_S */
+	const char *path;           /* below /api, starts with '/' */
 };
 /* Always fills *ret_reply. */
 void api_call(struct api *api, const struct request *request, struct reply *ret_reply);

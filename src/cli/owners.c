@@ -138,10 +138,10 @@ enum outcome owners_history(struct shell *shell, const char *count)
 	if (text_to_uint(count, 1, HISTORY_COUNT_MAX, &number) < 0)
 		return shell_refuse(shell, "count must be a number from 1 to %d",
 		                    HISTORY_COUNT_MAX);
-	AUTO_STRING struct string path = { 0 };
+	const struct field fields[] = { { "count", count }, { NULL } };
+	const struct request request = { API_GET, .fields = fields, .path = "/rbdgate/history" };
 	AUTO_REPLY struct reply reply;
-	string_format(&path, "/rbdgate/history?count=%s", count);
-	api_call(shell->model.api, &(struct request){ API_GET, .path = path.text }, &reply);
+	api_call(shell->model.api, &request, &reply);
 	if (!reply_ok(&reply))
 		return shell_refuse(shell, "Failed to read the history: %s", reply.message);
 	const json_t *events = json_object_get(reply.body, "events");

@@ -163,8 +163,7 @@ class Gateways:
 
     # --- owners: rbdgate's own routes ---
     def route_GET_rbdgate(self, pieces, form):
-        name, query = pieces[0].split('?')
-        return {'events': self.events[:int(query.split('=')[1])]}
+        return {'events': self.events[:int(form['count'])]}
 
     def route_PUT_rbdgate(self, pieces, form):
         if pieces[0] == 'owner':
@@ -441,6 +440,8 @@ class Gateways:
         return {'message': 'ok'}
 
     def answer(self, method, path, form):
+        path, _, query = path.partition('?')
+        form = {**form, **dict(urllib.parse.parse_qsl(query))}
         pieces = [urllib.parse.unquote(p) for p in path.strip('/').split('/')]
         if path in self.missing or pieces[0] != 'api' or len(pieces) < 2:
             return 404, {'message': 'Not found'}
