@@ -1,5 +1,6 @@
 /* Tasks that wait for the next state of their LUN, in order of arrival, and those whose fate nobody
  * knows: docs/availability.md. */
+#include "base/log.h"
 #include "scsi/execute.h"
 #include "scsi/walk.h"
 
@@ -66,6 +67,10 @@ bool hold_may_abort(const struct scsi_task *task)
 void hold_unknown(struct scsi_task *task, uint64_t epoch)
 {
 	struct itl *itl = task->state.itl;
+	log_limited(
+	        LOG_LEVEL_WARNING, 10000,
+	        "%s: %s of %s may have been executed: not answered before another owner is known",
+	        itl->lun->name, task->state.opcode->name, task->nexus->initiator_name);
 	task->state.unknown = true;
 	task->state.sent_epoch = epoch;
 	if (task->state.abort != ABORT_NOT && hold_may_abort(task)) {

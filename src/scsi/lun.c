@@ -171,7 +171,6 @@ void lun_describe(struct lun *lun, const struct backend_info *info)
 	assert(lun_get_state(lun) != LUN_READY);
 	take_info(lun, info);
 	(void)pthread_mutex_unlock(&lun->lock);
-	reservation_save_soon(lun); /* what loading them has changed */
 }
 
 void lun_set_state(struct lun *lun, enum lun_state state)

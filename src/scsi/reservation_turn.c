@@ -404,10 +404,10 @@ void reservation_confirm(struct scsi_task *task, void (*then)(struct scsi_task *
 
 void reservation_end_failed(struct scsi_task *task, int result)
 {
-	if (task->state.abort != ABORT_NOT)
-		task_end_status(task, SCSI_TASK_ABORTED);
-	else if (means_lost(result))
+	if (means_lost(result))
 		hold_unknown(task, lun_get_epoch(task_lun(task)));
+	else if (task->state.abort != ABORT_NOT)
+		task_end_status(task, SCSI_TASK_ABORTED);
 	else if (result == -ENOMEM)
 		task_end_full(task);
 	else if (result == -ENOSPC || result == -EDQUOT)

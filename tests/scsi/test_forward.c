@@ -261,6 +261,38 @@ TEST(ordered_commands_wait_for_those_at_the_owner)
 	assert_good(&c);
 }
 
+TEST(who_saw_the_lun_opening_is_told_when_the_owner_is_found)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	rig_leave(rig, LUN_OPENING);
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&a, 0x020401);
+	rig_forward(rig, 7, 5);
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&a, 0x062a09);
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	ASSERT_EQ(rig->relay.task_count, 1);
+	fake_relay_answer(&rig->relay, 0, SCSI_GOOD, 0);
+	assert_good(&a);
+}
+
+TEST(what_is_known_of_the_medium_is_told_by_inquiry_and_raises_nothing)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	struct backend_info info = { .size_bytes = 50 * 512, .discard_granularity = 1u << 20 };
+	lun_describe(rig->lun, &info); /* the owner raises 2A/09 */
+	RUN(rig, &a, CDB(0x12, 1, 0xb0, 0, 64, 0), 64, NULL);
+	assert_good(&a);
+	ASSERT_EQ(get_be32(a.in + 28), (1u << 20) / 512);
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	ASSERT_EQ(rig->relay.task_count, 1);
+	fake_relay_answer(&rig->relay, 0, SCSI_GOOD, 0);
+	lun_set_state(rig->lun, LUN_HELD);
+	rig_serve(rig, 6); /* not the size that was known */
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&a, 0x062a09);
+}
+
 /* ---- task management ---- */
 
 TEST(a_reset_is_done_here_and_at_the_owner)

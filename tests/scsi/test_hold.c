@@ -289,3 +289,34 @@ TEST(an_unknown_write_goes_with_its_nexus)
 	ASSERT_TRUE(rig->ended);
 	nexus_free(nexus);
 }
+
+/* PERSISTENT RESERVE OUT of a nexus. */
+static void persistent(struct rig *rig, unsigned nexus, uint8_t action, uint64_t key,
+                       uint64_t action_key)
+{
+	uint8_t list[24] = { 0 };
+	put_be64(list, key);
+	put_be64(list + 8, action_key);
+	command_run(rig, &c, nexus, CDB(0x5f, action, action ? 5 : 0, 0, 0, 0, 0, 0, 24, 0), -24,
+	            list);
+}
+
+TEST(a_change_of_ownership_does_not_wait_for_preempt_and_abort)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	for (unsigned i = 0; i < 2; i++) {
+		persistent(rig, i, 0, 0, 0xa + i);
+		assert_good(&c);
+	}
+	rig->fake->fail[IO_WRITE] = -ESHUTDOWN;
+	write_start(&a, rig->nexuses[1], 3, 1, 512, out);
+	rig_turn(rig);
+	persistent(rig, 0, 5, 0xa, 0xb);
+	ASSERT_EQ(a.done + c.done, 0); /* the victim's write may still land */
+	rig_leave(rig, LUN_HELD);
+	ASSERT_EQ(a.done + c.done, 0);
+	rig->fake->fail[IO_WRITE] = 0;
+	rig_serve(rig, 2);
+	assert_good(&c);
+	assert_status(&a, SCSI_TASK_ABORTED);
+}

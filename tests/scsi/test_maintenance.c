@@ -48,6 +48,31 @@ TEST(a_changed_port_group_is_announced)
 	assert_sense(&c, 0x062a06);
 }
 
+TEST(every_state_that_is_reported_is_announced)
+{
+	static const struct {
+		enum alua_state state;
+		uint8_t supported;
+	} rows[] = {
+		{ ALUA_OPTIMIZED, 0x01 },   { ALUA_NON_OPTIMIZED, 0x02 }, { ALUA_STANDBY, 0x04 },
+		{ ALUA_UNAVAILABLE, 0x08 }, { ALUA_TRANSITIONING, 0x80 },
+	};
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("state %d", rows[i].state);
+		struct port_group group = { 1, rows[i].state };
+		ASSERT_EQ(lun_set_port_groups(rig->lun, &group, 1), 0);
+		for (unsigned nexus = 0; nexus < 2 && i > 0; nexus++) {
+			command_run(rig, &c, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+			assert_sense(&c, 0x062a06); /* once */
+		}
+		RUN(rig, &c, CDB(0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0), 256, NULL);
+		assert_good(&c);
+		ASSERT_EQ(c.in[4], rows[i].state); /* PREF 0 */
+		ASSERT_EQ(c.in[5] & rows[i].supported, rows[i].supported);
+	}
+}
+
 TEST(rows_are_sorted_and_their_usage_fits)
 {
 	for (size_t i = 0; i < opcode_count(); i++) {
