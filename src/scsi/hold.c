@@ -8,6 +8,7 @@ void hold_add(struct scsi_task *task)
 {
 	assert(task->state.phase < TASK_ENDED && task->state.phase != TASK_HELD);
 	task->state.phase = TASK_HELD;
+	task->state.checked = 0;
 	counter_add(&task->state.itl->counters.held, 1);
 }
 

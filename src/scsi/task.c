@@ -297,6 +297,8 @@ static bool run_beside(struct scsi_task *task)
 /* False: the state of the LUN has changed meanwhile. */
 static bool try_enable(struct scsi_task *task)
 {
+	if (task->state.checked && run_served(task))
+		return true; /* most are served as when they came */
 	switch (alua_decide(task)) {
 	case ALUA_ENDED:
 		return true;
