@@ -47,7 +47,8 @@ int cluster_ask(struct cluster_client *client, json_t *command, json_t **ret_ans
 	int r = ask(client, command, &text);
 	if (r < 0)
 		return r;
-	json_t *answer = json_loads(text, 0, NULL);
+	/* `osd blocklist ls` gives two arrays, addresses and ranges: the first one counts. */
+	json_t *answer = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
 	if (!answer)
 		return -EPROTO;
 	*ret_answer = answer;
