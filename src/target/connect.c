@@ -4,9 +4,12 @@
 #include "cluster/client.h"
 #include "config/secret.h"
 #include "config/settings.h"
+#include "ownership/fence.h"
 #include "ownership/registration.h"
 #include "store/store.h"
 #include "target/data_clients.h"
+#include "target/planted.h"
+#include "target/renew.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,6 +41,34 @@ static int open_store(const struct settings *settings, struct connection *connec
 	return store_open(&config, &connection->store, err);
 }
 
+/* What earlier instances of this gateway may have left on its way is fenced before anything is
+ * taken. */
+static int settle_past(const char *gateway_name, struct connection *connection, struct error *err)
+{
+	const struct fence_config config = { .store = connection->store,
+		                             .control = connection->control };
+	struct registration_row row = { 0 };
+	int r = fence_new(&config, &connection->fence);
+	if (r < 0)
+		return error_set(err, r, "fence: %s", strerror(-r));
+	if (renewed_from())
+		r = fence_settle(connection->fence, renewed_from(), err);
+	if (r == 0)
+		r = fence_renew(connection->fence, err);
+	if (r == 0)
+		r = registration_read(connection->store, gateway_name, &row, err);
+	if (r < 0)
+		return r;
+	/* This instance has no client yet: all that stand there are of the past. */
+	if (row.client_count && !planted("no-fence"))
+		r = fence_addresses(connection->fence, row.clients, row.client_count, gateway_name,
+		                    row.instance, err);
+	if (row.client_count && r == 0)
+		r = registration_drop_past(connection->registration, err);
+	registration_row_done(&row);
+	return r;
+}
+
 static int join(const struct settings *settings, const char *gateway_name,
                 struct store_listener *listener, struct connection *connection, struct error *err)
 {
@@ -45,6 +76,8 @@ static int join(const struct settings *settings, const char *gateway_name,
 	if (r == 0)
 		r = registration_new(connection->store, gateway_name, &connection->registration,
 		                     err);
+	if (r == 0)
+		r = settle_past(gateway_name, connection, err);
 	if (r < 0 || !connection->control)
 		return r;
 	struct data_clients_config config = {
@@ -86,6 +119,7 @@ int connection_make(const struct settings *settings, const char *gateway_name,
 void connection_end(struct connection *connection)
 {
 	data_clients_free(connection->clients);
+	fence_free(connection->fence);
 	registration_free(connection->registration);
 	store_free(connection->store);
 	cluster_client_free(connection->control);

@@ -6,6 +6,7 @@
 
 struct cluster_client;
 struct data_clients;
+struct fence;
 struct registration;
 struct secret_keys;
 struct settings;
@@ -16,6 +17,7 @@ struct connection {
 	struct cluster_client *control; /* NULL for a dir store */
 	struct store *store;
 	struct registration *registration;
+	struct fence *fence;
 	struct data_clients *clients; /* NULL for a dir store */
 	struct secret_keys *keys;     /* NULL without key files */
 	char *conf_path, *client_name;

@@ -2,67 +2,21 @@
  * action if none is under way; each action ends in disk_step() again. So it does not matter in
  * which order wishes, failures and events arrive.
  *
- *   CLOSED --open: take a client, open the image, get the lock--> OPEN
- *   OPEN --drain: lun_quiesce()--> DRAINED --close: release the lock, close--> CLOSED */
-#include "target/disk.h"
+ *   CLOSED --open--> OPEN --take: record, lock, reservations--> SERVED
+ *   SERVED --drain: lun_quiesce()--> DRAINED --release: lock, record--> OPEN, or closed: CLOSED */
+#include "target/disk_private.h"
 
-#include "backend/backend.h"
 #include "base/log.h"
-#include "cluster/client.h"
 #include "store/image.h"
-#include "target/data_clients.h"
-#include "target/job.h"
-#include "ownership/registration.h"
+#include "target/lun_registry.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#define AWAIT_MS       10000
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS   5000
-
-enum wanted { WANT_SERVE, WANT_STANDBY, WANT_GONE };
-enum phase { CLOSED, OPEN, DRAINED };
-
-struct disk {
-	struct disk_host *host;
-	char *pool, *image, *path; /* path: file backends */
-	struct lun *lun;
-
-	enum wanted wanted;
-	enum phase phase;
-	bool busy; /* an action is under way */
-	bool settled;
-	bool resize_wanted; /* look at the size when idle */
-	bool resized;       /* what refresh_work() found */
-	struct error problem;
-	unsigned retry_ms;
-	struct timer retry;
-	struct timer awaited; /* armed: logins wait for the first opening */
-
-	/* The action under way: set before it starts, read by its end. */
-	struct job job;
-	struct job_queue *jobs;
-	struct backend *backend;
-	struct cluster_client *client;
-	struct error job_error;
-	struct message quiesced;
-
-	/* Events of the backend, from any thread: flags, and one message to look at them. */
-	struct backend_listener listener;
-	atomic_bool event_resized, event_lost;
-	atomic_bool event_posted;
-	struct message event_message;
-	bool lost;
-
-	void (*closed)(void *argument);
-	void *closed_argument;
-};
-
-static void disk_step(struct disk *disk);
 
 const char *disk_name(const struct disk *disk)
 {
@@ -91,36 +45,102 @@ const char *disk_problem(const struct disk *disk)
 
 bool disk_is_owner(const struct disk *disk)
 {
-	return disk->phase == OPEN;
+	return disk->phase == SERVED;
 }
 
-static void settle(struct disk *disk)
+bool disk_is_moving(const struct disk *disk)
+{
+	return disk->busy || disk->phase == DRAINED;
+}
+
+bool disk_commands_wait(const struct disk *disk)
+{
+	struct lun_counters counters;
+	lun_get_counters(disk->lun, &counters);
+	bool refused = disk->order.role == DISK_UNAVAILABLE && counters.errors > disk->errors_known;
+	return refused || counters.held > 0 || (disk->phase != SERVED && counters.in_flight > 0);
+}
+
+void disk_note_refusals(struct disk *disk)
+{
+	struct lun_counters counters;
+	lun_get_counters(disk->lun, &counters);
+	disk->errors_known = counters.errors;
+}
+
+const struct owner_record *disk_record(const struct disk *disk)
+{
+	return &disk->record;
+}
+
+enum disk_role disk_role(const struct disk *disk)
+{
+	return disk->order.role;
+}
+
+void disk_ask_for(struct disk *disk, const char *gateway)
+{
+	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);
+	disk->asked_ms = reactor_now_ms(disk->host->manager);
+}
+
+const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
+{
+	*ret_asked_ms = disk->asked_ms;
+	return disk->asked_by;
+}
+
+uint64_t disk_record_seen_ms(const struct disk *disk)
+{
+	return disk->seen_ms;
+}
+
+/* Within one epoch a record only goes from active to clean. */
+static bool is_news(const struct owner_record *seen, const struct owner_record *record)
+{
+	if (record->epoch != seen->epoch)
+		return record->epoch > seen->epoch;
+	return record->state != seen->state && record->state == OWNER_CLEAN;
+}
+
+bool disk_saw_record(struct disk *disk, const struct owner_record *record)
+{
+	struct owner_record copy;
+	if (disk->busy || !is_news(&disk->record, record) || owner_record_copy(record, &copy) < 0)
+		return false; /* the next look brings it again */
+	owner_record_done(&disk->record);
+	disk->record = copy;
+	disk->seen_ms = reactor_now_ms(disk->host->manager);
+	return true;
+}
+
+void disk_settle(struct disk *disk)
 {
 	disk->settled = true;
 	disk->host->changed(disk->host, disk);
 }
 
-/* The LUN answers 02/04/01 from now on, to those who log in without it. */
-static void awaited_expired(struct timer *timer)
-{
-	struct disk *disk = container_of(timer, struct disk, awaited);
-	if (lun_get_state(disk->lun) == LUN_OPENING)
-		log_warning("%s: still opening after %u s; logins do not wait for it any more",
-		            disk_name(disk), AWAIT_MS / 1000);
-	disk->host->changed(disk->host, disk);
-}
-
-/* ---- events of the backend ---- */
+/* ---- events ---- */
 
 static void look_at_events(struct message *message)
 {
 	struct disk *disk = container_of(message, struct disk, event_message);
 	atomic_store(&disk->event_posted, false);
-	if (atomic_exchange(&disk->event_lost, false))
+	if (atomic_exchange(&disk->event_lost, false)) {
 		disk->lost = true;
+		disk->host->fenced(disk->host, disk);
+	}
+	if (atomic_exchange(&disk->event_doubted, false))
+		disk->doubted = true;
 	if (atomic_exchange(&disk->event_resized, false))
 		disk->resize_wanted = true;
 	disk_step(disk);
+}
+
+void disk_post_events(struct disk *disk)
+{
+	if (!atomic_exchange(&disk->event_posted, true))
+		reactor_post(disk->host->manager, &disk->event_message);
 }
 
 static void backend_told(struct backend_listener *listener, enum backend_event event)
@@ -130,53 +150,23 @@ static void backend_told(struct backend_listener *listener, enum backend_event e
 		atomic_store(&disk->event_resized, true);
 	else
 		atomic_store(&disk->event_lost, true);
-	if (!atomic_exchange(&disk->event_posted, true))
-		reactor_post(disk->host->manager, &disk->event_message);
+	disk_post_events(disk);
 }
 
-/* ---- open ---- */
+/* ---- actions ---- */
 
-static bool may_break(void *argument, const char *owner_address)
+static void start_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
 {
-	const struct disk *disk = argument;
-	return disk->host->registration &&
-	       registration_is_past(disk->host->registration, owner_address);
-}
-
-/* Worker: everything that opening takes. On failure nothing stays open. */
-static void open_work(struct job *job)
-{
-	struct disk *disk = container_of(job, struct disk, job);
-	struct error *err = &disk->job_error;
-	*err = (struct error){ 0 };
-
-	if (disk->host->clients && data_clients_take(disk->host->clients, &disk->client, err) < 0)
-		return;
-	struct backend_config config = {
-		.kind = disk->path ? "file" : "rbd",
-		.name = disk_name(disk),
-		.path = disk->path,
-		.cluster = disk->client,
-		.pool = disk->pool,
-		.image = disk->image,
-		.listener = &disk->listener,
-	};
-	struct backend_lock_policy policy = { .may_break = may_break, .argument = disk };
-	AUTO(backend) struct backend *backend = NULL;
-	int r = backend_open(&config, &backend, err);
-	if (r == 0)
-		r = backend_acquire(backend, &policy, err);
-	if (r == 0) {
-		disk->backend = steal(&backend);
-		return;
-	}
-	if (!err->code)
-		(void)error_set(err, r, "%s: %s", config.name, strerror(-r));
-	backend_free(steal(&backend)); /* before its client goes */
-	if (disk->client && err->code == -ESHUTDOWN)
-		data_clients_lost(disk->host->clients, disk->client);
-	if (disk->client)
-		data_clients_put(disk->host->clients, steal(&disk->client));
+	disk->busy = true;
+	disk->started_ms = clock_monotonic_ms();
+	disk->job_error = (struct error){ 0 };
+	disk->job.work = work;
+	disk->job.done = done;
+	disk->job.reactor = disk->host->manager;
+	if (disk_commands_wait(disk))
+		job_queue_submit_first(disk->jobs, &disk->job);
+	else
+		job_queue_submit(disk->jobs, &disk->job);
 }
 
 static void retry_expired(struct timer *timer)
@@ -186,12 +176,13 @@ static void retry_expired(struct timer *timer)
 
 /* -EBUSY: somebody alive has the lock. The LUN is where he is, and we ask again; while ownership
  * moves that is how it should be, so the disk does not count as settled with it. */
-static void open_failed(struct disk *disk)
+static void action_failed(struct disk *disk)
 {
 	bool first = strcmp(disk->problem.text, disk->job_error.text) != 0;
 	bool elsewhere = disk->job_error.code == -EBUSY;
 	disk->problem = disk->job_error;
-	lun_set_state(disk->lun, elsewhere ? LUN_STANDBY : LUN_FAILED);
+	if (disk->order.role == DISK_SERVE)
+		disk_show(disk, elsewhere ? LUN_STANDBY : LUN_FAILED);
 	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
 	if (disk->retry_ms > RETRY_MAX_MS)
 		disk->retry_ms = RETRY_MAX_MS;
@@ -203,7 +194,18 @@ static void open_failed(struct disk *disk)
 	if (elsewhere)
 		disk->host->changed(disk->host, disk);
 	else
-		settle(disk);
+		disk_settle(disk);
+}
+
+static void action_succeeded(struct disk *disk)
+{
+	disk->retry_ms = 0;
+	disk->problem = (struct error){ 0 };
+}
+
+static void open_work(struct job *job)
+{
+	disk_open_image(container_of(job, struct disk, job));
 }
 
 static void open_done(struct job *job)
@@ -211,25 +213,65 @@ static void open_done(struct job *job)
 	struct disk *disk = container_of(job, struct disk, job);
 	disk->busy = false;
 	if (disk->backend) {
+		struct backend_info info;
 		disk->phase = OPEN;
-		disk->retry_ms = 0;
-		disk->problem = (struct error){ 0 };
-		lun_serve(disk->lun, disk->backend);
-		log_info("%s: served", disk_name(disk));
-		settle(disk);
+		action_succeeded(disk);
+		backend_get_info(disk->backend, &info);
+		lun_describe(disk->lun, &info);
 	} else {
-		open_failed(disk);
+		action_failed(disk);
 	}
 	disk_step(disk);
 }
 
-/* ---- resize ---- */
+static void take_work(struct job *job)
+{
+	disk_take(container_of(job, struct disk, job));
+}
+
+static void taken(struct disk *disk)
+{
+	disk->phase = SERVED;
+	action_succeeded(disk);
+	disk->was_in_service = true;
+	reactor_disarm(disk->host->manager, &disk->held);
+	lun_serve(disk->lun, disk->backend);
+	log_info("%s: taken (%s, epoch %llu) in %.2f s", disk_name(disk), disk->job_why,
+	         (unsigned long long)disk->record.epoch,
+	         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
+	disk->host->moved(disk->host, disk);
+	disk_settle(disk);
+}
+
+static void take_done(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	disk->busy = false;
+	disk->seen_ms = reactor_now_ms(disk->host->manager);
+	switch (disk->job_error.code) {
+	case 0:
+		taken(disk);
+		break;
+	case -ECANCELED: /* somebody was faster: it is decided anew */
+		log_info("%s", disk->job_error.text);
+		disk->order.role = DISK_WAIT;
+		disk->host->changed(disk->host, disk);
+		break;
+	case -ESHUTDOWN:
+	case -EOWNERDEAD:
+		disk->lost = true;
+		disk->host->fenced(disk->host, disk);
+		break;
+	default:
+		action_failed(disk);
+	}
+	disk_step(disk);
+}
 
 static void refresh_work(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	struct backend_info before, after;
-	disk->job_error = (struct error){ 0 };
 	backend_get_info(disk->backend, &before);
 	int r = backend_refresh(disk->backend, &disk->job_error);
 	if (r == 0)
@@ -246,13 +288,16 @@ static void refresh_done(struct job *job)
 	disk->busy = false;
 	if (disk->job_error.code)
 		log_error("%s: size not read: %s", disk_name(disk), disk->job_error.text);
-	if (disk->resized)
+	if (disk->phase == SERVED && disk->resized) {
 		lun_resized(disk->lun);
-	settle(disk);
+	} else if (disk->phase == OPEN) {
+		struct backend_info info;
+		backend_get_info(disk->backend, &info);
+		lun_describe(disk->lun, &info);
+	}
+	disk_settle(disk);
 	disk_step(disk);
 }
-
-/* ---- drain and close ---- */
 
 static void quiesce_ended(void *argument)
 {
@@ -271,39 +316,57 @@ static void drained(struct message *message)
 static void start_drain(struct disk *disk)
 {
 	disk->busy = true;
-	lun_quiesce(disk->lun, disk->wanted == WANT_SERVE ? LUN_TRANSITIONING : LUN_STANDBY,
-	            quiesce_ended, disk);
+	disk->settled = false;
+	lun_quiesce(disk->lun, disk->gone_wanted ? LUN_STANDBY : LUN_HELD, quiesce_ended, disk);
+	if (!disk->gone_wanted)
+		disk_hold(disk);
 }
 
-static void close_work(struct job *job)
+static void release_work(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
-	struct error err = { 0 };
-	if (!disk->lost && backend_release(disk->backend, &err) < 0)
-		log_warning("%s: lock not given back: %s", disk_name(disk), err.text);
-	if (disk->lost && disk->client)
-		data_clients_lost(disk->host->clients, disk->client);
-	backend_free(steal(&disk->backend));
-	if (disk->client)
-		data_clients_put(disk->host->clients, steal(&disk->client));
+	disk_release(disk);
+	if (disk->close_wanted)
+		disk_close_image(disk);
 }
 
-static void close_done(struct job *job)
+static void release_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	disk->busy = false;
-	disk->phase = CLOSED;
-	disk->lost = false;
+	disk->seen_ms = reactor_now_ms(disk->host->manager);
+	if (disk->job_error.code) {
+		log_warning("%s: not given back: %s", disk_name(disk), disk->job_error.text);
+		reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
+	} else if (disk->released) {
+		log_info("%s: given back%s%s (%s) in %.2f s", disk_name(disk),
+		         *disk->job_next ? " for " : "", disk->job_next, disk->job_why,
+		         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
+	}
+	disk->phase = disk->backend ? OPEN : CLOSED;
+	disk->lost = disk->lost && disk->backend;
+	disk->doubted = false;
+	if (disk->released)
+		disk->host->moved(disk->host, disk);
 	disk_step(disk);
 }
 
-static void start_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
+static void start_release(struct disk *disk, bool and_close)
 {
-	disk->busy = true;
-	disk->job.work = work;
-	disk->job.done = done;
-	disk->job.reactor = disk->host->manager;
-	job_queue_submit(disk->jobs, &disk->job);
+	disk->close_wanted = and_close;
+	(void)snprintf(disk->job_next, sizeof disk->job_next, "%s",
+	               disk->order.role == DISK_GIVE ? disk->next : "");
+	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s",
+	               disk->order.role == DISK_GIVE ? disk->order.why : "stop");
+	start_job(disk, release_work, release_done);
+}
+
+static void start_take(struct disk *disk)
+{
+	disk->settled = false;
+	disk->others_up = disk->order.others_up;
+	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
+	start_job(disk, take_work, take_done);
 }
 
 /* ---- the step ---- */
@@ -312,6 +375,10 @@ static void disk_free(struct disk *disk)
 {
 	if (!disk)
 		return;
+	if (disk->host->luns && disk->lun)
+		lun_registry_remove(disk->host->luns, disk->lun);
+	disk_keeper_done(disk);
+	owner_record_done(&disk->record);
 	lun_put(disk->lun);
 	free(disk->pool);
 	free(disk->image);
@@ -328,6 +395,7 @@ static void disk_gone(struct disk *disk)
 		return;
 	reactor_disarm(disk->host->manager, &disk->retry);
 	reactor_disarm(disk->host->manager, &disk->awaited);
+	reactor_disarm(disk->host->manager, &disk->held);
 	void (*closed)(void *) = disk->closed;
 	void *argument = disk->closed_argument;
 	disk_free(disk);
@@ -337,27 +405,40 @@ static void disk_gone(struct disk *disk)
 static void step_closed(struct disk *disk)
 {
 	disk->resize_wanted = false;
-	switch (disk->wanted) {
-	case WANT_SERVE:
-		if (timer_armed(&disk->retry))
-			return;
-		disk->lost = false; /* told of an earlier backend */
-		start_job(disk, open_work, open_done);
-		return;
-	case WANT_STANDBY:
-		reactor_disarm(disk->host->manager, &disk->retry);
-		disk->problem = (struct error){ 0 };
-		lun_set_state(disk->lun, LUN_STANDBY);
-		if (!disk->settled)
-			settle(disk);
-		return;
-	case WANT_GONE:
+	if (disk->gone_wanted) {
 		disk_gone(disk);
 		return;
 	}
+	disk_show_order(disk);
+	if (disk->order.role == DISK_STANDBY) {
+		reactor_disarm(disk->host->manager, &disk->retry);
+		disk->problem = (struct error){ 0 };
+	} else if (!timer_armed(&disk->retry)) {
+		disk->lost = false; /* told of an earlier backend */
+		start_job(disk, open_work, open_done);
+	}
 }
 
-static void disk_step(struct disk *disk)
+static void step_open(struct disk *disk)
+{
+	bool must_close = disk->gone_wanted || disk->lost || disk->order.role == DISK_STANDBY;
+	if (!must_close)
+		disk_show_order(disk);
+	if (must_close) {
+		start_release(disk, true);
+	} else if (disk->resize_wanted) {
+		disk->resize_wanted = false;
+		start_job(disk, refresh_work, refresh_done);
+	} else if (timer_armed(&disk->retry)) {
+		return;
+	} else if (disk->order.role == DISK_SERVE) {
+		start_take(disk);
+	} else if (disk->order.role == DISK_GIVE && disk_record_is_own(disk)) {
+		start_release(disk, false); /* the lock went, but not the record */
+	}
+}
+
+void disk_step(struct disk *disk)
 {
 	if (disk->busy)
 		return;
@@ -366,7 +447,11 @@ static void disk_step(struct disk *disk)
 		step_closed(disk);
 		return;
 	case OPEN:
-		if (disk->wanted != WANT_SERVE || disk->lost) {
+		step_open(disk);
+		return;
+	case SERVED:
+		if (disk->gone_wanted || disk->lost || disk->doubted ||
+		    disk->order.role != DISK_SERVE) {
 			start_drain(disk);
 		} else if (disk->resize_wanted) {
 			disk->resize_wanted = false;
@@ -375,10 +460,12 @@ static void disk_step(struct disk *disk)
 		}
 		return;
 	case DRAINED:
-		start_job(disk, close_work, close_done);
+		start_release(disk, disk->gone_wanted || disk->lost);
 		return;
 	}
 }
+
+/* ---- wishes ---- */
 
 int disk_new(struct disk_host *host, const struct disk_config *config, struct disk **ret_disk)
 {
@@ -387,25 +474,29 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 		return -ENOMEM;
 	disk->host = host;
 	disk->jobs = job_queues_get(host->jobs, config->pool);
-	disk->wanted = config->owner ? WANT_SERVE : WANT_STANDBY;
 	disk->pool = strdup(config->pool);
 	disk->image = strdup(config->image);
 	disk->path = image_path(host->store, config->pool, config->image);
 	disk->retry.expired = retry_expired;
-	disk->awaited.expired = awaited_expired;
+	disk_show_init(disk);
 	disk->quiesced.run = drained;
 	disk->listener.event = backend_told;
 	disk->event_message.run = look_at_events;
+	disk_keeper_init(disk);
 	if (!disk->pool || !disk->image)
 		return -ENOMEM;
-	int r = lun_new(&config->lun, &disk->lun);
-	if (r < 0)
-		return r;
-	r = lun_set_port_groups(disk->lun, config->groups, config->group_count);
+	struct lun_config lun = config->lun;
+	lun.relay = host->relay;
+	lun.reservation_keeper = &disk->keeper.ops;
+	int r = lun_new(&lun, &disk->lun);
+	if (r == 0)
+		r = lun_set_port_groups(disk->lun, config->groups, config->group_count);
+	if (r == 0 && host->luns)
+		r = lun_registry_add(host->luns, disk->lun, config->lun.wwn);
 	if (r < 0)
 		return r;
 	*ret_disk = disk;
-	reactor_arm(host->manager, &disk->awaited, AWAIT_MS);
+	reactor_arm(host->manager, &disk->awaited, DISK_AWAIT_MS);
 	disk_step(steal(&disk));
 	return 0;
 }
@@ -413,16 +504,9 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 int disk_change(struct disk *disk, const struct disk_config *config)
 {
 	int r = lun_change(disk->lun, &config->lun);
-	if (r == 0)
-		r = lun_set_port_groups(disk->lun, config->groups, config->group_count);
 	if (r < 0)
 		return r;
-	enum wanted wanted = config->owner ? WANT_SERVE : WANT_STANDBY;
-	if (wanted != disk->wanted) {
-		disk->wanted = wanted;
-		disk->settled = false;
-	}
-	if (disk->phase == OPEN)
+	if (disk->phase == SERVED || disk->phase == OPEN)
 		disk->resize_wanted = true;
 	/* Somebody changed something: maybe just what was missing. */
 	reactor_disarm(disk->host->manager, &disk->retry);
@@ -431,10 +515,32 @@ int disk_change(struct disk *disk, const struct disk_config *config)
 	return 0;
 }
 
+void disk_set_port_groups(struct disk *disk, const struct port_group *groups, size_t count)
+{
+	if (lun_set_port_groups(disk->lun, groups, count) < 0)
+		log_error("%s: access states not changed: out of memory", disk_name(disk));
+}
+
+void disk_give_order(struct disk *disk, const struct disk_order *order)
+{
+	if (disk->gone_wanted)
+		return;
+	if (order->role != disk->order.role) {
+		reactor_disarm(disk->host->manager, &disk->retry);
+		disk->retry_ms = 0;
+	}
+	if (order->role == DISK_UNAVAILABLE && disk->order.role != DISK_UNAVAILABLE)
+		disk_note_refusals(disk);
+	disk->order = *order;
+	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
+	disk->order.next = disk->next;
+	disk_step(disk);
+}
+
 void disk_close(struct disk *disk, void (*closed)(void *argument), void *argument)
 {
-	assert(disk->wanted != WANT_GONE);
-	disk->wanted = WANT_GONE;
+	assert(!disk->gone_wanted);
+	disk->gone_wanted = true;
 	disk->closed = closed;
 	disk->closed_argument = argument;
 	if (disk->busy)
@@ -444,6 +550,5 @@ void disk_close(struct disk *disk, void (*closed)(void *argument), void *argumen
 		return;
 	}
 	/* closed() must not come inside this call: step when the message arrives. */
-	if (!atomic_exchange(&disk->event_posted, true))
-		reactor_post(disk->host->manager, &disk->event_message);
+	disk_post_events(disk);
 }

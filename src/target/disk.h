@@ -1,10 +1,13 @@
-/* One disk on this gateway: a LUN and, while we own it, the backend below it. Told what is wanted
- * (serve, stand by, go), it gets there by itself, however often opening fails, and says when it has
- * settled. Lives on the manager's reactor; what may block runs on workers. */
+/* One disk on this gateway: a LUN, the image below it, and the record that says who owns it. Told
+ * what is wanted (serve, forward, wait, ...), it gets there by itself, however often opening fails,
+ * and says when it has settled. The image is open on every gateway, so that taking it is quick; it
+ * is written to only by its owner. Lives on the manager's reactor; what may block runs on workers.
+ */
 #pragma once
 
 #include "base/error.h"
 #include "base/reactor.h"
+#include "ownership/record.h"
 #include "scsi/lun.h"
 
 #include <stdbool.h>
@@ -12,38 +15,72 @@
 
 struct data_clients;
 struct disk;
-struct registration;
-struct store;
+struct fence;
 struct job_queues;
+struct lun_registry;
+struct relay;
+struct store;
 
 /* What all disks of a gateway share. Borrowed by each disk for life. */
 struct disk_host {
 	struct reactor *manager;
 	struct job_queues *jobs; /* by pool */
 	struct store *store;
-	struct data_clients *clients;      /* NULL with a store without cluster */
-	struct registration *registration; /* NULL with a store without cluster */
+	struct data_clients *clients; /* NULL with a store without cluster */
+	struct registration *registration;
+	struct fence *fence;
+	struct relay *relay;       /* NULL: nothing is ever forwarded */
+	struct lun_registry *luns; /* where peers find LUNs by name */
+	const char *gateway;
 	/* On the manager: the disk has settled, or what it says about itself has changed. */
 	void (*changed)(struct disk_host *host, struct disk *disk);
+	/* On the manager: its record was changed by this gateway. */
+	void (*moved)(struct disk_host *host, struct disk *disk);
+	/* On the manager: its cluster client was fenced. */
+	void (*fenced)(struct disk_host *host, struct disk *disk);
 };
 
 struct disk_config {
 	const char *pool, *image;
-	struct lun_config lun; /* name is "pool/image" */
-	bool owner;            /* serve it; false: another gateway owns it, stand by */
+	struct lun_config lun; /* name is "pool/image"; relay and keeper are the disk's business */
 	const struct port_group *groups;
 	size_t group_count;
 };
 
-/* On the manager, as all calls below. Strings are copied. */
+/* What is wanted of a disk. */
+enum disk_role {
+	DISK_WAIT,        /* nobody knows yet who will own it: commands wait */
+	DISK_SERVE,       /* own it: take it if need be */
+	DISK_FORWARD,     /* another gateway owns it */
+	DISK_GIVE,        /* give it back, to `next` or to nobody in particular; then wait */
+	DISK_UNAVAILABLE, /* its owner lives and cannot be reached */
+	DISK_STANDBY,     /* a gateway that knows nothing of all this owns it */
+};
+struct disk_order {
+	enum disk_role role;
+	struct lun_route route; /* FORWARD */
+	const char *next;       /* GIVE: a gateway, or "" */
+	const char *why;        /* SERVE, GIVE: for log and record; constant */
+	bool others_up;         /* SERVE: sessions of other gateways may live */
+};
+
+/* On the manager, as all calls below. Strings are copied. It waits until it is ordered. */
 int disk_new(struct disk_host *host, const struct disk_config *config,
              struct disk **ret_disk) MUST_CHECK;
-/* What may change of a disk that is there: limits, owner, port groups. Also looks for a new size.
- */
+/* What may change of a disk that is there: limits. Also looks for a new size. */
 int disk_change(struct disk *disk, const struct disk_config *config) MUST_CHECK;
-/* Takes it out of service: waits for what is in flight, gives the lock back, closes the image.
- * closed() comes on the manager, never inside; the disk is freed then. */
+/* As all gateways agree on; NULL memory is told in the log. */
+void disk_set_port_groups(struct disk *disk, const struct port_group *groups, size_t count);
+void disk_give_order(struct disk *disk, const struct disk_order *order);
+/* Takes it out of service: waits for what is in flight, gives lock and record back, closes the
+ * image. closed() comes on the manager, never inside; the disk is freed then. */
 void disk_close(struct disk *disk, void (*closed)(void *argument), void *argument);
+
+/* The record as it stands in the store, or was told by a peer. One that is older than what is known
+ * changes nothing. True: it was news. */
+bool disk_saw_record(struct disk *disk, const struct owner_record *record);
+const struct owner_record *disk_record(const struct disk *disk);
+uint64_t disk_record_seen_ms(const struct disk *disk);
 
 const char *disk_name(const struct disk *disk);
 /* Borrowed. */
@@ -54,4 +91,19 @@ bool disk_settled(const struct disk *disk);
 bool disk_awaited(const struct disk *disk);
 /* Why it does not do what is wanted, or "". */
 const char *disk_problem(const struct disk *disk);
+/* What it was ordered last. */
+enum disk_role disk_role(const struct disk *disk);
+/* The record says that this very instance owns it. */
+bool disk_record_is_own(const struct disk *disk);
+/* A gateway that cannot reach this one wants it. */
+void disk_ask_for(struct disk *disk, const char *gateway);
+/* "": nobody. Borrowed. */
+const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms);
+/* It is open for writing here. */
 bool disk_is_owner(const struct disk *disk);
+/* Taking or giving is under way. */
+bool disk_is_moving(const struct disk *disk);
+/* Initiators wait for it here, or were told that its owner cannot be reached since
+ * disk_note_refusals(). */
+bool disk_commands_wait(const struct disk *disk);
+void disk_note_refusals(struct disk *disk);

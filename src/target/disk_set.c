@@ -3,6 +3,7 @@
 #include "target/disk_set.h"
 
 #include "base/log.h"
+#include "target/owners.h"
 
 #include <assert.h>
 #include <string.h>
@@ -42,9 +43,6 @@ static struct disk_config config_of(const struct plan_disk *wanted)
 	return (struct disk_config){
 		.pool = wanted->pool,
 		.image = wanted->image,
-		.owner = wanted->owner,
-		.groups = wanted->groups,
-		.group_count = wanted->group_count,
 		.lun = {
 			.name = wanted->name,
 			.wwn = wanted->wwn,
@@ -59,9 +57,12 @@ static struct disk_config config_of(const struct plan_disk *wanted)
 static struct slot *make_slot(struct disk_set *set, const struct plan_disk *wanted)
 {
 	struct disk_config config = config_of(wanted);
+	struct port_group groups[PORT_GROUPS_MAX];
 	struct slot *slot = calloc(1, sizeof *slot);
 	if (!slot)
 		return NULL;
+	config.groups = groups;
+	config.group_count = owners_port_groups(set->owners, wanted, NULL, groups);
 	slot->set = set;
 	list_init(&slot->link);
 	slot->wwn = strdup(wanted->wwn);
@@ -170,19 +171,27 @@ static const char *const state_names[LUN_STATE_COUNT] = {
 	[LUN_FAILED] = "failed",
 	[LUN_STANDBY] = "standby",
 	[LUN_TRANSITIONING] = "transitioning",
+	[LUN_FORWARDED] = "forwarded",
+	[LUN_HELD] = "held",
+	[LUN_BUSY] = "busy",
 };
 
 static json_t *disk_status(const struct plan_disk *wanted, const struct disk *disk)
 {
 	struct lun_counters counters;
 	lun_get_counters(disk_lun(disk), &counters);
-	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "name",
-	                 wanted->name, "state", state_names[lun_get_state(disk_lun(disk))], "owner",
-	                 disk_is_owner(disk), "preferred_owner", wanted->owner, "problem",
-	                 disk_problem(disk), "reads", (json_int_t)counters.reads, "writes",
-	                 (json_int_t)counters.writes, "read_bytes", (json_int_t)counters.read_bytes,
-	                 "write_bytes", (json_int_t)counters.write_bytes, "in_flight",
-	                 (int)counters.in_flight, "nexuses", (int)counters.nexuses);
+	AUTO_JSON json_t *row = json_pack(
+	        "{s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "name",
+	        wanted->name, "state", state_names[lun_get_state(disk_lun(disk))], "owner",
+	        disk_is_owner(disk), "preferred_owner", wanted->owner, "problem",
+	        disk_problem(disk), "reads", (json_int_t)counters.reads, "writes",
+	        (json_int_t)counters.writes, "read_bytes", (json_int_t)counters.read_bytes,
+	        "write_bytes", (json_int_t)counters.write_bytes, "forwarded",
+	        (json_int_t)counters.forwarded, "in_flight", (int)counters.in_flight, "held",
+	        (int)counters.held, "nexuses", (int)counters.nexuses);
+	if (!row || owners_add_disk_status(wanted, disk, row) < 0)
+		return NULL;
+	return steal(&row);
 }
 
 json_t *disk_set_status(const struct disk_set *set)

@@ -11,7 +11,8 @@
 
 struct disk_set {
 	struct disk_host *host;
-	struct plan *plan;   /* in force; NULL before the first */
+	const struct owners *owners; /* before the first plan */
+	struct plan *plan;           /* in force; NULL before the first */
 	struct slot **slots; /* slots[i] belongs to plan->disks[i]; NULL: it could not be made */
 	struct list retired, closing;
 	/* A disk that was being closed is gone. */

@@ -4,17 +4,15 @@
  *
  * A change that comes while a step is under way is looked at when that step has ended; nothing is
  * ever interrupted, and applying twice is the same as applying once. */
-#include "target/gateway.h"
+#include "target/gateway_private.h"
 
 #include "base/log.h"
 #include "base/notify.h"
 #include "config/settings.h"
 #include "iscsi/server.h"
-#include "store/store.h"
-#include "target/connect.h"
-#include "target/disk_set.h"
-#include "target/job.h"
-#include "target/plan.h"
+#include "target/lun_registry.h"
+#include "target/owners.h"
+#include "target/peers.h"
 #include "target/plan_load.h"
 #include "target/restart.h"
 #include "target/snapshot.h"
@@ -22,66 +20,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_MS          1000
-#define PATIENCE_MS       2000 /* for commands of sessions and LUNs that an apply takes away */
-#define SETTLE_MS         8000 /* a disk that has not settled by then is reported as it is */
-#define STOP_GRACE_MS     2000
-#define STEP_WORKERS      2  /* the gateway's own steps, and status */
-#define POOL_WORKERS      12 /* opening and closing images of one pool */
-#define REACTOR_COUNT_MAX 8
-
-struct gateway {
-	struct reactor *manager;
-	struct settings *settings,
-	        *next_settings; /* next: taken up when no job reads the old ones */
-	char *name;
-	struct reactor *reactors[REACTOR_COUNT_MAX];
-	unsigned reactor_count;
-	struct iscsi_server *server;
-	struct job_queue *jobs;
-	struct job_queues *disk_jobs;
-
-	bool connected;
-	struct connection connection;
-	struct disk_host host;
-
-	struct disk_set disks; /* and the plan in force */
-
-	/* Steps: wanted and under way. */
-	bool load_wanted, apply_wanted, report_wanted;
-	bool job_busy, apply_busy;
-	uint64_t apply_number; /* the last one begun */
-	unsigned applies;      /* not ended: those that hang too */
-	struct timer patience; /* armed while apply_busy */
-	uint64_t settle_deadline_ms;
-	struct timer retry;    /* armed: no job before it expires */
-	struct timer settle;   /* the report waits for disks, until then */
-	bool snapshot_unready; /* a target of the last snapshot waits for a disk */
-	struct job job;
-	struct error job_error;
-	struct plan *job_plan;
-	char load_problem[ERROR_TEXT_MAX], apply_problem[ERROR_TEXT_MAX];
-	char job_report[ERROR_TEXT_MAX];
-	uint64_t reported_epoch;
-	bool announced_ready;
-
-	/* Events from other threads. */
-	struct store_listener listener;
-	atomic_bool changed_posted;
-	struct message changed_message, step_message;
-	bool step_posted;
-
-	bool stopping, server_stopped;
-	struct message server_stopped_message;
-	void (*stopped)(void *argument);
-	void *stopped_argument;
-};
-
-static void gateway_step(struct gateway *gateway);
+#define RETRY_MS     1000
+#define PATIENCE_MS  2000 /* for commands of sessions and LUNs that an apply takes away */
+#define SETTLE_MS    8000 /* a disk that has not settled by then is reported as it is */
+#define STEP_WORKERS 2    /* the gateway's own steps, and status */
+#define POOL_WORKERS 12   /* opening and closing images of one pool */
 
 const char *gateway_get_name(const struct gateway *gateway)
 {
@@ -98,7 +44,7 @@ struct job_queue *gateway_jobs(struct gateway *gateway)
 	return gateway->jobs;
 }
 
-static void step_later(struct gateway *gateway)
+void gateway_step_later(struct gateway *gateway)
 {
 	if (gateway->step_posted)
 		return;
@@ -151,11 +97,11 @@ void gateway_reload(struct gateway *gateway, struct settings *settings)
 	settings_free(gateway->next_settings);
 	gateway->next_settings = settings;
 	gateway->load_wanted = true;
-	step_later(gateway);
+	gateway_step_later(gateway);
 }
 
-static void start_job(struct gateway *gateway, void (*work)(struct job *),
-                      void (*done)(struct job *))
+void gateway_start_job(struct gateway *gateway, void (*work)(struct job *),
+                       void (*done)(struct job *))
 {
 	assert(!gateway->job_busy);
 	gateway->job_busy = true;
@@ -166,8 +112,7 @@ static void start_job(struct gateway *gateway, void (*work)(struct job *),
 	job_queue_submit(gateway->jobs, &gateway->job);
 }
 
-/* On the worker. job_error.code says from here on whether the job failed. */
-static void set_job_result(struct gateway *gateway, int r)
+void gateway_set_job_result(struct gateway *gateway, int r)
 {
 	struct error *err = &gateway->job_error;
 	if (r == 0)
@@ -181,12 +126,10 @@ static void set_job_result(struct gateway *gateway, int r)
 static void connect_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
-	set_job_result(gateway,
-	               connection_make(gateway->settings, gateway->name, &gateway->listener,
-	                               &gateway->connection, &gateway->job_error));
+	gateway_set_job_result(gateway,
+	                       connection_make(gateway->settings, gateway->name, &gateway->listener,
+	                                       &gateway->connection, &gateway->job_error));
 }
-
-static void disk_changed(struct disk_host *host, struct disk *disk);
 
 static void connect_done(struct job *job)
 {
@@ -199,14 +142,7 @@ static void connect_done(struct job *job)
 	} else {
 		gateway->connected = true;
 		gateway->load_wanted = true;
-		gateway->host = (struct disk_host){
-			.manager = gateway->manager,
-			.jobs = gateway->disk_jobs,
-			.store = gateway->connection.store,
-			.clients = gateway->connection.clients,
-			.registration = gateway->connection.registration,
-			.changed = disk_changed,
-		};
+		gateway_begin_ownership(gateway);
 		log_info("%s: configuration store connected", gateway->name);
 	}
 	gateway_step(gateway);
@@ -222,8 +158,8 @@ static void load_work(struct job *job)
 		.keys = gateway->connection.keys,
 		.gateway_name = gateway->name,
 	};
-	set_job_result(gateway, plan_load(gateway->connection.store, &context, &gateway->job_plan,
-	                                  &gateway->job_error));
+	gateway_set_job_result(gateway, plan_load(gateway->connection.store, &context,
+	                                          &gateway->job_plan, &gateway->job_error));
 }
 
 static void load_done(struct job *job)
@@ -239,6 +175,7 @@ static void load_done(struct job *job)
 		(void)snprintf(gateway->load_problem, sizeof gateway->load_problem, "%s",
 		               gateway->job_plan->problem);
 		disk_set_adopt(&gateway->disks, steal(&gateway->job_plan));
+		gateway_tell_ownership(gateway);
 		gateway->apply_wanted = true;
 		gateway->report_wanted = true;
 		gateway->settle_deadline_ms = reactor_now_ms(gateway->manager) + SETTLE_MS;
@@ -251,7 +188,7 @@ static void load_done(struct job *job)
 
 static void disks_emptied(struct disk_set *set)
 {
-	step_later(container_of(set, struct gateway, disks));
+	gateway_step_later(container_of(set, struct gateway, disks));
 }
 
 /* One apply, from its start to the message that it has ended. */
@@ -325,15 +262,6 @@ static void start_apply(struct gateway *gateway)
 	iscsi_server_apply(gateway->server, config, server_applied, note);
 }
 
-/* A disk has settled or gone bad: targets become ready by a new snapshot. */
-static void disk_changed(struct disk_host *host, struct disk *disk)
-{
-	struct gateway *gateway = container_of(host, struct gateway, host);
-	if (gateway->snapshot_unready)
-		gateway->apply_wanted = true;
-	step_later(gateway);
-}
-
 /* ---- report ---- */
 
 static void collect_problems(struct gateway *gateway, char *ret_text, size_t size)
@@ -349,8 +277,9 @@ static void collect_problems(struct gateway *gateway, char *ret_text, size_t siz
 static void report_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
-	set_job_result(gateway, store_report(gateway->connection.store, gateway->reported_epoch,
-	                                     gateway->job_report, &gateway->job_error));
+	gateway_set_job_result(gateway,
+	                       store_report(gateway->connection.store, gateway->reported_epoch,
+	                                    gateway->job_report, &gateway->job_error));
 }
 
 static void report_done(struct job *job)
@@ -378,7 +307,7 @@ static void start_report(struct gateway *gateway)
 		gateway->announced_ready = true;
 		notify_service_manager("READY=1\nSTATUS=serving");
 	}
-	start_job(gateway, report_work, report_done);
+	gateway_start_job(gateway, report_work, report_done);
 }
 
 /* True if the report is due; else sees to it that somebody steps again. */
@@ -395,71 +324,12 @@ static bool report_due(struct gateway *gateway)
 	return false;
 }
 
-/* ---- stop ---- */
-
-static void server_stopped(void *argument)
-{
-	struct gateway *gateway = argument;
-	reactor_post(gateway->manager, &gateway->server_stopped_message);
-}
-
-static void server_stopped_message(struct message *message)
-{
-	struct gateway *gateway = container_of(message, struct gateway, server_stopped_message);
-	gateway->server_stopped = true;
-	disk_set_close_all(&gateway->disks);
-	gateway_step(gateway);
-}
-
-static void leave_work(struct job *job)
-{
-	struct gateway *gateway = container_of(job, struct gateway, job);
-	connection_end(&gateway->connection);
-}
-
-static void leave_done(struct job *job)
-{
-	struct gateway *gateway = container_of(job, struct gateway, job);
-	gateway->job_busy = false;
-	gateway->connected = false;
-	gateway_step(gateway);
-}
-
-static void step_stopping(struct gateway *gateway)
-{
-	if (gateway->job_busy || gateway->applies || !gateway->server_stopped ||
-	    disk_set_closing(&gateway->disks))
-		return;
-	if (gateway->connected) {
-		start_job(gateway, leave_work, leave_done);
-		return;
-	}
-	void (*stopped)(void *) = gateway->stopped;
-	gateway->stopped = NULL;
-	if (stopped)
-		stopped(gateway->stopped_argument);
-}
-
-void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void *argument)
-{
-	assert(!gateway->stopping);
-	log_info("%s: stopping", gateway->name);
-	notify_service_manager("STOPPING=1");
-	gateway->stopping = true;
-	gateway->stopped = stopped;
-	gateway->stopped_argument = argument;
-	reactor_disarm(gateway->manager, &gateway->retry);
-	reactor_disarm(gateway->manager, &gateway->settle);
-	reactor_disarm(gateway->manager, &gateway->patience);
-	iscsi_server_stop(gateway->server, STOP_GRACE_MS, server_stopped, gateway);
-}
-
 /* ---- the step ---- */
 
-static void gateway_step(struct gateway *gateway)
+void gateway_step(struct gateway *gateway)
 {
 	if (gateway->stopping) {
-		step_stopping(gateway);
+		gateway_step_stopping(gateway);
 		return;
 	}
 	if (gateway->apply_wanted && !gateway->apply_busy && gateway->disks.plan)
@@ -469,12 +339,13 @@ static void gateway_step(struct gateway *gateway)
 	if (gateway->next_settings) {
 		settings_free(gateway->settings);
 		gateway->settings = steal(&gateway->next_settings);
+		gateway_tell_ownership(gateway);
 	}
 	if (!gateway->connected) {
-		start_job(gateway, connect_work, connect_done);
+		gateway_start_job(gateway, connect_work, connect_done);
 	} else if (gateway->load_wanted) {
 		gateway->load_wanted = false;
-		start_job(gateway, load_work, load_done);
+		gateway_start_job(gateway, load_work, load_done);
 	} else if (report_due(gateway)) {
 		start_report(gateway);
 	}
@@ -493,6 +364,9 @@ void gateway_free(struct gateway *gateway)
 		reactor_free(gateway->reactors[i]);
 	}
 	disk_set_done(&gateway->disks);
+	owners_free(gateway->owners);
+	peers_free(gateway->peers);
+	lun_registry_free(gateway->luns);
 	settings_free(gateway->settings);
 	settings_free(gateway->next_settings);
 	free(gateway->name);
@@ -555,21 +429,24 @@ int gateway_new(struct reactor *manager, struct settings *settings, struct gatew
 	gateway->retry.expired = retry_expired;
 	gateway->settle.expired = settle_expired;
 	gateway->listener.changed = store_changed;
+	gateway->listener.told = gateway_store_told;
 	gateway->changed_message.run = changed_message;
 	gateway->step_message.run = step_message;
 	gateway->patience.expired = patience_expired;
-	gateway->server_stopped_message.run = server_stopped_message;
+	gateway_init_stop(gateway);
 	gateway->name = settings_gateway_name(settings);
 	if (!gateway->name)
 		return error_set(err, -ENOMEM, "gateway: out of memory");
 	int r = start_threads(gateway);
+	if (r == 0)
+		r = gateway_make_ownership(gateway);
 	if (r < 0)
 		return error_set(err, r, "gateway %s: cannot start its threads: %s", gateway->name,
 		                 strerror(-r));
 	log_info("gateway %s: store %s, %u I/O threads", gateway->name, settings->store,
 	         gateway->reactor_count);
 	*ret_gateway = steal(&gateway);
-	step_later(*ret_gateway);
+	gateway_step_later(*ret_gateway);
 	return 0;
 }
 
@@ -578,9 +455,13 @@ json_t *gateway_status(struct gateway *gateway)
 	AUTO_JSON json_t *luns = disk_set_status(&gateway->disks);
 	if (!luns)
 		return NULL;
-	return json_pack("{s:s, s:b, s:I, s:O}", "gateway", gateway->name, "serving",
-	                 gateway->announced_ready && !gateway->stopping, "epoch",
-	                 (json_int_t)gateway->reported_epoch, "luns", luns);
+	AUTO_JSON json_t *status =
+	        json_pack("{s:s, s:b, s:I, s:O}", "gateway", gateway->name, "serving",
+	                  gateway->announced_ready && !gateway->stopping, "epoch",
+	                  (json_int_t)gateway->reported_epoch, "luns", luns);
+	if (!status || owners_add_status(gateway->owners, status) < 0)
+		return NULL;
+	return steal(&status);
 }
 
 int gateway_add_sessions(struct gateway *gateway, json_t *status)

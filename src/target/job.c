@@ -90,6 +90,14 @@ void job_queue_submit(struct job_queue *queue, struct job *job)
 	(void)pthread_mutex_unlock(&queue->lock);
 }
 
+void job_queue_submit_first(struct job_queue *queue, struct job *job)
+{
+	(void)pthread_mutex_lock(&queue->lock);
+	list_prepend(&queue->waiting, &job->link);
+	(void)pthread_cond_signal(&queue->wanted);
+	(void)pthread_mutex_unlock(&queue->lock);
+}
+
 /* ---- by name ---- */
 
 struct job_queues {

@@ -23,6 +23,8 @@ DEFINE_AUTO(job_queue);
 
 /* Any thread. job->work, done and reactor are set. Jobs start in order. */
 void job_queue_submit(struct job_queue *queue, struct job *job);
+/* The same, before all that wait: somebody waits for it. */
+void job_queue_submit_first(struct job_queue *queue, struct job *job);
 
 /* A queue for each name (a pool), made when it is first asked for: what hangs in one pool takes no
  * thread of another. Beyond JOB_QUEUES_MAX names, or without memory, names share a queue. */

@@ -128,8 +128,7 @@ static const char *owner_of(const struct view_disk *disk, const struct view_targ
 	return first;
 }
 
-static int set_port_groups(struct plan_disk *disk, const struct view_target *target,
-                           const char *owner)
+static int set_port_groups(struct plan_disk *disk, const struct view_target *target)
 {
 	disk->groups = calloc(target->portal_group_count + 1, sizeof *disk->groups);
 	if (!disk->groups)
@@ -138,8 +137,9 @@ static int set_port_groups(struct plan_disk *disk, const struct view_target *tar
 	for (size_t i = 0; i < disk->group_count; i++) {
 		const struct view_portal_group *group = &target->portal_groups[i];
 		disk->groups[i].tag = (uint16_t)group->tag;
-		disk->groups[i].state =
-		        strcmp(group->gateway, owner) == 0 ? ALUA_OPTIMIZED : ALUA_STANDBY;
+		disk->groups[i].gateway = strdup(group->gateway);
+		if (!disk->groups[i].gateway)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -176,9 +176,11 @@ static int fill_disk(struct maker *maker, const struct view_disk *from,
 		return -ENOMEM;
 	disk->max_sectors = (uint32_t)from->controls.hw_max_sectors;
 	disk->max_inflight_bytes = (uint64_t)from->controls.max_data_area_mb << 20;
-	const char *owner = owner_of(from, target);
-	disk->owner = strcmp(owner, maker->context->gateway_name) == 0;
-	return set_port_groups(disk, target, owner);
+	disk->preferred = strdup(owner_of(from, target));
+	if (!disk->preferred)
+		return -ENOMEM;
+	disk->owner = strcmp(disk->preferred, maker->context->gateway_name) == 0;
+	return set_port_groups(disk, target);
 }
 
 static int compare_disks(const void *a, const void *b)
@@ -202,6 +204,9 @@ static void disk_free(struct plan_disk *disk)
 	free(disk->image);
 	free(disk->wwn);
 	free(disk->vendor_id);
+	free(disk->preferred);
+	for (size_t i = 0; disk->groups && i < disk->group_count; i++)
+		free(disk->groups[i].gateway);
 	free(disk->groups);
 }
 
@@ -357,6 +362,17 @@ static bool has_portal_here(const struct maker *maker, const struct view_target 
 	return view_find_portal_group(target, maker->context->gateway_name) != NULL;
 }
 
+/* Where the interconnect listens unless the settings say. */
+static int note_portal(struct maker *maker, const struct view_target *target)
+{
+	const struct view_portal_group *group =
+	        view_find_portal_group(target, maker->context->gateway_name);
+	if (maker->plan->portal_address || !group || !group->address_count)
+		return 0;
+	maker->plan->portal_address = strdup(group->addresses[0]);
+	return maker->plan->portal_address ? 0 : -ENOMEM;
+}
+
 static int add_targets(struct maker *maker, const struct object_view *view)
 {
 	struct plan *plan = maker->plan;
@@ -365,6 +381,8 @@ static int add_targets(struct maker *maker, const struct object_view *view)
 		struct plan_target *target = &plan->targets[plan->target_count];
 		if (!has_portal_here(maker, from))
 			continue;
+		if (note_portal(maker, from) < 0)
+			return -ENOMEM;
 		/* Without its credentials a target would be open to all, or to nobody. */
 		if (!copy_auth(&from->auth, &target->auth)) {
 			leave_out(plan,
@@ -435,6 +453,7 @@ void plan_free(struct plan *plan)
 	if (plan->targets)
 		wipe(plan->targets, plan->target_count * sizeof *plan->targets);
 	free(plan->targets);
+	free(plan->portal_address);
 	wipe(plan, sizeof *plan);
 	free(plan);
 }

@@ -14,13 +14,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A portal group as the target's ports are announced: all of one gateway. */
+struct plan_group {
+	uint16_t tag;
+	char *gateway;
+};
+
 struct plan_disk {
 	char *name; /* "pool/image" */
 	char *pool, *image, *wwn, *vendor_id;
 	uint32_t max_sectors;
 	uint64_t max_inflight_bytes;
-	bool owner; /* this gateway serves it */
-	struct port_group *groups;
+	char *preferred; /* the gateway that should own it */
+	bool owner;      /* that is this gateway */
+	struct plan_group *groups;
 	size_t group_count;
 };
 
@@ -55,6 +62,7 @@ struct plan {
 	size_t disk_count;
 	struct plan_target *targets; /* sorted by name; only those with a portal of this gateway */
 	size_t target_count;
+	char *portal_address; /* the first one of this gateway, without port; NULL: it has none */
 	struct chap_credentials discovery_auth;
 	char problem[ERROR_TEXT_MAX]; /* what had to be left out, and why; "" */
 };

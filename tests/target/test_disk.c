@@ -1,6 +1,7 @@
 /* A disk on the embedded store: it gets to what is wanted, whatever is missing on the way. */
 #include "target/disk.h"
 
+#include "ownership/fence.h"
 #include "store/image.h"
 #include "store/store.h"
 #include "target/job.h"
@@ -16,15 +17,22 @@ struct world {
 	struct reactor *manager;
 	struct job_queues *jobs;
 	struct store *store;
+	struct registration *registration;
+	struct fence *fence;
 	struct disk_host host;
 	struct disk *disk;
-	int changes;
+	int changes, moves;
 	bool closed;
 };
 
 static void changed(struct disk_host *host, struct disk *disk)
 {
 	container_of(host, struct world, host)->changes++;
+}
+
+static void moved(struct disk_host *host, struct disk *disk)
+{
+	container_of(host, struct world, host)->moves++;
 }
 
 static void world_init(struct world *world)
@@ -35,10 +43,17 @@ static void world_init(struct world *world)
 	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
 	ASSERT_EQ(job_queues_new(2, &world->jobs), 0);
 	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
+	const struct fence_config fence = { .store = world->store };
+	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
+	ASSERT_EQ(fence_new(&fence, &world->fence), 0);
 	world->host = (struct disk_host){ .manager = world->manager,
 		                          .jobs = world->jobs,
 		                          .store = world->store,
-		                          .changed = changed };
+		                          .registration = world->registration,
+		                          .fence = world->fence,
+		                          .gateway = "gw-1",
+		                          .changed = changed,
+		                          .moved = moved };
 }
 
 static bool in_state(struct world *world, enum lun_state state)
@@ -55,6 +70,23 @@ static void wait_state(struct world *world, enum lun_state state)
 	ASSERT_TRUE(disk_settled(world->disk));
 }
 
+static void wait_clean(struct world *world)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while ((disk_record(world->disk)->state != OWNER_CLEAN || disk_is_moving(world->disk)) &&
+	       clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_EQ(disk_record(world->disk)->state, OWNER_CLEAN);
+}
+
+static void wait_role(struct world *world, enum disk_role role)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (disk_role(world->disk) != role && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_EQ(disk_role(world->disk), role);
+}
+
 static void disk_closed(void *argument)
 {
 	((struct world *)argument)->closed = true;
@@ -69,17 +101,18 @@ static void world_done(struct world *world)
 		(void)reactor_turn(world->manager, 50);
 	ASSERT_TRUE(world->closed);
 	job_queues_free(world->jobs);
+	fence_free(world->fence);
+	registration_free(world->registration);
 	store_free(world->store);
 	reactor_free(world->manager);
 }
 
-static struct disk_config config_for(const char *image, const char *name, bool owner)
+static struct disk_config config_for(const char *image, const char *name)
 {
 	static const struct port_group groups[] = { { 1, ALUA_OPTIMIZED }, { 2, ALUA_STANDBY } };
 	return (struct disk_config){
 		.pool = "rbd",
 		.image = image,
-		.owner = owner,
 		.groups = groups,
 		.group_count = ARRAY_LEN(groups),
 		.lun = { .name = name,
@@ -90,14 +123,24 @@ static struct disk_config config_for(const char *image, const char *name, bool o
 	};
 }
 
+static uint64_t stepped_ms;
+static uint64_t stepped_clock(void)
+{
+	return stepped_ms;
+}
+
+static const struct disk_order serve = { .role = DISK_SERVE, .why = "start" };
+static const struct disk_order give = { .role = DISK_GIVE, .next = "gw-2", .why = "drain" };
+
 TEST(the_owner_serves_and_gives_the_image_back_when_closed)
 {
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
 	ASSERT_EQ(image_create(world.store, "rbd", "plain", 16 * MIB, &err), 0);
-	struct disk_config config = config_for("plain", "rbd/plain", true);
+	struct disk_config config = config_for("plain", "rbd/plain");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
 	ASSERT_FALSE(disk_settled(world.disk));
 	wait_state(&world, LUN_READY);
 	ASSERT_TRUE(disk_is_owner(world.disk));
@@ -106,7 +149,12 @@ TEST(the_owner_serves_and_gives_the_image_back_when_closed)
 	/* Nobody holds it any more: another one can. */
 	world_init(&world);
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
+	wait_role(&world, DISK_WAIT); /* it did not know the record */
+	ASSERT_EQ(disk_record(world.disk)->state, OWNER_CLEAN);
+	disk_give_order(world.disk, &serve);
 	wait_state(&world, LUN_READY);
+	ASSERT_EQ(disk_record(world.disk)->epoch, 2);
 	world_done(&world);
 }
 
@@ -115,8 +163,9 @@ TEST(a_missing_image_is_a_problem_with_a_name_and_is_served_when_it_comes)
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	struct disk_config config = config_for("late", "rbd/late", true);
+	struct disk_config config = config_for("late", "rbd/late");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
 	wait_state(&world, LUN_FAILED);
 	ASSERT_NOT_NULL(strstr(disk_problem(world.disk), "late"));
 	ASSERT_EQ(image_create(world.store, "rbd", "late", MIB, &err), 0);
@@ -125,23 +174,73 @@ TEST(a_missing_image_is_a_problem_with_a_name_and_is_served_when_it_comes)
 	world_done(&world);
 }
 
-TEST(ownership_that_moves_away_and_back_is_followed)
+TEST(ownership_that_moves_away_and_back_counts_the_epoch_and_leaves_a_clean_record)
 {
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
 	ASSERT_EQ(image_create(world.store, "rbd", "moved", MIB, &err), 0);
-	struct disk_config mine = config_for("moved", "rbd/moved", true);
-	struct disk_config theirs = config_for("moved", "rbd/moved", false);
-	ASSERT_EQ(disk_new(&world.host, &theirs, &world.disk), 0);
-	wait_state(&world, LUN_STANDBY);
-	for (int i = 0; i < 3; i++) {
-		ASSERT_EQ(disk_change(world.disk, &mine), 0);
+	struct disk_config config = config_for("moved", "rbd/moved");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		disk_give_order(world.disk, &serve);
 		wait_state(&world, LUN_READY);
-		ASSERT_EQ(disk_change(world.disk, &theirs), 0);
-		wait_state(&world, LUN_STANDBY);
+		ASSERT_EQ(disk_record(world.disk)->epoch, i);
+		ASSERT_EQ(lun_get_epoch(disk_lun(world.disk)), i);
+		ASSERT_TRUE(disk_record_is_own(world.disk));
+		disk_give_order(world.disk, &give);
+		wait_clean(&world);
+		ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
 		ASSERT_FALSE(disk_is_owner(world.disk));
+		ASSERT_STR_EQ(disk_record(world.disk)->next, "gw-2");
 	}
+	world_done(&world);
+}
+
+TEST(a_record_that_was_changed_by_another_meanwhile_is_not_taken)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct owner_record record = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "raced", MIB, &err), 0);
+	struct disk_config config = config_for("raced", "rbd/raced");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	ASSERT_EQ(owner_record_read(world.store, "rbd/raced", &record, &err), 0);
+	ASSERT_EQ(owner_record_take(world.store, "rbd/raced", &record, "gw-2", "0123456789abcdef",
+	                            "", "start", &err),
+	          0);
+	owner_record_done(&record);
+	disk_give_order(world.disk, &serve);
+	wait_role(&world, DISK_WAIT);
+	ASSERT_STR_EQ(disk_record(world.disk)->gateway, "gw-2");
+	ASSERT_FALSE(disk_is_owner(world.disk));
+	world_done(&world);
+}
+
+TEST(commands_wait_then_hear_busy_then_that_it_takes_long)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	reactor_free(world.manager);
+	stepped_ms = 1000;
+	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.manager), 0);
+	world.host.manager = world.manager;
+	ASSERT_EQ(image_create(world.store, "rbd", "waits", MIB, &err), 0);
+	struct disk_config config = config_for("waits", "rbd/waits");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
+	wait_state(&world, LUN_READY);
+	disk_give_order(world.disk, &give);
+	wait_clean(&world);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
+	stepped_ms += 1500;
+	(void)reactor_turn(world.manager, 0);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_BUSY);
+	stepped_ms += 5000;
+	(void)reactor_turn(world.manager, 0);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_TRANSITIONING);
 	world_done(&world);
 }
 
@@ -151,11 +250,10 @@ TEST(wishes_that_come_faster_than_they_can_be_met_end_with_the_last_one)
 	struct error err = { 0 };
 	world_init(&world);
 	ASSERT_EQ(image_create(world.store, "rbd", "flap", MIB, &err), 0);
-	struct disk_config mine = config_for("flap", "rbd/flap", true);
-	struct disk_config theirs = config_for("flap", "rbd/flap", false);
-	ASSERT_EQ(disk_new(&world.host, &mine, &world.disk), 0);
+	struct disk_config config = config_for("flap", "rbd/flap");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	for (int i = 0; i < 50; i++) {
-		ASSERT_EQ(disk_change(world.disk, i % 2 ? &mine : &theirs), 0);
+		disk_give_order(world.disk, i % 2 ? &serve : &give);
 		if (i % 7 == 0)
 			(void)reactor_turn(world.manager, 0);
 	}
@@ -169,13 +267,14 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 	struct error err = { 0 };
 	world_init(&world);
 	ASSERT_EQ(image_create(world.store, "rbd", "held", MIB, &err), 0);
-	struct disk_config config = config_for("held", "rbd/held", true);
+	struct disk_config config = config_for("held", "rbd/held");
 	AUTO_FREE char *path = image_path(world.store, "rbd", "held");
 	/* A lock of another open file description: for the disk that is another process. */
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	ASSERT_EQ(fcntl(fd, F_OFD_SETLK, &lock), 0);
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!*disk_problem(world.disk) && clock_monotonic_ms() < deadline_ms)
 		(void)reactor_turn(world.manager, 50);
@@ -185,12 +284,6 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 	fd = -1;
 	wait_state(&world, LUN_READY);
 	world_done(&world);
-}
-
-static uint64_t stepped_ms;
-static uint64_t stepped_clock(void)
-{
-	return stepped_ms;
 }
 
 /* Keeps the only thread of its queue until it is let go. */
@@ -227,8 +320,9 @@ TEST(a_disk_that_hangs_while_it_is_opened_is_awaited_for_ten_seconds_only)
 	job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
 	ASSERT_EQ(image_create(world.store, "rbd", "hung", MIB, &err), 0);
 
-	struct disk_config config = config_for("hung", "rbd/hung", true);
+	struct disk_config config = config_for("hung", "rbd/hung");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
 	ASSERT_TRUE(disk_awaited(world.disk));
 	stepped_ms += 9999;
 	(void)reactor_turn(world.manager, 0);

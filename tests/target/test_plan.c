@@ -90,8 +90,10 @@ TEST(portal_groups_are_tagged_in_the_order_of_the_ip_list)
 	ASSERT_STR_EQ(target->groups[1].addresses[0], "[fd00::1]:3261");
 	ASSERT_STR_EQ(target->groups[1].addresses[1], "10.0.0.1:3261");
 	/* Disk a belongs to gw1, whose group has tag 2. */
-	ASSERT_EQ(plan->disks[0].groups[0].state, ALUA_STANDBY);
-	ASSERT_EQ(plan->disks[0].groups[1].state, ALUA_OPTIMIZED);
+	ASSERT_STR_EQ(plan->disks[0].preferred, "gw1");
+	ASSERT_STR_EQ(plan->disks[0].groups[0].gateway, "gw2");
+	ASSERT_STR_EQ(plan->disks[0].groups[1].gateway, "gw1");
+	ASSERT_STR_EQ(plan->portal_address, "fd00::1");
 }
 
 TEST(clients_are_sorted_and_one_whose_secret_cannot_be_read_is_left_out)

@@ -1,0 +1,110 @@
+/* Between disk.c (what is wanted and what is), disk_image.c (opening and closing), disk_take.c
+ * (ownership) and disk_keeper.c (reservations). */
+#pragma once
+
+#include "scsi/reservation_keeper.h"
+#include "target/disk.h"
+#include "target/job.h"
+
+#include "backend/backend.h"
+
+#include <stdatomic.h>
+
+#define DISK_AWAIT_MS 10000 /* logins wait for the first opening */
+
+enum phase {
+	CLOSED,  /* no image */
+	OPEN,    /* the image is open, and not ours */
+	SERVED,  /* ours: the LUN has it */
+	DRAINED, /* taken from the LUN; the lock and the record may still be ours */
+};
+
+struct disk {
+	struct disk_host *host;
+	char *pool, *image, *path; /* path: file backends */
+	struct lun *lun;
+
+	struct disk_order order;
+	char next[GATEWAY_NAME_MAX]; /* order.next */
+	bool gone_wanted;
+	enum phase phase;
+	bool busy; /* an action is under way */
+	bool settled;
+	bool was_in_service; /* served or forwarded by this process before */
+	bool resize_wanted;  /* look at the size when idle */
+	bool resized;        /* what the look found */
+	struct error problem;
+	unsigned retry_ms;
+	struct timer retry;
+	struct timer awaited;                    /* armed: logins wait for the first opening */
+	struct timer held;                       /* HELD -> BUSY -> TRANSITIONING */
+	uint64_t forwarded_ms, waiting_since_ms; /* FORWARDED: commands that were sent back */
+
+	struct owner_record record; /* as last seen; the job's while one takes or gives */
+	uint64_t seen_ms;
+	uint64_t errors_known; /* UNAVAILABLE: commands refused, as of the last question */
+	char asked_by[GATEWAY_NAME_MAX];
+	uint64_t asked_ms;
+
+	/* The action under way: set before it starts, read by its end. */
+	struct job job;
+	struct job_queue *jobs;
+	struct backend *backend;
+	struct cluster_client *client;
+	struct error job_error;
+	bool close_wanted, others_up, released;
+	uint64_t started_ms;
+	char job_why[64], job_next[GATEWAY_NAME_MAX];
+	struct message quiesced;
+
+	/* Events, from any thread: flags, and one message to look at them. */
+	struct backend_listener listener;
+	atomic_bool event_resized, event_lost, event_doubted;
+	atomic_bool event_posted;
+	struct message event_message;
+	bool lost;    /* the cluster client was fenced */
+	bool doubted; /* somebody changed what only the owner may change: take it anew */
+
+	struct keeper {
+		struct reservation_keeper ops;
+		char *text; /* what stands in the store; NULL: no row */
+		struct job job;
+		const char *new_text; /* to be written; NULL: only to be confirmed */
+		int result;
+		void (*ended)(void *argument, int result);
+		void *argument;
+	} keeper;
+
+	void (*closed)(void *argument);
+	void *closed_argument;
+};
+
+/* disk.c */
+void disk_step(struct disk *disk);
+void disk_settle(struct disk *disk);
+/* Posts the look at the event flags. Any thread. */
+void disk_post_events(struct disk *disk);
+
+/* disk_show.c: what commands meet while nobody serves. */
+void disk_show_init(struct disk *disk);
+void disk_hold(struct disk *disk);
+void disk_show(struct disk *disk, enum lun_state state);
+void disk_forward(struct disk *disk);
+/* By the order, while the LUN is not served here. */
+void disk_show_order(struct disk *disk);
+
+/* disk_image.c: workers' parts. On failure nothing stays open and disk->job_error says why. */
+void disk_open_image(struct disk *disk);
+void disk_close_image(struct disk *disk);
+
+/* disk_take.c: workers' parts. The result is in disk->job_error. */
+void disk_take(struct disk *disk);
+void disk_release(struct disk *disk);
+
+/* disk_keeper.c */
+void disk_keeper_init(struct disk *disk);
+void disk_keeper_done(struct disk *disk);
+/* Worker: what is kept, marked with the new epoch so that nobody before us can change it any more,
+ * into the LUN. */
+int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
+                     struct error *err) MUST_CHECK;

@@ -1,0 +1,120 @@
+/* What commands meet while nobody serves the LUN here: they wait for a while, then hear BUSY, then
+ * 02/04/0A; or go to the owner; or hear that it cannot be reached. */
+#include "target/disk_private.h"
+
+#include "base/log.h"
+
+#define HELD_MS  1500 /* then BUSY */
+#define BUSY_MS  5000 /* then 02/04/0A */
+#define AGAIN_MS 100  /* between two tries of what the owner has not executed */
+
+void disk_hold(struct disk *disk)
+{
+	enum lun_state state = lun_get_state(disk->lun);
+	if (state == LUN_OPENING && timer_armed(&disk->awaited))
+		return; /* logins wait, which is better than commands that do */
+	if (state != LUN_HELD && state != LUN_BUSY && state != LUN_TRANSITIONING)
+		lun_set_state(disk->lun, LUN_HELD);
+	if (lun_get_state(disk->lun) == LUN_HELD && !timer_armed(&disk->held))
+		reactor_arm(disk->host->manager, &disk->held, HELD_MS);
+}
+
+void disk_show(struct disk *disk, enum lun_state state)
+{
+	reactor_disarm(disk->host->manager, &disk->held);
+	lun_set_state(disk->lun, state);
+}
+
+static void held_expired(struct timer *timer)
+{
+	struct disk *disk = container_of(timer, struct disk, held);
+	enum lun_state state = lun_get_state(disk->lun);
+	if (state == LUN_HELD) {
+		lun_set_state(disk->lun, LUN_BUSY);
+		reactor_arm(disk->host->manager, &disk->held, BUSY_MS);
+	} else if (state == LUN_BUSY) {
+		lun_set_state(disk->lun, LUN_TRANSITIONING);
+	}
+}
+
+/* The LUN answers for itself from now on, to those who log in without it. */
+static void awaited_expired(struct timer *timer)
+{
+	struct disk *disk = container_of(timer, struct disk, awaited);
+	if (lun_get_state(disk->lun) == LUN_OPENING)
+		log_warning("%s: still opening after %u s; logins do not wait for it any more",
+		            disk_name(disk), DISK_AWAIT_MS / 1000);
+	disk->host->changed(disk->host, disk);
+}
+
+/* What the owner has not executed, because it does not serve yet or any more, waits for news. There
+ * are none if it was only too early: so it is sent again, and in the end is told BUSY. */
+static void forward_again(struct disk *disk)
+{
+	struct lun_counters counters;
+	uint64_t now_ms = reactor_now_ms(disk->host->manager);
+	lun_get_counters(disk->lun, &counters);
+	if (!counters.held) {
+		disk->waiting_since_ms = 0;
+		return;
+	}
+	if (!disk->waiting_since_ms)
+		disk->waiting_since_ms = now_ms;
+	if (now_ms < disk->forwarded_ms + AGAIN_MS)
+		return;
+	if (now_ms >= disk->waiting_since_ms + HELD_MS) {
+		disk->waiting_since_ms = 0;
+		lun_set_state(disk->lun, LUN_BUSY);
+	}
+	disk->forwarded_ms = now_ms;
+	lun_forward(disk->lun, &disk->order.route);
+}
+
+void disk_forward(struct disk *disk)
+{
+	struct lun_route route = { 0 };
+	bool forwarded = lun_get_state(disk->lun) == LUN_FORWARDED;
+	if (forwarded)
+		lun_get_route(disk->lun, &route);
+	reactor_disarm(disk->host->manager, &disk->held);
+	if (forwarded && route.peer == disk->order.route.peer &&
+	    route.epoch == disk->order.route.epoch) {
+		forward_again(disk);
+		return;
+	}
+	disk->waiting_since_ms = 0;
+	disk->forwarded_ms = reactor_now_ms(disk->host->manager);
+	lun_forward(disk->lun, &disk->order.route);
+	disk->was_in_service = true;
+}
+
+void disk_show_order(struct disk *disk)
+{
+	switch (disk->order.role) {
+	case DISK_WAIT:
+	case DISK_GIVE:
+		disk_hold(disk);
+		return;
+	case DISK_SERVE:
+		if (!disk->problem.code)
+			disk_hold(disk);
+		return;
+	case DISK_FORWARD:
+		disk_forward(disk);
+		break;
+	case DISK_UNAVAILABLE:
+		disk_show(disk, LUN_FAILED);
+		break;
+	case DISK_STANDBY:
+		disk_show(disk, LUN_STANDBY);
+		break;
+	}
+	if (!disk->settled)
+		disk_settle(disk);
+}
+
+void disk_show_init(struct disk *disk)
+{
+	disk->awaited.expired = awaited_expired;
+	disk->held.expired = held_expired;
+}

@@ -1,0 +1,138 @@
+/* Taking a disk and giving it back (docs/availability.md). Record first, which decides between
+ * those that race; then the lock. On workers. */
+#include "target/disk_private.h"
+
+#include "base/log.h"
+#include "cluster/client.h"
+#include "ownership/fence.h"
+#include "target/planted.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *client_address(const struct disk *disk)
+{
+	return disk->client ? cluster_client_address(disk->client) : "";
+}
+
+bool disk_record_is_own(const struct disk *disk)
+{
+	const struct owner_record *record = &disk->record;
+	return record->state == OWNER_ACTIVE &&
+	       strcmp(record->instance, registration_instance(disk->host->registration)) == 0;
+}
+
+/* Whose lock may be broken: of one whose fence is in force. Asking the cluster once more is cheap,
+ * and backend_acquire() does it. */
+static bool may_break(void *argument, const char *owner_address)
+{
+	const struct disk *disk = argument;
+	return registration_is_past(disk->host->registration, owner_address) ||
+	       fence_is_fenced(disk->host->fence, owner_address);
+}
+
+static bool same_record(const struct owner_record *one, const struct owner_record *other)
+{
+	return one->state == other->state && one->epoch == other->epoch &&
+	       strcmp(one->instance, other->instance) == 0;
+}
+
+static int read_record(struct disk *disk, struct error *err)
+{
+	struct owner_record fresh = { 0 };
+	int r = owner_record_read(disk->host->store, disk_name(disk), &fresh, err);
+	if (r < 0)
+		return r;
+	owner_record_done(&disk->record);
+	disk->record = fresh;
+	return 0;
+}
+
+/* The record that was decided upon may have changed meanwhile. */
+static int confirm_record(struct disk *disk, struct error *err)
+{
+	struct owner_record decided = disk->record; /* its text is not looked at */
+	int r = read_record(disk, err);
+	if (r == 0 && !same_record(&decided, &disk->record))
+		r = error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",
+		              disk_name(disk));
+	return r;
+}
+
+/* A take that got the record, but not the lock, goes on where it ended. */
+static int take_record(struct disk *disk, struct error *err)
+{
+	if (disk_record_is_own(disk) && strcmp(disk->record.client, client_address(disk)) == 0 &&
+	    disk->problem.code)
+		return 0;
+	return owner_record_take(disk->host->store, disk_name(disk), &disk->record,
+	                         disk->host->gateway,
+	                         registration_instance(disk->host->registration),
+	                         client_address(disk), disk->job_why, err);
+}
+
+static enum reservation_load load_kind(const struct disk *disk, const struct owner_record *before)
+{
+	if (!disk->was_in_service && !disk->others_up)
+		return RESERVATION_LOAD_POWER_LOSS;
+	bool own = strcmp(before->instance, registration_instance(disk->host->registration)) == 0;
+	return before->state == OWNER_ACTIVE && !own ? RESERVATION_LOAD_TAKEN_OVER
+	                                             : RESERVATION_LOAD_HANDED_OVER;
+}
+
+static int take(struct disk *disk, struct error *err)
+{
+	struct backend_lock_policy policy = {
+		.may_break = may_break,
+		.argument = disk,
+		.break_unfenced = planted("no-fence"),
+	};
+	int r = registration_check(disk->host->registration, err);
+	if (r == 0)
+		r = confirm_record(disk, err);
+	if (r == 0 && disk->client)
+		r = cluster_wait_for_map(disk->client, err); /* [H1] */
+	if (r < 0)
+		return r;
+	enum reservation_load how = load_kind(disk, &disk->record);
+	r = take_record(disk, err);
+	if (r == 0)
+		r = backend_acquire(disk->backend, &policy, err);
+	if (r < 0)
+		return r;
+	lun_set_epoch(disk->lun, disk->record.epoch);
+	return disk_keeper_load(disk, disk->record.epoch, how, err);
+}
+
+static void set_result(struct disk *disk, int r)
+{
+	struct error *err = &disk->job_error;
+	if (r == 0)
+		*err = (struct error){ 0 };
+	else if (!err->code)
+		(void)error_set(err, r, "%s: %s", disk_name(disk), strerror(-r));
+}
+
+void disk_take(struct disk *disk)
+{
+	set_result(disk, take(disk, &disk->job_error));
+}
+
+/* The lock goes back only if no write can come late: the LUN is drained. A fenced client has
+ * nothing to give. */
+void disk_release(struct disk *disk)
+{
+	struct error *err = &disk->job_error;
+	int r = 0;
+	disk->released = false;
+	if (!disk->lost && disk->backend)
+		r = backend_release(disk->backend, err);
+	if (r == 0 && !disk->lost && disk_record_is_own(disk)) {
+		r = owner_record_release(disk->host->store, disk_name(disk), &disk->record,
+		                         disk->job_next, disk->job_why, err);
+		disk->released = r == 0;
+		if (r == -ECANCELED) /* it was not ours any more */
+			r = read_record(disk, err);
+	}
+	set_result(disk, r);
+}

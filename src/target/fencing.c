@@ -1,0 +1,142 @@
+/* Condemns and fences one instance, on a worker. Whatever of it another survivor has done already
+ * is done again: all of it may be repeated. */
+#include "target/members.h"
+
+#include "base/log.h"
+#include "ownership/fence.h"
+#include "ownership/history.h"
+#include "target/job.h"
+#include "target/planted.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct fencing {
+	struct job job;
+	struct members *members;
+	struct member *member;
+	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX], why[128];
+	bool condemn;
+	char **clients; /* of the past: copies */
+	size_t client_count;
+	int result;
+};
+
+static void fencing_free(struct fencing *fencing)
+{
+	for (size_t i = 0; fencing->clients && i < fencing->client_count; i++)
+		free(fencing->clients[i]);
+	free(fencing->clients);
+	free(fencing);
+}
+
+static void tell_history(const struct fencing *fencing, const char *kind, const char *text)
+{
+	struct error err = { 0 };
+	const struct history_event event = {
+		.gateway = fencing->members->gateway, .kind = kind, .lun = "", .text = text
+	};
+	if (history_add(fencing->members->store, &event, &err) < 0)
+		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
+}
+
+static int fence_all(struct fencing *fencing, char *const *clients, size_t count, struct error *err)
+{
+	uint64_t started_ms = clock_monotonic_ms();
+	char text[512];
+	int r = planted("no-fence") ? 0
+	                            : fence_addresses(fencing->members->fence, clients, count,
+	                                              fencing->gateway, fencing->instance, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(text, sizeof text, "fenced %zu clients of %s in %.2f s", count,
+	               fencing->gateway, (double)(clock_monotonic_ms() - started_ms) / 1000);
+	log_warning("%s: %s", fencing->gateway, text);
+	if (count)
+		tell_history(fencing, "fence", text);
+	return 0;
+}
+
+static int condemn(struct fencing *fencing, struct error *err)
+{
+	const struct members *members = fencing->members;
+	struct registration_row row = { 0 };
+	char text[512];
+	int r = registration_condemn(members->store, fencing->gateway, fencing->instance,
+	                             members->gateway, fencing->why, err);
+	if (r == 0)
+		r = registration_read(members->store, fencing->gateway, &row, err);
+	if (r < 0)
+		return r;
+	if (strcmp(row.instance, fencing->instance) != 0) {
+		registration_row_done(&row);
+		return error_set(err, -ESTALE, "%s has started anew meanwhile", fencing->gateway);
+	}
+	(void)snprintf(text, sizeof text, "%s is condemned: %s", fencing->gateway, fencing->why);
+	log_warning("%s", text);
+	tell_history(fencing, "condemn", text);
+	r = fence_all(fencing, row.clients, row.client_count, err);
+	registration_row_done(&row);
+	if (r == 0)
+		r = registration_mark_fenced(members->store, fencing->gateway, fencing->instance,
+		                             err);
+	return r == -ESTALE ? 0 : r; /* fenced, and back already */
+}
+
+static void fencing_work(struct job *job)
+{
+	struct fencing *fencing = container_of(job, struct fencing, job);
+	struct error err = { 0 };
+	fencing->result = fencing->condemn ? condemn(fencing, &err)
+	                                   : fence_all(fencing, fencing->clients,
+	                                               fencing->client_count, &err);
+	if (fencing->result < 0 && fencing->result != -ESTALE)
+		log_limited(LOG_LEVEL_ERROR, 5000, "%s cannot be fenced, its LUNs wait: %s",
+		            fencing->gateway, err.text);
+}
+
+static void fencing_done(struct job *job)
+{
+	struct fencing *fencing = container_of(job, struct fencing, job);
+	struct members *members = fencing->members;
+	members->fencings--;
+	fencing->member->fencing = NULL;
+	member_fenced(members, fencing->member, fencing->result);
+	fencing_free(fencing);
+}
+
+static int copy_clients(struct fencing *fencing, const struct member *member)
+{
+	fencing->clients = calloc(member->client_count + 1, sizeof *fencing->clients);
+	for (size_t i = 0; fencing->clients && i < member->client_count; i++) {
+		fencing->clients[i] = strdup(member->clients[i]);
+		if (!fencing->clients[i])
+			return -ENOMEM;
+		fencing->client_count++;
+	}
+	return fencing->clients ? 0 : -ENOMEM;
+}
+
+void member_fence(struct members *members, struct member *member, const char *why)
+{
+	struct fencing *fencing = calloc(1, sizeof *fencing);
+	if (!fencing || copy_clients(fencing, member) < 0) {
+		if (fencing)
+			fencing_free(fencing);
+		member_fenced(members, member, -ENOMEM); /* tried again */
+		return;
+	}
+	fencing->members = members;
+	fencing->member = member;
+	fencing->condemn = member->current;
+	(void)snprintf(fencing->gateway, sizeof fencing->gateway, "%s", member->gateway);
+	(void)snprintf(fencing->instance, sizeof fencing->instance, "%s", member->instance);
+	(void)snprintf(fencing->why, sizeof fencing->why, "%s", why);
+	fencing->job = (struct job){ .work = fencing_work,
+		                     .done = fencing_done,
+		                     .reactor = members->manager };
+	member->fencing = fencing;
+	members->fencings++;
+	job_queue_submit_first(members->jobs, &fencing->job);
+}

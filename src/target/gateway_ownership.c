@@ -1,0 +1,197 @@
+/* Ties the gateway to the owners of LUNs: messages, disks that move, and the end of an instance
+ * that others have condemned. */
+#include "target/gateway_private.h"
+
+#include "base/log.h"
+#include "config/settings.h"
+#include "ownership/history.h"
+#include "ownership/registration.h"
+#include "target/lun_registry.h"
+#include "target/owners.h"
+#include "target/peers.h"
+#include "target/renew.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- messages ---- */
+
+struct told {
+	struct message message;
+	struct gateway *gateway;
+	char text[];
+};
+
+static void told_message(struct message *message)
+{
+	struct told *told = container_of(message, struct told, message);
+	if (told->gateway->owners)
+		owners_told(told->gateway->owners, told->text);
+	free(told);
+}
+
+void gateway_store_told(struct store_listener *listener, const char *text)
+{
+	struct gateway *gateway = container_of(listener, struct gateway, listener);
+	size_t len = strlen(text);
+	struct told *told = malloc(sizeof *told + len + 1);
+	if (!told)
+		return; /* it was a hint only */
+	told->message.run = told_message;
+	told->gateway = gateway;
+	memcpy(told->text, text, len + 1);
+	reactor_post(gateway->manager, &told->message);
+}
+
+static void peer_told(void *argument, const char *text)
+{
+	struct gateway *gateway = argument;
+	if (gateway->owners)
+		owners_told(gateway->owners, text);
+}
+
+static void peers_changed(void *argument)
+{
+	struct gateway *gateway = argument;
+	if (gateway->owners)
+		owners_changed(gateway->owners);
+}
+
+/* ---- disks ---- */
+
+/* A disk has settled or gone bad: targets become ready by a new snapshot. */
+static void disk_changed(struct disk_host *host, struct disk *disk)
+{
+	struct gateway *gateway = container_of(host, struct gateway, host);
+	if (gateway->snapshot_unready)
+		gateway->apply_wanted = true;
+	owners_changed(gateway->owners);
+	gateway_step_later(gateway);
+}
+
+static void disk_moved(struct disk_host *host, struct disk *disk)
+{
+	struct gateway *gateway = container_of(host, struct gateway, host);
+	owners_moved(gateway->owners, disk);
+}
+
+/* By an outsider, or as all of this gateway: its row tells. */
+static void disk_fenced(struct disk_host *host, struct disk *disk)
+{
+	struct gateway *gateway = container_of(host, struct gateway, host);
+	owners_look(gateway->owners);
+}
+
+/* ---- the end of a condemned instance ---- */
+
+static void tell_history(struct gateway *gateway)
+{
+	struct error err = { 0 };
+	const struct history_event event = {
+		.gateway = gateway->name,
+		.kind = "fence",
+		.lun = "",
+		.text = "this gateway was condemned and fenced by another: it starts anew",
+	};
+	if (history_add(gateway->connection.store, &event, &err) < 0)
+		log_warning("history: %s", err.text);
+}
+
+static void renew_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, renewal);
+	tell_history(gateway);
+	renew(registration_instance(gateway->connection.registration));
+}
+
+static void renewed(struct job *job)
+{
+	/* renew() does not come back. */
+}
+
+/* Nothing of this life may be left: its commands, its sessions, what its sockets still hold. */
+static void condemned(void *argument)
+{
+	struct gateway *gateway = argument;
+	log_error("%s: this instance (%s) was condemned by another gateway: all connections are "
+	          "dropped without an answer, and it starts anew",
+	          gateway->name, registration_instance(gateway->connection.registration));
+	gateway->renewal =
+	        (struct job){ .work = renew_work, .done = renewed, .reactor = gateway->manager };
+	job_queue_submit_first(gateway->jobs, &gateway->renewal);
+}
+
+/* ---- begin ---- */
+
+int gateway_make_ownership(struct gateway *gateway)
+{
+	int r = lun_registry_new(&gateway->luns);
+	if (r < 0)
+		return r;
+	struct peers_config config = {
+		.manager = gateway->manager,
+		.reactors = gateway->reactors,
+		.reactor_count = gateway->reactor_count,
+		.luns = gateway->luns,
+		.changed = peers_changed,
+		.told = peer_told,
+		.argument = gateway,
+	};
+	r = peers_new(&config, &gateway->peers);
+	if (r < 0)
+		return r;
+	struct owners_config owners = {
+		.manager = gateway->manager,
+		.reactors = gateway->reactors,
+		.reactor_count = gateway->reactor_count,
+		.disks = &gateway->disks,
+		.gateway = gateway->name,
+		.peers = gateway->peers,
+		.condemned = condemned,
+		.left = gateway_left,
+		.argument = gateway,
+	};
+	r = owners_new(&owners, &gateway->owners);
+	gateway->disks.owners = gateway->owners;
+	return r;
+}
+
+void gateway_begin_ownership(struct gateway *gateway)
+{
+	const struct connection *connection = &gateway->connection;
+	gateway->host = (struct disk_host){
+		.manager = gateway->manager,
+		.jobs = gateway->disk_jobs,
+		.store = connection->store,
+		.clients = connection->clients,
+		.registration = connection->registration,
+		.fence = connection->fence,
+		.relay = peers_relay(gateway->peers),
+		.luns = gateway->luns,
+		.gateway = gateway->name,
+		.changed = disk_changed,
+		.moved = disk_moved,
+		.fenced = disk_fenced,
+	};
+	owners_begin(gateway->owners, connection->store, connection->registration,
+	             connection->fence);
+}
+
+void gateway_tell_ownership(struct gateway *gateway)
+{
+	const struct settings *settings = gateway->settings;
+	const struct plan *plan = gateway->disks.plan;
+	owners_set_return_after(gateway->owners, (uint64_t)settings->return_after * 1000);
+	struct peers_place place = {
+		.gateway = gateway->name,
+		.address = *settings->interconnect_address ? settings->interconnect_address
+		           : plan                          ? plan->portal_address
+		                                           : NULL,
+		.port = (uint16_t)settings->interconnect_port,
+		.store = gateway->connection.store,
+		.registration = gateway->connection.registration,
+		.jobs = gateway->jobs,
+	};
+	if (place.address && gateway->connected)
+		peers_start(gateway->peers, &place);
+}

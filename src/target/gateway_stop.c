@@ -1,0 +1,251 @@
+/* The end of a gateway, by stages. If others can take its LUNs, initiators do not notice: the LUNs
+ * go first, then the initiators, which are told by access states, and only then the sessions. */
+#include "target/gateway_private.h"
+
+#include "base/log.h"
+#include "base/notify.h"
+#include "iscsi/server.h"
+#include "ownership/registration.h"
+#include "target/data_clients.h"
+#include "target/owners.h"
+#include "target/peers.h"
+
+#include <assert.h>
+
+#define GRACE_MS      2000  /* for commands, when sessions are closed */
+#define QUIET_MS      1000  /* no command for so long: initiators have gone */
+#define QUIET_MAX_MS  10000 /* they were told; who has not gone by then has no other path */
+#define QUIET_LOOK_MS 100
+
+static void next_stage(struct gateway *gateway, enum stop_stage stage)
+{
+	gateway->stop.stage = stage;
+	gateway_step_later(gateway);
+}
+
+/* ---- LUNs and initiators go ---- */
+
+static void announce_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway_set_job_result(gateway,
+	                       registration_set_state(gateway->connection.registration,
+	                                              GATEWAY_LEAVING, &gateway->job_error));
+}
+
+static void announce_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	if (gateway->job_error.code) {
+		log_warning("%s: leaving without a word: %s", gateway->name,
+		            gateway->job_error.text);
+		next_stage(gateway, STOP_SERVER);
+		return;
+	}
+	next_stage(gateway, STOP_GIVE);
+	owners_leave(gateway->owners);
+}
+
+void gateway_left(void *argument)
+{
+	struct gateway *gateway = argument;
+	if (gateway->stop.stage == STOP_GIVE) {
+		log_info("%s: all LUNs are with others", gateway->name);
+		next_stage(gateway, STOP_QUIET);
+	}
+}
+
+/* Commands so far, and whether somebody is there to send more. */
+static uint64_t activity(const struct gateway *gateway, bool *ret_anybody)
+{
+	uint64_t sum = 0;
+	const struct disk_set *set = &gateway->disks;
+	*ret_anybody = false;
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		struct lun_counters counters;
+		if (!disk)
+			continue;
+		lun_get_counters(disk_lun(disk), &counters);
+		sum += counters.reads + counters.writes + counters.others + counters.errors +
+		       counters.forwarded;
+		*ret_anybody |= counters.nexuses > 0;
+	}
+	return sum;
+}
+
+static void step_quiet(struct gateway *gateway)
+{
+	struct stopping *stop = &gateway->stop;
+	uint64_t now_ms = reactor_now_ms(gateway->manager);
+	bool anybody;
+	uint64_t sum = activity(gateway, &anybody);
+	if (!stop->began_ms)
+		stop->began_ms = stop->active_ms = now_ms;
+	if (sum != stop->activity)
+		stop->active_ms = now_ms;
+	stop->activity = sum;
+	if (!anybody || now_ms >= stop->active_ms + QUIET_MS ||
+	    now_ms >= stop->began_ms + QUIET_MAX_MS)
+		next_stage(gateway, STOP_SERVER);
+	else
+		reactor_arm(gateway->manager, &stop->quiet, QUIET_LOOK_MS);
+}
+
+static void quiet_expired(struct timer *timer)
+{
+	gateway_step(container_of(timer, struct gateway, stop.quiet));
+}
+
+/* ---- the rest ends ---- */
+
+static void server_stopped(void *argument)
+{
+	struct gateway *gateway = argument;
+	reactor_post(gateway->manager, &gateway->stop.server_message);
+}
+
+static void server_message(struct message *message)
+{
+	struct gateway *gateway = container_of(message, struct gateway, stop.server_message);
+	disk_set_close_all(&gateway->disks);
+	next_stage(gateway, STOP_DISKS);
+}
+
+static void owners_stopped(void *argument)
+{
+	struct gateway *gateway = argument;
+	gateway->stop.owners_stopped = true;
+	gateway_step_later(gateway);
+}
+
+/* Data clients first: what stands in the row then is what was left behind. */
+static void leave_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	struct connection *connection = &gateway->connection;
+	struct error err = { 0 };
+	data_clients_free(steal(&connection->clients));
+	if (registration_set_state(connection->registration, GATEWAY_STOPPED, &err) < 0)
+		log_warning("%s: not marked as stopped: %s", gateway->name, err.text);
+}
+
+static void leave_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	next_stage(gateway, STOP_PEERS);
+}
+
+static void peers_stopped(void *argument)
+{
+	struct gateway *gateway = argument;
+	gateway->stop.peers_stopped = true;
+	gateway_step_later(gateway);
+}
+
+static void disconnect_work(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	connection_end(&gateway->connection);
+}
+
+static void disconnect_done(struct job *job)
+{
+	struct gateway *gateway = container_of(job, struct gateway, job);
+	gateway->job_busy = false;
+	gateway->connected = false;
+	gateway_step(gateway);
+}
+
+static void step_owners(struct gateway *gateway)
+{
+	if (!gateway->stop.owners_stopped)
+		return;
+	if (gateway->connected) {
+		gateway->stop.stage = STOP_LEAVE;
+		gateway_start_job(gateway, leave_work, leave_done);
+	} else {
+		next_stage(gateway, STOP_PEERS);
+	}
+}
+
+static void step_end(struct gateway *gateway)
+{
+	if (!gateway->stop.peers_stopped)
+		return;
+	if (gateway->connected) {
+		gateway_start_job(gateway, disconnect_work, disconnect_done);
+		return;
+	}
+	void (*stopped)(void *) = steal(&gateway->stop.stopped);
+	if (stopped)
+		stopped(gateway->stop.argument);
+}
+
+void gateway_step_stopping(struct gateway *gateway)
+{
+	struct stopping *stop = &gateway->stop;
+	if (gateway->job_busy)
+		return;
+	switch (stop->stage) {
+	case STOP_BEGIN:
+		if (gateway->connected && owners_have_heir(gateway->owners)) {
+			stop->stage = STOP_ANNOUNCE;
+			gateway_start_job(gateway, announce_work, announce_done);
+		} else {
+			next_stage(gateway, STOP_SERVER);
+		}
+		return;
+	case STOP_ANNOUNCE:
+	case STOP_GIVE:
+	case STOP_LEAVE:
+		return; /* told when it is over */
+	case STOP_QUIET:
+		step_quiet(gateway);
+		return;
+	case STOP_SERVER:
+		if (!stop->server_stopped) {
+			stop->server_stopped = true;
+			iscsi_server_stop(gateway->server, GRACE_MS, server_stopped, gateway);
+		}
+		return;
+	case STOP_DISKS:
+		if (gateway->applies || disk_set_closing(&gateway->disks))
+			return;
+		stop->stage = STOP_OWNERS;
+		owners_stop(gateway->owners, owners_stopped, gateway);
+		return;
+	case STOP_OWNERS:
+		step_owners(gateway);
+		return;
+	case STOP_PEERS:
+		stop->stage = STOP_END;
+		peers_stop(gateway->peers, peers_stopped, gateway);
+		return;
+	case STOP_END:
+		step_end(gateway);
+		return;
+	}
+}
+
+void gateway_init_stop(struct gateway *gateway)
+{
+	gateway->stop.server_message.run = server_message;
+	gateway->stop.quiet.expired = quiet_expired;
+}
+
+void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void *argument)
+{
+	assert(!gateway->stopping);
+	log_info("%s: stopping", gateway->name);
+	notify_service_manager("STOPPING=1");
+	gateway->stopping = true;
+	gateway->stop.stopped = stopped;
+	gateway->stop.argument = argument;
+	reactor_disarm(gateway->manager, &gateway->retry);
+	reactor_disarm(gateway->manager, &gateway->settle);
+	reactor_disarm(gateway->manager, &gateway->patience);
+	gateway_step_later(gateway);
+}

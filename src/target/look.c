@@ -1,0 +1,120 @@
+/* Reads rows and copies them: what a look finds is looked at elsewhere, on the manager. */
+#include "target/look.h"
+
+#include "ownership/maintenance.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Room for one more; NULL: no memory, and the list stays as it is. */
+static void *grow(void *list, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return list; /* the room is always a power of two */
+	return realloc(list, (count ? count * 2 : 1) * size);
+}
+
+struct visitor {
+	struct look *look;
+	bool failed;
+};
+
+static int copy_row(const struct registration_row *row, struct registration_row *ret_row)
+{
+	*ret_row = *row;
+	ret_row->client_count = 0;
+	ret_row->clients = calloc(row->client_count + 1, sizeof *ret_row->clients);
+	for (size_t i = 0; ret_row->clients && i < row->client_count; i++) {
+		ret_row->clients[i] = strdup(row->clients[i]);
+		if (!ret_row->clients[i])
+			return -ENOMEM;
+		ret_row->client_count++;
+	}
+	return ret_row->clients ? 0 : -ENOMEM;
+}
+
+static void visit_row(void *argument, const struct registration_row *row)
+{
+	struct visitor *visitor = argument;
+	struct look *look = visitor->look;
+	struct registration_row *rows = grow(look->rows, look->row_count, sizeof *rows);
+	if (!rows) {
+		visitor->failed = true;
+		return;
+	}
+	look->rows = rows;
+	visitor->failed |= copy_row(row, &rows[look->row_count++]) < 0;
+}
+
+static void visit_record(void *argument, const char *lun, const struct owner_record *record)
+{
+	struct visitor *visitor = argument;
+	struct look *look = visitor->look;
+	struct look_record *records = grow(look->records, look->record_count, sizeof *records);
+	if (!records) {
+		visitor->failed = true;
+		return;
+	}
+	look->records = records;
+	struct look_record *added = &records[look->record_count];
+	*added = (struct look_record){ .lun = strdup(lun) };
+	if (!added->lun || owner_record_copy(record, &added->record) < 0) {
+		free(added->lun);
+		visitor->failed = true;
+		return;
+	}
+	look->record_count++;
+}
+
+static void visit_maintenance(void *argument, const char *gateway)
+{
+	struct visitor *visitor = argument;
+	struct look *look = visitor->look;
+	char **names = grow(look->maintenance, look->maintenance_count, sizeof *names);
+	if (names) {
+		look->maintenance = names;
+		names[look->maintenance_count] = strdup(gateway);
+		look->maintenance_count += names[look->maintenance_count] != NULL;
+	}
+	visitor->failed |= !names;
+}
+
+int look_make(struct store *store, struct registration *registration, struct look **ret_look,
+              struct error *err)
+{
+	AUTO(look) struct look *look = calloc(1, sizeof *look);
+	struct visitor visitor = { .look = look };
+	if (!look)
+		return error_set(err, -ENOMEM, "rows of the gateways: out of memory");
+	int r = registration_check(registration, err);
+	look->own = r;
+	if (r == 0 || r == -EOWNERDEAD)
+		r = registration_list(store, visit_row, &visitor, err);
+	if (r == 0)
+		r = owner_record_list(store, visit_record, &visitor, err);
+	if (r == 0)
+		r = maintenance_list(store, visit_maintenance, &visitor, err);
+	if (r == 0 && visitor.failed)
+		r = error_set(err, -ENOMEM, "rows of the gateways: out of memory");
+	if (r == 0)
+		*ret_look = steal(&look);
+	return r;
+}
+
+void look_free(struct look *look)
+{
+	if (!look)
+		return;
+	for (size_t i = 0; i < look->row_count; i++)
+		registration_row_done(&look->rows[i]);
+	for (size_t i = 0; i < look->record_count; i++) {
+		free(look->records[i].lun);
+		owner_record_done(&look->records[i].record);
+	}
+	for (size_t i = 0; i < look->maintenance_count; i++)
+		free(look->maintenance[i]);
+	free(look->rows);
+	free(look->records);
+	free(look->maintenance);
+	free(look);
+}

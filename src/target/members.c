@@ -1,0 +1,437 @@
+/* Who is there and how it is doing. A health follows from the row, from the interconnect, and from
+ * the answers to questions; members_review() is where they come together. */
+#include "target/members.h"
+
+#include "base/log.h"
+#include "interconnect/interconnect.h"
+#include "target/look.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONNECT_MS     3000 /* without a connection for so long since it appeared: lost */
+#define STALLED_MS     4000 /* its storage makes no progress */
+#define ANSWER_MS      800  /* from when we heard the question ourselves */
+#define HEAR_MS        3000 /* the question itself was lost: ask again */
+#define ASK_AGAIN_MS   2000 /* one that lives but cannot be reached */
+#define FENCE_AGAIN_MS 1000
+
+const char *member_health_name(enum member_health health)
+{
+	static const char *const names[] = {
+		[MEMBER_ABSENT] = "absent",
+		[MEMBER_CONNECTING] = "connecting",
+		[MEMBER_UP] = "up",
+		[MEMBER_SUSPECT] = "suspect",
+		[MEMBER_UNREACHABLE] = "unreachable",
+		[MEMBER_FENCED] = "fenced",
+	};
+	return names[health];
+}
+
+void members_init(struct members *members)
+{
+	list_init(&members->list);
+}
+
+static void member_free(struct member *member)
+{
+	list_remove(&member->link);
+	for (size_t i = 0; i < member->client_count; i++)
+		free(member->clients[i]);
+	free(member->clients);
+	free(member);
+}
+
+void members_done(struct members *members)
+{
+	struct member *member, *following;
+	assert(!members->fencings);
+	list_for_each_safe (member, following, &members->list, link)
+		member_free(member);
+}
+
+struct member *members_find_instance(const struct members *members, const char *gateway,
+                                     const char *instance)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (strcmp(member->gateway, gateway) == 0 &&
+		    strcmp(member->instance, instance) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+struct member *members_find(const struct members *members, const char *gateway)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->current && strcmp(member->gateway, gateway) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+struct member *members_find_peer(const struct members *members, uint32_t peer)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->has_peer && member->peer == peer)
+			return member;
+	}
+	return NULL;
+}
+
+static void set_health(struct members *members, struct member *member, enum member_health health)
+{
+	if (member->health == health)
+		return;
+	log_info("%s (instance %s): %s, was %s", member->gateway, member->instance,
+	         member_health_name(health), member_health_name(member->health));
+	member->health = health;
+	member->since_ms = reactor_now_ms(members->manager);
+	if (health == MEMBER_UP)
+		member->up_since_ms = member->since_ms;
+	members->changed(members);
+}
+
+/* What is on the way to it will not be answered by it. */
+static void forget_peer(struct members *members, struct member *member, bool fenced)
+{
+	if (!member->has_peer)
+		return;
+	interconnect_forget(members->interconnect, member->peer, fenced);
+	member->has_peer = false;
+}
+
+static struct member *add_member(struct members *members, const char *gateway, const char *instance)
+{
+	struct member *member = calloc(1, sizeof *member);
+	if (!member)
+		return NULL;
+	(void)snprintf(member->gateway, sizeof member->gateway, "%s", gateway);
+	(void)snprintf(member->instance, sizeof member->instance, "%s", instance);
+	member->since_ms = reactor_now_ms(members->manager);
+	list_append(&members->list, &member->link);
+	return member;
+}
+
+/* ---- what the rows say ---- */
+
+/* Present ones come first: ownership/decide.h looks a gateway up by its first entry. */
+static void make_current(struct members *members, struct member *member)
+{
+	member->current = true;
+	list_remove(&member->link);
+	list_prepend(&members->list, &member->link);
+	set_health(members, member, MEMBER_CONNECTING);
+}
+
+static void add_client(struct member *member, const char *address)
+{
+	for (size_t i = 0; i < member->client_count; i++) {
+		if (strcmp(member->clients[i], address) == 0)
+			return;
+	}
+	char **clients = realloc(member->clients, (member->client_count + 1) * sizeof *clients);
+	char *copy = strdup(address);
+	if (clients)
+		member->clients = clients;
+	if (!clients || !copy) {
+		free(copy);
+		return; /* the record that names it brings it again */
+	}
+	clients[member->client_count++] = copy;
+	/* Fenced before it was known: not all of it was. */
+	if (member->health == MEMBER_FENCED)
+		member->health = MEMBER_SUSPECT;
+}
+
+static void note_clients(struct member *member, const struct registration_row *row)
+{
+	for (size_t i = 0; i < row->client_count; i++)
+		add_client(member, row->clients[i]);
+}
+
+/* Its gateway has started anew: the clients that it had by then must be fenced. */
+static void make_past(struct members *members, struct member *member)
+{
+	log_warning("%s: instance %s is over without having ended well", member->gateway,
+	            member->instance);
+	member->current = false;
+	list_remove(&member->link);
+	list_append(&members->list, &member->link);
+	if (member->health != MEMBER_FENCED)
+		set_health(members, member, MEMBER_SUSPECT);
+}
+
+static void update_peer(struct members *members, struct member *member,
+                        const struct registration_row *row)
+{
+	if (!members->interconnect || !*row->interconnect || member->health == MEMBER_FENCED)
+		return;
+	if (row->version_min > INTERCONNECT_VERSION_MAX ||
+	    row->version_max < INTERCONNECT_VERSION_MIN) {
+		log_limited(LOG_LEVEL_WARNING, 60000,
+		            "%s speaks versions %d to %d of the interconnect only, this gateway "
+		            "%d to %d",
+		            member->gateway, row->version_min, row->version_max,
+		            INTERCONNECT_VERSION_MIN, INTERCONNECT_VERSION_MAX);
+		return;
+	}
+	if (interconnect_add_peer(members->interconnect, member->gateway, member->instance,
+	                          row->interconnect, &member->peer) == 0)
+		member->has_peer = true;
+	else
+		log_limited(LOG_LEVEL_WARNING, 10000, "%s: its interconnect address %s is no good",
+		            member->gateway, row->interconnect);
+}
+
+static void update_member(struct members *members, const struct registration_row *row)
+{
+	struct member *member = members_find_instance(members, row->gateway, row->instance);
+	struct member *before = members_find(members, row->gateway);
+	if (before && before != member) {
+		if (before->state == GATEWAY_STOPPED || before->health == MEMBER_FENCED)
+			before->current = false; /* it left nothing behind */
+		else
+			make_past(members, before);
+	}
+	if (!member)
+		member = add_member(members, row->gateway, row->instance);
+	if (!member)
+		return; /* the next look finds it again */
+	bool over = member->health == MEMBER_FENCED;
+	if (!member->current && !over && row->state != GATEWAY_STOPPED)
+		make_current(members, member);
+	if (!over)
+		note_clients(member, row);
+	if (member->state != row->state || member->condemned != row->condemned)
+		members->changed(members);
+	member->state = row->state;
+	member->condemned = row->condemned;
+	if (row->state == GATEWAY_STOPPED && member->current && !over) {
+		forget_peer(members, member, false);
+		set_health(members, member, MEMBER_ABSENT);
+	} else if (row->state != GATEWAY_STOPPED) {
+		update_peer(members, member, row);
+	}
+}
+
+bool members_know(const struct members *members, const char *gateway)
+{
+	const struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (strcmp(member->gateway, gateway) == 0)
+			return true;
+	}
+	return strcmp(members->gateway, gateway) == 0;
+}
+
+static const struct registration_row *row_of(const struct look *look, const char *gateway)
+{
+	for (size_t i = 0; i < look->row_count; i++) {
+		if (strcmp(look->rows[i].gateway, gateway) == 0)
+			return &look->rows[i];
+	}
+	return NULL;
+}
+
+static bool in_maintenance(const struct look *look, const char *gateway)
+{
+	for (size_t i = 0; i < look->maintenance_count; i++) {
+		if (strcmp(look->maintenance[i], gateway) == 0)
+			return true;
+	}
+	return false;
+}
+
+void members_update(struct members *members, const struct look *look)
+{
+	for (size_t i = 0; i < look->row_count; i++) {
+		if (strcmp(look->rows[i].gateway, members->gateway) != 0)
+			update_member(members, &look->rows[i]);
+	}
+	struct member *member, *following;
+	list_for_each_safe (member, following, &members->list, link) {
+		bool maintenance = in_maintenance(look, member->gateway);
+		if (maintenance != member->maintenance)
+			members->changed(members);
+		member->maintenance = maintenance;
+		if (member->current && !row_of(look, member->gateway))
+			make_past(members, member);
+	}
+	bool maintenance = in_maintenance(look, members->gateway);
+	if (maintenance != members->maintenance)
+		log_info("%s: %s", members->gateway,
+		         maintenance ? "in maintenance: its LUNs go to others"
+		                     : "back from maintenance");
+	members->maintenance = maintenance;
+	members->known = true;
+}
+
+void members_add_past(struct members *members, const struct owner_record *record)
+{
+	struct member *member = members_find_instance(members, record->gateway, record->instance);
+	if (!member) {
+		member = add_member(members, record->gateway, record->instance);
+		if (!member)
+			return;
+		set_health(members, member, MEMBER_SUSPECT);
+	}
+	/* One that said that it had left nothing behind. */
+	if (member->health == MEMBER_ABSENT) {
+		member->current = false;
+		set_health(members, member, MEMBER_SUSPECT);
+	}
+	if (*record->client)
+		add_client(member, record->client);
+}
+
+/* ---- health ---- */
+
+static void suspect(struct members *members, struct member *member, const char *why)
+{
+	if (member->health == MEMBER_UNREACHABLE)
+		return;
+	if (member->health != MEMBER_SUSPECT) {
+		log_warning("%s %s: asking", member->gateway, why);
+		set_health(members, member, MEMBER_SUSPECT);
+		members->look(members);
+	}
+	if (!member->ask_number)
+		members->ask(members, member);
+}
+
+/* A question under way, or one that is due. */
+static void review_question(struct members *members, struct member *member)
+{
+	uint64_t now_ms = reactor_now_ms(members->manager);
+	if (!member->ask_number) {
+		if (member->health == MEMBER_UNREACHABLE &&
+		    now_ms >= member->asked_ms + ASK_AGAIN_MS && members->wanted(members, member))
+			members->ask(members, member);
+		return;
+	}
+	if (member->heard_ms && now_ms >= member->heard_ms + ANSWER_MS) {
+		member->ask_number = 0;
+		log_warning("%s: no answer within %d ms: condemned", member->gateway, ANSWER_MS);
+		set_health(members, member, MEMBER_SUSPECT);
+		member_fence(members, member, "lost, and did not answer");
+	} else if (!member->heard_ms && now_ms >= member->asked_ms + HEAR_MS) {
+		member->ask_number = 0;
+	}
+}
+
+/* NULL: it is well. */
+static const char *find_trouble(struct members *members, const struct member *member,
+                                bool *ret_connecting)
+{
+	static char text[64];
+	struct peer_info peer = { .state = PEER_CONNECTING };
+	uint64_t now_ms = reactor_now_ms(members->manager);
+	*ret_connecting = false;
+	if (member->has_peer && !interconnect_get_peer(members->interconnect, member->peer, &peer))
+		peer.state = PEER_CONNECTING;
+	switch (peer.state) {
+	case PEER_UP:
+		return peer.stalled_ms > STALLED_MS && !members->stalled
+		               ? "says that its storage makes no progress"
+		               : NULL;
+	case PEER_CONNECTING:
+		*ret_connecting = member->health == MEMBER_CONNECTING &&
+		                  now_ms < member->since_ms + CONNECT_MS;
+		return "cannot be connected";
+	case PEER_LOST:
+	case PEER_FORGOTTEN:
+		break;
+	}
+	if (!peer.silent)
+		return "has closed or refused the connection";
+	(void)snprintf(text, sizeof text, "is silent for %.1f s",
+	               2.0 + (double)(now_ms - peer.since_ms) / 1000);
+	return text;
+}
+
+static void review_current(struct members *members, struct member *member)
+{
+	bool connecting;
+	if (member->health == MEMBER_FENCED || member->state == GATEWAY_STOPPED)
+		return;
+	if (member->condemned) {
+		set_health(members, member, MEMBER_SUSPECT);
+		if (reactor_now_ms(members->manager) >= member->fence_again_ms)
+			member_fence(members, member, "condemned by another gateway");
+		return;
+	}
+	const char *trouble = find_trouble(members, member, &connecting);
+	if (!trouble) {
+		member->ask_number = 0;
+		set_health(members, member, MEMBER_UP);
+	} else if (!connecting) {
+		suspect(members, member, trouble);
+		review_question(members, member);
+	}
+}
+
+void members_review(struct members *members)
+{
+	struct member *member, *following;
+	list_for_each_safe (member, following, &members->list, link) {
+		if (member->fencing)
+			continue;
+		if (member->current)
+			review_current(members, member);
+		else if (member->health == MEMBER_SUSPECT &&
+		         reactor_now_ms(members->manager) >= member->fence_again_ms)
+			member_fence(members, member, "an instance of the past");
+	}
+}
+
+bool members_unsettled(const struct members *members)
+{
+	const struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->health == MEMBER_SUSPECT || member->health == MEMBER_UNREACHABLE ||
+		    member->health == MEMBER_CONNECTING)
+			return true;
+	}
+	return false;
+}
+
+void member_fenced(struct members *members, struct member *member, int result)
+{
+	if (result < 0) {
+		/* -ESTALE: it has started anew or stopped, which the next look shows. */
+		member->fence_again_ms = reactor_now_ms(members->manager) + FENCE_AGAIN_MS;
+		members->look(members);
+		return;
+	}
+	forget_peer(members, member, true);
+	set_health(members, member, MEMBER_FENCED);
+}
+
+void members_heard(struct members *members, uint64_t number)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->ask_number == number && !member->heard_ms)
+			member->heard_ms = reactor_now_ms(members->manager);
+	}
+}
+
+void members_answered(struct members *members, uint64_t number)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->ask_number != number || member->fencing)
+			continue;
+		member->ask_number = 0;
+		log_info("%s answers through the store: it lives", member->gateway);
+		set_health(members, member, MEMBER_UNREACHABLE);
+		members->look(members);
+	}
+}

@@ -1,0 +1,289 @@
+/* The course of things: a look at the rows each second, a tick in which everybody's health and
+ * every disk is reviewed, and both at once when something has changed. */
+#include "target/owners_private.h"
+
+#include "base/log.h"
+#include "interconnect/interconnect.h"
+#include "target/disk_set.h"
+#include "target/look.h"
+#include "target/peers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORKERS      8
+#define LOOK_MS      1000
+#define TICK_MS      500
+#define TICK_FAST_MS 50   /* while somebody waits for something */
+#define STALLED_MS   1500 /* without a good look for so long: peers are told */
+
+/* ---- looks ---- */
+
+static void look_work(struct job *job)
+{
+	struct owners *owners = container_of(job, struct owners, look_job);
+	owners->look_error = (struct error){ 0 };
+	int r = look_make(owners->store, owners->registration, &owners->look, &owners->look_error);
+	if (r == 0)
+		owners->look_error = (struct error){ 0 };
+	else if (!owners->look_error.code)
+		(void)error_set(&owners->look_error, r, "%s", strerror(-r));
+}
+
+static void see_records(struct owners *owners, const struct look *look)
+{
+	struct disk_set *set = owners->config.disks;
+	for (size_t i = 0; set->plan && i < look->record_count; i++) {
+		size_t at = plan_find_disk(set->plan, look->records[i].lun);
+		struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+		if (disk)
+			(void)disk_saw_record(disk, &look->records[i].record);
+	}
+}
+
+static void condemned(struct owners *owners)
+{
+	if (owners->condemned)
+		return;
+	owners->condemned = true;
+	owners->config.condemned(owners->config.argument);
+}
+
+static void look_done(struct job *job)
+{
+	struct owners *owners = container_of(job, struct owners, look_job);
+	AUTO(look) struct look *look = steal(&owners->look);
+	owners->look_busy = false;
+	if (owners->stopping) {
+		owners_check_stopped(owners);
+		return;
+	}
+	if (!look) {
+		log_limited(LOG_LEVEL_WARNING, 10000, "rows of the gateways not read: %s",
+		            owners->look_error.text);
+		return;
+	}
+	owners->looked_ms = reactor_now_ms(owners->config.manager);
+	owners->known_since_ms = owners->look_started_ms;
+	if (look->own == -EOWNERDEAD) {
+		condemned(owners);
+		return;
+	}
+	owners->members.interconnect = peers_interconnect(owners->config.peers);
+	members_update(&owners->members, look);
+	see_records(owners, look);
+	owners_changed(owners);
+}
+
+static void start_look(struct owners *owners)
+{
+	owners->look_wanted = false;
+	owners->look_busy = true;
+	owners->look_started_ms = reactor_now_ms(owners->config.manager);
+	owners->look_job = (struct job){ .work = look_work,
+		                         .done = look_done,
+		                         .reactor = owners->config.manager };
+	job_queue_submit_first(owners->jobs, &owners->look_job);
+}
+
+void owners_look(struct owners *owners)
+{
+	owners->look_wanted = true;
+	if (owners->store && !owners->look_busy && !owners->stopping)
+		start_look(owners);
+}
+
+/* ---- the tick ---- */
+
+/* A gateway without the cluster says so to its peers, which look after its LUNs then. */
+static void tell_stalled(struct owners *owners)
+{
+	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	uint64_t age_ms = owners->looked_ms ? now_ms - owners->looked_ms : 0;
+	owners->members.stalled = age_ms > STALLED_MS;
+	if (interconnect)
+		interconnect_set_stalled(interconnect, age_ms > STALLED_MS ? (uint32_t)age_ms : 0);
+}
+
+static void arm_tick(struct owners *owners)
+{
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	uint64_t delay_ms =
+	        owners->undecided || owners->leaving || members_unsettled(&owners->members)
+	                ? TICK_FAST_MS
+	                : TICK_MS;
+	if (owners->again_ms && owners->again_ms < now_ms + delay_ms)
+		delay_ms = owners->again_ms > now_ms ? owners->again_ms - now_ms : 1;
+	reactor_arm(owners->config.manager, &owners->tick, delay_ms);
+}
+
+static void tick(struct timer *timer)
+{
+	struct owners *owners = container_of(timer, struct owners, tick);
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	if (!owners->look_busy &&
+	    (owners->look_wanted || now_ms >= owners->look_started_ms + LOOK_MS))
+		start_look(owners);
+	tell_stalled(owners);
+	members_review(&owners->members);
+	owners_decide(owners);
+	arm_tick(owners);
+}
+
+static void decide_message(struct message *message)
+{
+	struct owners *owners = container_of(message, struct owners, decide_message);
+	owners->decide_posted = false;
+	if (owners->stopping) {
+		owners_check_stopped(owners);
+		return;
+	}
+	if (!owners->store)
+		return;
+	members_review(&owners->members);
+	owners_decide(owners);
+	arm_tick(owners);
+}
+
+void owners_changed(struct owners *owners)
+{
+	if (owners->decide_posted)
+		return;
+	owners->decide_posted = true;
+	reactor_deliver(owners->config.manager, &owners->decide_message);
+}
+
+void owners_moved(struct owners *owners, struct disk *disk)
+{
+	if (!owners->stopping)
+		talk_record(owners, disk);
+	owners_changed(owners);
+}
+
+void owners_told(struct owners *owners, const char *text)
+{
+	AUTO_JSON json_t *message = json_loads(text, 0, NULL);
+	if (message && owners->store && !owners->stopping)
+		talk_heard(owners, message);
+}
+
+/* ---- what members ask for ---- */
+
+static void member_changed(struct members *members)
+{
+	owners_changed(container_of(members, struct owners, members));
+}
+
+static void member_look(struct members *members)
+{
+	owners_look(container_of(members, struct owners, members));
+}
+
+static void member_ask(struct members *members, struct member *member)
+{
+	talk_ask(container_of(members, struct owners, members), member);
+}
+
+static bool member_wanted(struct members *members, const struct member *member)
+{
+	struct owners *owners = container_of(members, struct owners, members);
+	struct disk_set *set = owners->config.disks;
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		struct disk *disk = disk_set_at(set, i);
+		if (disk && disk_commands_wait(disk) &&
+		    strcmp(disk_record(disk)->instance, member->instance) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- life ---- */
+
+int owners_new(const struct owners_config *config, struct owners **ret_owners)
+{
+	struct owners *owners = calloc(1, sizeof *owners);
+	if (!owners)
+		return -ENOMEM;
+	owners->config = *config;
+	owners->tick.expired = tick;
+	owners->decide_message.run = decide_message;
+	int r = job_queue_new(WORKERS, &owners->jobs);
+	if (r < 0) {
+		free(owners);
+		return r;
+	}
+	owners->members = (struct members){
+		.manager = config->manager,
+		.jobs = owners->jobs,
+		.gateway = config->gateway,
+		.changed = member_changed,
+		.look = member_look,
+		.ask = member_ask,
+		.wanted = member_wanted,
+	};
+	members_init(&owners->members);
+	*ret_owners = owners;
+	return 0;
+}
+
+void owners_begin(struct owners *owners, struct store *store, struct registration *registration,
+                  struct fence *fence)
+{
+	owners->store = store;
+	owners->registration = registration;
+	owners->members.store = store;
+	owners->members.fence = fence;
+	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "%s",
+	               registration_instance(registration));
+	owners->start_ms = reactor_now_ms(owners->config.manager);
+	start_look(owners);
+	reactor_arm(owners->config.manager, &owners->tick, TICK_FAST_MS);
+}
+
+void owners_free(struct owners *owners)
+{
+	if (!owners)
+		return;
+	job_queue_free(owners->jobs);
+	members_done(&owners->members);
+	free(owners);
+}
+
+void owners_set_return_after(struct owners *owners, uint64_t return_after_ms)
+{
+	owners->return_after_ms = return_after_ms;
+	owners_changed(owners);
+}
+
+void owners_leave(struct owners *owners)
+{
+	owners->leaving = true;
+	owners->leave_ms = reactor_now_ms(owners->config.manager);
+	talk_wake(owners);
+	owners_changed(owners);
+}
+
+void owners_check_stopped(struct owners *owners)
+{
+	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
+	    owners->probes || owners->decide_posted || !owners->stopped)
+		return;
+	void (*stopped)(void *) = owners->stopped;
+	owners->stopped = NULL;
+	stopped(owners->stopped_argument);
+}
+
+void owners_stop(struct owners *owners, void (*stopped)(void *argument), void *argument)
+{
+	owners->stopping = true;
+	owners->stopped = stopped;
+	owners->stopped_argument = argument;
+	reactor_disarm(owners->config.manager, &owners->tick);
+	if (!owners->decide_posted) { /* stopped() comes with it, or later */
+		owners->decide_posted = true;
+		reactor_post(owners->config.manager, &owners->decide_message);
+	}
+}

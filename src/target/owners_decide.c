@@ -1,0 +1,269 @@
+/* Asks decide() about each disk, and makes an order of the answer. */
+#include "target/owners_private.h"
+
+#include "target/disk_set.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LEAVE_MS    10000 /* for giving everything away */
+#define MEMBERS_MAX 64
+#define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
+
+/* ---- members as decide() wants them ---- */
+
+struct roll {
+	struct decide_member rows[MEMBERS_MAX];
+	const struct member *members[MEMBERS_MAX]; /* [0] is this gateway: NULL */
+	size_t count;
+};
+
+static void call_roll(const struct owners *owners, struct roll *roll)
+{
+	const struct owners_config *config = &owners->config;
+	*roll = (struct roll){ .count = 1 };
+	struct decide_member *own = &roll->rows[0];
+	(void)snprintf(own->gateway, sizeof own->gateway, "%s", config->gateway);
+	(void)snprintf(own->instance, sizeof own->instance, "%s",
+	               registration_instance(owners->registration));
+	own->health = MEMBER_UP;
+	own->takes = !owners->leaving && !owners->members.maintenance;
+	own->up_since_ms = owners->start_ms;
+	const struct member *member;
+	list_for_each (member, &owners->members.list, link) {
+		if (roll->count == MEMBERS_MAX)
+			break;
+		roll->members[roll->count] = member;
+		struct decide_member *row = &roll->rows[roll->count++];
+		memcpy(row->gateway, member->gateway, sizeof row->gateway);
+		memcpy(row->instance, member->instance, sizeof row->instance);
+		row->health = member->health;
+		row->takes = member->current && member->state == GATEWAY_UP && !member->maintenance;
+		row->up_since_ms = member->up_since_ms;
+		row->fenced_at_ms = member->since_ms;
+	}
+}
+
+/* ---- port groups ---- */
+
+static bool is_unavailable(const struct owners *owners, const char *gateway)
+{
+	if (strcmp(gateway, owners->config.gateway) == 0)
+		return owners->leaving;
+	const struct member *member = members_find(&owners->members, gateway);
+	return member ? member->state != GATEWAY_UP || member->condemned ||
+	                        member->health == MEMBER_FENCED
+	              : false;
+}
+
+static enum alua_state group_state(const struct owners *owners, const char *gateway,
+                                   const char *owner)
+{
+	if (is_unavailable(owners, gateway))
+		return ALUA_UNAVAILABLE;
+	if (strcmp(gateway, owner) == 0)
+		return ALUA_OPTIMIZED;
+	bool foreign = owners->members.known && !members_know(&owners->members, gateway);
+	return foreign ? ALUA_STANDBY : ALUA_NON_OPTIMIZED;
+}
+
+size_t owners_port_groups(const struct owners *owners, const struct plan_disk *wanted,
+                          const struct disk *disk, struct port_group groups[PORT_GROUPS_MAX])
+{
+	const struct owner_record *record = disk ? disk_record(disk) : NULL;
+	const char *owner =
+	        record && record->state != OWNER_NONE ? record->gateway : wanted->preferred;
+	size_t count =
+	        wanted->group_count < PORT_GROUPS_MAX ? wanted->group_count : PORT_GROUPS_MAX;
+	for (size_t i = 0; i < count; i++) {
+		const struct plan_group *group = &wanted->groups[i];
+		groups[i] = (struct port_group){
+			.tag = group->tag,
+			.state = group_state(owners, group->gateway, owner),
+		};
+		bool cut_off = disk && strcmp(group->gateway, owners->config.gateway) == 0 &&
+		               disk_role(disk) == DISK_UNAVAILABLE;
+		if (cut_off)
+			groups[i].state = ALUA_UNAVAILABLE;
+	}
+	return count;
+}
+
+static void set_port_groups(struct owners *owners, const struct plan_disk *wanted,
+                            struct disk *disk)
+{
+	struct port_group groups[PORT_GROUPS_MAX];
+	disk_set_port_groups(disk, groups, owners_port_groups(owners, wanted, disk, groups));
+}
+
+/* ---- orders ---- */
+
+/* An active record whose owner is not there, and was not there when it was looked for later. */
+static void find_past(struct owners *owners, const struct disk *disk)
+{
+	const struct owner_record *record = disk_record(disk);
+	if (record->state != OWNER_ACTIVE || strcmp(record->gateway, owners->config.gateway) == 0 ||
+	    owners->known_since_ms <= disk_record_seen_ms(disk))
+		return;
+	const struct member *member =
+	        members_find_instance(&owners->members, record->gateway, record->instance);
+	if (!member || member->health == MEMBER_ABSENT)
+		members_add_past(&owners->members, record);
+}
+
+static bool others_up(const struct roll *roll)
+{
+	for (size_t i = 1; i < roll->count; i++) {
+		if (roll->rows[i].health == MEMBER_UP || roll->rows[i].health == MEMBER_UNREACHABLE)
+			return true;
+	}
+	return false;
+}
+
+static struct disk_order order_from(const struct decision_result *result, const struct roll *roll,
+                                    const struct disk *disk)
+{
+	static const enum disk_role roles[] = {
+		[DECIDE_SERVE] = DISK_SERVE,
+		[DECIDE_TAKE] = DISK_SERVE,
+		[DECIDE_FORWARD] = DISK_FORWARD,
+		[DECIDE_HOLD] = DISK_WAIT,
+		[DECIDE_HAND_OVER] = DISK_GIVE,
+		[DECIDE_RELEASE] = DISK_GIVE,
+		[DECIDE_UNAVAILABLE] = DISK_UNAVAILABLE,
+	};
+	struct disk_order order = { .role = roles[result->decision], .why = result->why };
+	if (result->decision == DECIDE_HAND_OVER)
+		order.next = roll->rows[result->member].gateway;
+	if (result->decision == DECIDE_FORWARD) {
+		const struct member *member = roll->members[result->member];
+		order.route = (struct lun_route){ .peer = member->peer,
+			                          .epoch = disk_record(disk)->epoch };
+		if (!member->has_peer)
+			order.role = DISK_WAIT;
+	}
+	order.others_up = others_up(roll);
+	return order;
+}
+
+/* Beside gateways that know nothing of all this: who is configured to own it, does. */
+static bool is_foreign(const struct owners *owners, const struct plan_disk *wanted,
+                       const struct disk *disk)
+{
+	return disk_record(disk)->state == OWNER_NONE &&
+	       !members_know(&owners->members, wanted->preferred);
+}
+
+/* A gateway that cannot reach us asked for it: it has initiators that wait, and we have none. */
+static bool is_asked_for(struct owners *owners, struct disk *disk, struct disk_order *order)
+{
+	uint64_t asked_ms;
+	const char *by = disk_asked_by(disk, &asked_ms);
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	if (!*by || now_ms >= asked_ms + YIELD_MS)
+		return false;
+	if (disk_record_is_own(disk))
+		*order = (struct disk_order){ .role = DISK_GIVE, .next = by, .why = "asked for" };
+	else if (order->role == DISK_SERVE && !disk_commands_wait(disk))
+		order->role = DISK_WAIT;
+	return true;
+}
+
+static void note_again(struct owners *owners, uint64_t again_ms)
+{
+	if (again_ms && (!owners->again_ms || again_ms < owners->again_ms))
+		owners->again_ms = again_ms;
+}
+
+static void decide_disk(struct owners *owners, const struct roll *roll,
+                        const struct plan_disk *wanted, struct disk *disk)
+{
+	struct decision_result result;
+	struct decide_input input = {
+		.lun = wanted->name,
+		.record = disk_record(disk),
+		.preferred = wanted->preferred,
+		.members = roll->rows,
+		.member_count = roll->count,
+		.now_ms = reactor_now_ms(owners->config.manager),
+		.seen_ms = disk_record_seen_ms(disk),
+		.start_ms = owners->start_ms,
+		.return_after_ms = owners->return_after_ms,
+		.commands_wait = disk_commands_wait(disk),
+		.serves = disk_is_owner(disk),
+	};
+	struct disk_order order = { .role = DISK_STANDBY };
+	find_past(owners, disk);
+	if (!is_foreign(owners, wanted, disk)) {
+		decide(&input, &result);
+		note_again(owners, result.again_ms);
+		order = order_from(&result, roll, disk);
+		(void)is_asked_for(owners, disk, &order);
+	}
+	owners->undecided |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
+	                     (order.role == DISK_SERVE && !disk_is_owner(disk)) ||
+	                     (order.role == DISK_FORWARD && input.commands_wait);
+	disk_give_order(disk, &order);
+	set_port_groups(owners, wanted, disk);
+}
+
+/* ---- leaving ---- */
+
+static bool owns_any(const struct disk_set *set)
+{
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		if (disk && (disk_is_owner(disk) || disk_record_is_own(disk)))
+			return true;
+	}
+	return false;
+}
+
+/* A peer that takes is not forwarded to before it has: only then initiators miss nothing. */
+static bool all_forwarded(const struct disk_set *set)
+{
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		if (disk && disk_role(disk) == DISK_WAIT)
+			return false;
+	}
+	return true;
+}
+
+bool owners_have_heir(const struct owners *owners)
+{
+	struct roll roll;
+	call_roll(owners, &roll);
+	roll.rows[0].takes = false;
+	return decide_heir("", roll.rows, roll.count) != SIZE_MAX;
+}
+
+static void check_left(struct owners *owners, const struct roll *roll)
+{
+	const struct disk_set *set = owners->config.disks;
+	if (!owners->leaving || owners->left)
+		return;
+	bool nobody = decide_heir("", roll->rows, roll->count) == SIZE_MAX;
+	bool over = reactor_now_ms(owners->config.manager) >= owners->leave_ms + LEAVE_MS;
+	if (!nobody && !over && (owns_any(set) || !all_forwarded(set)))
+		return;
+	owners->left = true;
+	owners->config.left(owners->config.argument);
+}
+
+void owners_decide(struct owners *owners)
+{
+	struct roll roll;
+	const struct disk_set *set = owners->config.disks;
+	owners->again_ms = 0;
+	owners->undecided = false;
+	if (!owners->members.known || owners->condemned)
+		return; /* nobody knows anything yet, or any more */
+	call_roll(owners, &roll);
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		struct disk *disk = disk_set_at(set, i);
+		if (disk)
+			decide_disk(owners, &roll, &set->plan->disks[i], disk);
+	}
+	check_left(owners, &roll);
+}

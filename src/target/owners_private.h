@@ -1,0 +1,54 @@
+/* Between owners.c (the course of things), owners_decide.c (orders) and talk.c (messages). */
+#pragma once
+
+#include "target/job.h"
+#include "target/members.h"
+#include "target/owners.h"
+
+struct owners {
+	struct owners_config config;
+	struct members members;
+	struct job_queue *jobs;
+	struct store *store; /* NULL: not begun */
+	struct registration *registration;
+	uint64_t start_ms, return_after_ms;
+
+	/* Looks at the rows. */
+	struct job look_job;
+	struct look *look; /* the result */
+	struct error look_error;
+	bool look_busy, look_wanted;
+	uint64_t look_started_ms; /* of the one under way */
+	uint64_t known_since_ms;  /* what is known was looked up after that */
+	uint64_t looked_ms;       /* the last good one ended */
+
+	struct timer tick;
+	struct message decide_message;
+	bool decide_posted;
+	uint64_t again_ms; /* a decision depends on time: not later than that */
+	bool undecided;    /* some disk waits */
+
+	/* Messages. */
+	uint64_t ask_number;
+	unsigned letters; /* on their way */
+	unsigned probes;  /* likewise */
+
+	bool leaving, left, condemned, stopping;
+	uint64_t leave_ms;
+	void (*stopped)(void *argument);
+	void *stopped_argument;
+};
+
+/* owners.c */
+void owners_check_stopped(struct owners *owners);
+
+/* owners_decide.c */
+void owners_decide(struct owners *owners);
+
+/* talk.c */
+void talk_ask(struct owners *owners, struct member *member);
+/* To all peers that are up. */
+void talk_record(struct owners *owners, const struct disk *disk);
+/* Everybody looks at the rows. */
+void talk_wake(struct owners *owners);
+void talk_heard(struct owners *owners, const json_t *message);

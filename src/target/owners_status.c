@@ -1,0 +1,56 @@
+/* What people are told about owners and members. */
+#include "target/owners_private.h"
+
+#include "target/disk_set.h"
+
+#include <errno.h>
+
+static const char *const state_names[] = {
+	[GATEWAY_UP] = "up",
+	[GATEWAY_LEAVING] = "leaving",
+	[GATEWAY_STOPPED] = "stopped",
+};
+
+static json_t *member_row(const struct owners *owners, const struct member *member)
+{
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I}", "gateway", member->gateway,
+	                 "instance", member->instance, "health", member_health_name(member->health),
+	                 "state", state_names[member->state], "condemned", member->condemned,
+	                 "maintenance", member->maintenance, "since_s",
+	                 (json_int_t)((now_ms - member->since_ms) / 1000));
+}
+
+int owners_add_status(const struct owners *owners, json_t *status)
+{
+	AUTO_JSON json_t *array = json_array();
+	const struct member *member;
+	list_for_each (member, &owners->members.list, link) {
+		if (member->current && json_array_append_new(array, member_row(owners, member)) < 0)
+			return -ENOMEM;
+	}
+	if (json_object_set(status, "members", array) < 0 ||
+	    json_object_set_new(status, "instance", json_string(owners->members.instance)) < 0 ||
+	    json_object_set_new(status, "maintenance", json_boolean(owners->members.maintenance)) <
+	            0 ||
+	    json_object_set_new(status, "leaving", json_boolean(owners->leaving)) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int owners_add_disk_status(const struct plan_disk *wanted, const struct disk *disk, json_t *row)
+{
+	static const char *const names[] = {
+		[OWNER_NONE] = "none",
+		[OWNER_CLEAN] = "clean",
+		[OWNER_ACTIVE] = "active",
+	};
+	const struct owner_record *record = disk_record(disk);
+	bool owned = record->state == OWNER_ACTIVE;
+	AUTO_JSON json_t *facts =
+	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I}", "owner_gateway",
+	                  owned ? record->gateway : "", "ownership", names[record->state], "epoch",
+	                  (json_int_t)record->epoch, "preferred_gateway", wanted->preferred, "why",
+	                  record->why, "changed_at", (json_int_t)record->at);
+	return facts && json_object_update(row, facts) == 0 ? 0 : -ENOMEM;
+}

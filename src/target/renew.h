@@ -1,0 +1,8 @@
+/* The process starts itself anew, in place: same process id, same arguments. */
+#pragma once
+
+/* Its environment says RBDGATE_FORMER_INSTANCE=instance. All its connections drop, unanswered. Any
+ * thread; does not come back. */
+void renew(const char *former_instance) __attribute__((noreturn));
+/* The instance that this process was before; NULL: it was none. Borrowed. */
+const char *renewed_from(void);

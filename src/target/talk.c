@@ -1,0 +1,233 @@
+/* What managers say to each other, through the interconnect or the store, as JSON:
+ *
+ *   {"wake": why}    the rows have changed
+ *   {"record": ...}  this LUN was taken or given back
+ *   {"ask": ...}     are you there, and may I have these LUNs?
+ *   {"answer": ...}  I am
+ *
+ * All of it is only a hint to look or to decide: what counts stands in the rows. */
+#include "target/owners_private.h"
+
+#include "base/log.h"
+#include "interconnect/interconnect.h"
+#include "store/store.h"
+#include "target/disk_set.h"
+#include "target/peers.h"
+#include "target/probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LETTERS_MAX 32
+#define OWN_IO_MS   2000 /* a LUN with commands of own sessions in that time is kept */
+#define PROBES_MAX  64
+
+/* ---- letters: through the store ---- */
+
+struct letter {
+	struct job job;
+	struct owners *owners;
+	char *text;
+};
+
+static void letter_work(struct job *job)
+{
+	struct letter *letter = container_of(job, struct letter, job);
+	struct error err = { 0 };
+	if (store_tell(letter->owners->store, letter->text, &err) < 0)
+		log_limited(LOG_LEVEL_WARNING, 10000, "other gateways not told: %s", err.text);
+}
+
+static void letter_done(struct job *job)
+{
+	struct letter *letter = container_of(job, struct letter, job);
+	struct owners *owners = letter->owners;
+	free(letter->text);
+	free(letter);
+	owners->letters--;
+	owners_check_stopped(owners);
+}
+
+/* Takes the message over. */
+static void send_letter(struct owners *owners, json_t *message)
+{
+	AUTO_JSON json_t *owned = message;
+	struct letter *letter = calloc(1, sizeof *letter);
+	char *text = owned ? json_format(owned, &json_style_compact) : NULL;
+	if (!letter || !text || owners->letters >= LETTERS_MAX || owners->stopping) {
+		free(letter);
+		free(text);
+		return; /* what it was about is said again, or looked up */
+	}
+	letter->owners = owners;
+	letter->text = text;
+	letter->job = (struct job){ .work = letter_work,
+		                    .done = letter_done,
+		                    .reactor = owners->config.manager };
+	owners->letters++;
+	job_queue_submit_first(owners->jobs, &letter->job);
+}
+
+void talk_wake(struct owners *owners)
+{
+	send_letter(owners, json_pack("{s:s}", "wake", owners->config.gateway));
+}
+
+/* ---- records ---- */
+
+static json_t *pack_record(const struct disk *disk)
+{
+	const struct owner_record *record = disk_record(disk);
+	return json_pack("{s:{s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:I}}", "record", "lun",
+	                 disk_name(disk), "state", (int)record->state, "epoch",
+	                 (json_int_t)record->epoch, "gateway", record->gateway, "instance",
+	                 record->instance, "client", record->client, "next", record->next, "why",
+	                 record->why, "at", (json_int_t)record->at);
+}
+
+void talk_record(struct owners *owners, const struct disk *disk)
+{
+	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
+	AUTO_JSON json_t *message = pack_record(disk);
+	AUTO_FREE char *text = message ? json_format(message, &json_style_compact) : NULL;
+	const struct member *member;
+	uint64_t asked_ms;
+	list_for_each (member, &owners->members.list, link) {
+		/* Who is not up, or misses it, looks every second. */
+		if (text && interconnect && member->has_peer)
+			(void)!interconnect_tell(interconnect, member->peer, text);
+	}
+	if (*disk_asked_by(disk, &asked_ms))
+		talk_wake(owners); /* he cannot be reached otherwise */
+}
+
+static void copy_text(const json_t *object, const char *name, char *ret_text, size_t size)
+{
+	(void)snprintf(ret_text, size, "%s", json_text(object, name, ""));
+}
+
+static void heard_record(struct owners *owners, const json_t *message)
+{
+	const struct disk_set *set = owners->config.disks;
+	size_t at = set->plan ? plan_find_disk(set->plan, json_text(message, "lun", "")) : SIZE_MAX;
+	struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+	json_int_t state = json_number(message, "state", OWNER_NONE);
+	if (!disk || (state != OWNER_CLEAN && state != OWNER_ACTIVE))
+		return;
+	struct owner_record record = {
+		.state = (enum owner_state)state,
+		.epoch = (uint64_t)json_number(message, "epoch", 0),
+		.at = (uint64_t)json_number(message, "at", 0),
+	};
+	copy_text(message, "gateway", record.gateway, sizeof record.gateway);
+	copy_text(message, "instance", record.instance, sizeof record.instance);
+	copy_text(message, "client", record.client, sizeof record.client);
+	copy_text(message, "next", record.next, sizeof record.next);
+	copy_text(message, "why", record.why, sizeof record.why);
+	if (disk_saw_record(disk, &record))
+		owners_changed(owners);
+}
+
+/* ---- ask ---- */
+
+static json_t *wanted_luns(const struct owners *owners, const struct member *member)
+{
+	const struct disk_set *set = owners->config.disks;
+	json_t *luns = json_array();
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		struct disk *disk = disk_set_at(set, i);
+		if (!disk || !disk_commands_wait(disk) ||
+		    strcmp(disk_record(disk)->instance, member->instance) != 0)
+			continue;
+		(void)json_array_append_new(luns, json_string(disk_name(disk)));
+		disk_note_refusals(disk);
+	}
+	return luns;
+}
+
+void talk_ask(struct owners *owners, struct member *member)
+{
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	member->ask_number = ++owners->ask_number;
+	member->asked_ms = now_ms;
+	member->heard_ms = 0;
+	send_letter(owners,
+	            json_pack("{s:{s:I, s:s, s:s, s:s, s:s, s:o}}", "ask", "number",
+	                      (json_int_t)member->ask_number, "from", owners->config.gateway,
+	                      "from_instance", owners->members.instance, "to", member->gateway,
+	                      "to_instance", member->instance, "luns",
+	                      wanted_luns(owners, member)));
+}
+
+/* ---- answer ---- */
+
+static void consider_lun(struct owners *owners, const char *name, const char *from)
+{
+	const struct disk_set *set = owners->config.disks;
+	size_t at = set->plan ? plan_find_disk(set->plan, name) : SIZE_MAX;
+	struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+	struct lun_counters counters;
+	if (!disk || !disk_is_owner(disk))
+		return;
+	lun_get_counters(disk_lun(disk), &counters);
+	if (counters.last_own_io_ms && clock_monotonic_ms() < counters.last_own_io_ms + OWN_IO_MS)
+		return; /* kept */
+	log_info("%s: given to %s, which asked for it: it cannot reach this gateway", name, from);
+	disk_ask_for(disk, from);
+}
+
+/* Every I/O reactor has turned since the question came. The answer goes through the cluster, which
+ * proves that this gateway reaches it. */
+static void probed(void *argument, json_t *question)
+{
+	struct owners *owners = argument;
+	AUTO_JSON json_t *ask = question;
+	owners->probes--;
+	if (owners->stopping) {
+		owners_check_stopped(owners);
+		return;
+	}
+	if (owners->condemned)
+		return;
+	send_letter(owners,
+	            json_pack("{s:{s:I, s:s, s:s}}", "answer", "number",
+	                      json_number(ask, "number", 0), "to", json_text(ask, "from", ""),
+	                      "to_instance", json_text(ask, "from_instance", "")));
+	size_t index;
+	json_t *lun;
+	json_array_foreach (json_object_get(ask, "luns"), index, lun) {
+		if (json_is_string(lun))
+			consider_lun(owners, json_string_value(lun), json_text(ask, "from", ""));
+	}
+	owners_changed(owners);
+}
+
+static void heard_ask(struct owners *owners, json_t *message)
+{
+	if (strcmp(json_text(message, "from_instance", ""), owners->members.instance) == 0)
+		members_heard(&owners->members, (uint64_t)json_number(message, "number", 0));
+	if (strcmp(json_text(message, "to_instance", ""), owners->members.instance) != 0)
+		return;
+	log_warning("%s asks whether this gateway lives", json_text(message, "from", "?"));
+	owners_look(owners);
+	if (owners->probes < PROBES_MAX &&
+	    probe_start(owners->config.manager, owners->config.reactors,
+	                owners->config.reactor_count, probed, owners, json_incref(message)) == 0)
+		owners->probes++;
+}
+
+void talk_heard(struct owners *owners, const json_t *message)
+{
+	json_t *part;
+	if ((part = json_object_get(message, "record"))) {
+		heard_record(owners, part);
+	} else if ((part = json_object_get(message, "ask"))) {
+		heard_ask(owners, part);
+	} else if ((part = json_object_get(message, "answer"))) {
+		if (strcmp(json_text(part, "to_instance", ""), owners->members.instance) == 0)
+			members_answered(&owners->members,
+			                 (uint64_t)json_number(part, "number", 0));
+	} else if (json_object_get(message, "wake")) {
+		owners_look(owners);
+	}
+}

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""High availability on a real Ceph cluster: gateways in namespaces of their own, commands through every
+path, and gateways that die, freeze, are cut off, stop and come back (docs/availability.md)."""
+import contextlib
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import harness
+from harness import (CLIENT, IQN, Cluster, Gateway, Network, case, expect, expect_eq, prefix_of, run, tail, wait_for)
+
+PORT = 3260
+DISKS = 4
+
+
+class Site:
+    """A cluster and the initiators on the hub, and gateways beside it."""
+
+    def __init__(self, stack, gateways):
+        self.names = {f"gw-{n}": f"10.77.0.{n}" for n in range(1, gateways + 1)}
+        self.network = stack.enter_context(Network(self.names))
+        self.hub = prefix_of(self.network.hub)
+        self.cluster = stack.enter_context(Cluster("--osds", "1", prefix=self.hub, address=self.network.hub_address))
+        self.folder = stack.enter_context(harness.folder())
+        environment = self.cluster.user("gw")
+        self.gateways = [
+            Gateway(self.folder / name, name=name, store="rados", address=address, api_port=5000, portal_port=PORT,
+                    prefix=prefix_of(self.network.namespaces[name]), env=environment,
+                    settings={"ceph_config_dir": self.cluster.folder, "cluster_client_name": "client.gw"},
+                    rbdgate={"return_after": 5})
+            for name, address in self.names.items()]
+        stack.callback(self.end)
+
+    def end(self):
+        for gw in self.gateways:
+            with contextlib.suppress(ProcessLookupError):
+                gw.io.process and gw.io.process.send_signal(18)
+            gw.kill()
+
+    def start(self):
+        for gw in self.gateways:
+            gw.io.start()
+            gw.api.start()
+        for gw in self.gateways:
+            gw.wait_ready()
+        first = self.gateways[0]
+        first.call("PUT", f"/target/{IQN}")
+        for gw in self.gateways:
+            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
+        for n in range(DISKS):
+            first.call("PUT", f"/disk/rbd/disk_{n}", mode="create", size="64M")
+            first.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/disk_{n}")
+        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        self.wait_settled()
+
+    def lun(self, gateway, n):
+        with contextlib.suppress(OSError, ValueError):
+            return next((l for l in gateway.status()["luns"] if l["name"] == f"rbd/disk_{n}"), None)
+
+    @staticmethod
+    def instance(gateway):
+        """None while it starts anew."""
+        with contextlib.suppress(OSError, ValueError):
+            return gateway.status()["instance"] or None
+
+    def state(self, gateway, n):
+        lun = self.lun(gateway, n)
+        return lun["state"] if lun else "?"
+
+    def owner(self, n=0):
+        return next((gw for gw in self.gateways if gw.io.running() and self.state(gw, n) == "ready"), None)
+
+    def others(self, gateway):
+        return [gw for gw in self.gateways if gw is not gateway]
+
+    def wait_settled(self, gateways=None, deadline_s=30):
+        """Each LUN has one owner, and all others forward to it."""
+        gateways = gateways or self.gateways
+
+        def settled():
+            for n in range(DISKS):
+                states = sorted(self.state(gw, n) for gw in gateways)
+                if states != ["forwarded"] * (len(gateways) - 1) + ["ready"]:
+                    return False
+            return True
+        wait_for(settled, f"owners: {[[self.state(gw, n) for gw in gateways] for n in range(DISKS)]}", deadline_s)
+
+    def disk_of(self, gateway):
+        return next(n for n in range(DISKS) if self.state(gateway, n) == "ready")
+
+    def url(self, gateway, n=0):
+        return f"iscsi://{gateway.address}:{PORT}/{IQN}/{n}"
+
+    def qemu_io(self, gateway, *commands, n=0, timeout=60, check=True):
+        flat = [x for c in commands for x in ("-c", c)]
+        out = run(*self.hub, "qemu-io", "-f", "raw", *flat, self.url(gateway, n), check=False, timeout=timeout)
+        if check:
+            expect("failed" not in out.lower() and "could not" not in out.lower(), out)
+        return out
+
+    def cut(self, gateway, address):
+        """Drops packets between a gateway and that address, both ways."""
+        rules = (f"table inet cut {{\nchain in {{\ntype filter hook input priority 0;\nip saddr {address} drop\n}}\n"
+                 f"chain out {{\ntype filter hook output priority 0;\nip daddr {address} drop\n}}\n}}\n")
+        run(*gateway.prefix, "nft", "-f", "-", input=rules)
+
+    def heal(self, gateway):
+        run(*gateway.prefix, "nft", "delete", "table", "inet", "cut")
+
+    def logs(self):
+        for gw in self.gateways:
+            for line in tail(gw.io.log, 60).splitlines():
+                print(f"# {gw.name}: {line}")
+
+
+class Writer:
+    """Writes through one gateway, one block after the other, and notes what was acknowledged, what failed, and the
+    longest pause. One session; errors end nothing."""
+
+    def __init__(self, site, gateway, n=0):
+        self.command = [*site.hub, "qemu-io", "-f", "raw", site.url(gateway, n)]
+        self.acknowledged, self.errors, self.pause_s, self.ended = {}, [], 0.0, False
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, bufsize=1)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        block = 0
+        while not self.ended:
+            started = time.monotonic()
+            pattern = block % 255 + 1
+            try:
+                self.process.stdin.write(f"write -P {pattern} {block % 4096 * 4096} 4096\n")
+                line = self.process.stdout.readline()
+                while line and "wrote" not in line and "write failed" not in line:
+                    line = self.process.stdout.readline()
+            except (OSError, ValueError):
+                return
+            if not line:
+                return
+            if "wrote" in line:
+                self.acknowledged[block % 4096] = pattern
+            else:
+                self.errors.append(line.strip())
+            self.pause_s = max(self.pause_s, time.monotonic() - started)
+            block += 1
+
+    def count(self):
+        return len(self.acknowledged)
+
+    def stop(self):
+        """Answered or not: the initiator is gone."""
+        self.ended = True
+        self.process.kill()
+        self.process.wait()
+        self.thread.join(30)
+
+
+def check_acknowledged(s, writer, gateway, n=0):
+    items = sorted(writer.acknowledged.items())
+    for start in range(0, len(items), 256):
+        s.qemu_io(gateway, *(f"read -P {p} {b * 4096} 4096" for b, p in items[start:start + 256]), n=n)
+
+
+@contextlib.contextmanager
+def site(gateways=2):
+    with contextlib.ExitStack() as stack:
+        s = Site(stack, gateways)
+        try:
+            s.start()
+            yield s
+            for gw in s.gateways:
+                if gw.io.running():
+                    gw.api.kill()
+                    gw.io.stop()
+        except BaseException:
+            s.logs()
+            raise
+
+
+@case
+def every_path_works_and_what_one_wrote_the_other_reads():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        for gw in s.gateways:
+            expect(any(s.state(gw, n) == "ready" for n in range(DISKS)), f"{gw.name} owns nothing")
+        s.qemu_io(other, "write -P 0x11 0 1M", "read -P 0x11 0 1M")
+        s.qemu_io(owner, "read -P 0x11 0 1M", "write -P 0x22 512k 256k")
+        s.qemu_io(other, "read -P 0x22 512k 256k", "read -P 0x11 768k 256k")
+        expect(s.lun(other, 0)["forwarded"] > 0, "nothing was forwarded")
+
+
+@case
+def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        writer = Writer(s, other)
+        wait_for(lambda: writer.count() > 50, "writes")
+        killed = time.monotonic()
+        owner.kill()
+        wait_for(lambda: s.state(other, 0) == "ready", "take-over", interval_s=0.01)
+        print(f"# taken over in {time.monotonic() - killed:.2f} s")
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
+        writer.stop()
+        print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
+        expect(len(writer.errors) <= 1, "more than the command whose fate nobody knows")
+        expect(writer.pause_s < 10, "a pause longer than initiators wait")
+        check_acknowledged(s, writer, other)
+        s.wait_settled([other])
+        owner.io.start()
+        owner.api.start()
+        owner.wait_ready()
+        s.wait_settled()
+        # Its preferred LUNs come back to it.
+        wait_for(lambda: s.state(owner, 0) == "ready", "the return of the LUN")
+        check_acknowledged(s, writer, owner)
+
+
+@case
+def a_frozen_owner_comes_back_as_a_non_owner():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instance = s.instance(owner)
+        s.qemu_io(owner, "write -P 0x31 0 1M")
+        stale = Writer(s, owner)
+        wait_for(lambda: stale.count() > 20, "writes")
+        owner.io.process.send_signal(19)
+        wait_for(lambda: s.state(other, 0) == "ready", "take-over")
+        stale.stop()  # what it has sent waits in the owner's socket
+        s.qemu_io(other, "write -P 0x55 0 16M")
+        owner.io.process.send_signal(18)
+        wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance in the same process")
+        s.qemu_io(other, "read -P 0x55 0 16M")
+        s.wait_settled()
+        s.qemu_io(owner, "read -P 0x55 0 16M", "write -P 0x66 0 64k")
+        s.qemu_io(other, "read -P 0x66 0 64k")
+
+
+@case
+def a_graceful_stop_costs_no_command():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        writer = Writer(s, other)
+        wait_for(lambda: writer.count() > 50, "writes")
+        own = Writer(s, owner, s.disk_of(other))
+        wait_for(lambda: own.count() > 50, "writes through the one that stops")
+        stopper = threading.Thread(target=lambda: (owner.api.kill(), owner.io.stop(40)))
+        stopper.start()
+        wait_for(lambda: s.state(other, 0) == "ready", "hand-over")
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes after the hand-over")
+        expect_eq(own.errors, [], "errors through the gateway that stops, while it forwards")
+        own.stop()
+        stopper.join(40)
+        expect(not stopper.is_alive(), "the gateway has not stopped")
+        writer.stop()
+        print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s")
+        expect_eq(writer.errors, [], "errors")
+        check_acknowledged(s, writer, other)
+        expect("fenced" not in s.gateways[0].io.log.read_text() + s.gateways[1].io.log.read_text(), "somebody was fenced")
+
+
+@case
+def a_drained_gateway_owns_nothing_until_it_is_called_back():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        writer = Writer(s, owner)
+        wait_for(lambda: writer.count() > 50, "writes")
+        other.call("PUT", f"/rbdgate/maintenance/{owner.name}")
+        wait_for(lambda: all(s.state(other, n) == "ready" for n in range(DISKS)), "all LUNs at the other")
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes through the drained gateway")
+        other.call("DELETE", f"/rbdgate/maintenance/{owner.name}")
+        wait_for(lambda: s.state(owner, 0) == "ready", "the return")
+        writer.stop()
+        expect_eq(writer.errors, [], "errors")
+        check_acknowledged(s, writer, owner)
+
+
+@case
+def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instances = [s.instance(gw) for gw in s.gateways]
+        writer = Writer(s, owner)
+        wait_for(lambda: writer.count() > 20, "writes")
+        s.cut(owner, other.address)
+        wait_for(lambda: s.state(other, 0) == "failed", "the other path to be unavailable")
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes at the owner")
+        # What nobody uses at its owner goes to the one that needs it.
+        idle = next(n for n in range(DISKS) if n and s.state(owner, n) == "ready")
+        wait_for(lambda: "wrote" in s.qemu_io(other, "write -P 0x12 0 64k", n=idle, check=False), "the idle LUN")
+        s.heal(owner)
+        s.wait_settled()
+        writer.stop()
+        expect_eq(writer.errors, [], "errors")
+        expect_eq([s.instance(gw) for gw in s.gateways], instances, "instances")
+        check_acknowledged(s, writer, other)
+
+
+@case
+def an_owner_without_the_cluster_is_replaced():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instance = s.instance(owner)
+        writer = Writer(s, other)
+        wait_for(lambda: writer.count() > 50, "writes")
+        s.cut(owner, s.network.hub_address)
+        cut = time.monotonic()
+        wait_for(lambda: s.state(other, 0) == "ready", "take-over", deadline_s=60)
+        print(f"# taken over in {time.monotonic() - cut:.2f} s")
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
+        writer.stop()
+        check_acknowledged(s, writer, other)
+        s.heal(owner)
+        wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance", deadline_s=60)
+        s.wait_settled(deadline_s=60)
+
+
+@case
+def of_two_survivors_each_lun_has_one_new_owner():
+    with site(3) as s:
+        owner = s.owner()
+        survivors = s.others(owner)
+        writers = [Writer(s, gw, n) for n in range(2) for gw in survivors]
+        wait_for(lambda: all(w.count() > 20 for w in writers), "writes")
+        owner.kill()
+        s.wait_settled(survivors)
+        counts = [w.count() for w in writers]
+        try:
+            wait_for(lambda: all(w.count() > c + 20 for w, c in zip(writers, counts)), "writes after the take-over")
+        finally:
+            for w, c in zip(writers, counts):
+                print(f"# {c} writes before, {w.count()} after, errors {w.errors}")
+            for gw in survivors:
+                print(f"# {gw.name}: {gw.status()}")
+        for w in writers:
+            w.stop()
+
+
+if __name__ == "__main__":
+    harness.main()

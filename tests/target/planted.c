@@ -1,0 +1,7 @@
+/* The unit tests plant nothing. */
+#include "target/planted.h"
+
+bool planted(const char *fault)
+{
+	return false;
+}
