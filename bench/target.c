@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cluster/client.h"
 #include "iscsi/server.h"
+#include "peer.h"
 #include "scsi/lun.h"
 
 #include <errno.h>
@@ -20,11 +21,13 @@
 
 #define THREADS_MAX 64
 #define PORTAL_TAG  1
+#define EPOCH       1 /* of the ownership; forwarded commands name it */
 
 struct options {
 	const char *address, *name, *path;
 	const char *rbd, *client; /* POOL/IMAGE, cephx user */
 	const char *user, *secret;
+	const char *interconnect, *owner; /* HOST:PORT: to listen for peers; to forward to */
 	uint64_t size_mib;
 	unsigned block_size, threads;
 	unsigned busy_poll_us;
@@ -35,6 +38,7 @@ struct target {
 	struct cluster_client *cluster;
 	struct backend *backend;
 	struct lun *lun;
+	struct bench_peer *peer; /* NULL: alone */
 	struct reactor *reactors[THREADS_MAX];
 	unsigned reactor_count;
 	struct iscsi_server *server;
@@ -97,6 +101,19 @@ static int open_backend(struct target *target, struct error *err)
 	return backend_open(&config, &target->backend, err);
 }
 
+static int start_peer(struct target *target, struct error *err)
+{
+	struct bench_peer_config config = {
+		.reactors = target->reactors,
+		.reactor_count = target->reactor_count,
+		.listen = target->options.interconnect,
+		.owner = target->options.owner,
+	};
+	if (!config.listen && !config.owner)
+		return 0;
+	return bench_peer_new(&config, &target->peer, err);
+}
+
 static int open_lun(struct target *target, struct error *err)
 {
 	struct lun_config config = {
@@ -105,9 +122,10 @@ static int open_lun(struct target *target, struct error *err)
 		.vendor_id = "bench/disk",
 		.block_size = target->options.block_size,
 		.max_sectors = 8192,
+		.relay = target->peer ? bench_peer_relay(target->peer) : NULL,
 	};
 	static const struct port_group group = { PORTAL_TAG, ALUA_OPTIMIZED };
-	int r = open_backend(target, err);
+	int r = target->options.owner ? 0 : open_backend(target, err);
 	if (r < 0)
 		return r;
 	r = lun_new(&config, &target->lun);
@@ -115,8 +133,11 @@ static int open_lun(struct target *target, struct error *err)
 		r = lun_set_port_groups(target->lun, &group, 1);
 	if (r < 0)
 		return error_set(err, r, "making the LUN: %s", strerror(-r));
-	lun_serve(target->lun, target->backend);
-	return 0;
+	if (target->backend) {
+		lun_set_epoch(target->lun, EPOCH);
+		lun_serve(target->lun, target->backend);
+	}
+	return target->peer ? bench_peer_run(target->peer, target->lun, err) : 0;
 }
 
 static int start_reactors(struct target *target, struct error *err)
@@ -211,6 +232,7 @@ static void stop(struct target *target)
 		wait_event(target);
 		iscsi_server_free(target->server);
 	}
+	bench_peer_free(target->peer);
 	if (target->lun && target->backend) {
 		lun_quiesce(target->lun, LUN_STANDBY, event_came, target);
 		wait_event(target);
@@ -238,6 +260,8 @@ static const char help[] =
         "  --block-size BYTES   512 or 4096 (512)\n"
         "  --threads N          reactors (1)\n"
         "  --busy-poll US       spin that long before sleeping (0)\n"
+        "  --interconnect HOST:PORT  take commands that others forward\n"
+        "  --owner HOST:PORT    have no disk: forward to the one with this --interconnect\n"
         "  --user NAME --secret TEXT  demand CHAP\n"
         "  --help               this text\n";
 
@@ -251,6 +275,8 @@ static const struct option long_options[] = {
 	{ "block-size", required_argument, NULL, 'b' },
 	{ "threads", required_argument, NULL, 't' },
 	{ "busy-poll", required_argument, NULL, 'p' },
+	{ "interconnect", required_argument, NULL, 'i' },
+	{ "owner", required_argument, NULL, 'o' },
 	{ "user", required_argument, NULL, 'u' },
 	{ "secret", required_argument, NULL, 'S' },
 	{ "help", no_argument, NULL, 'h' },
@@ -279,10 +305,15 @@ static bool take_option(int id, const char *text, struct options *options)
 		int id;
 		size_t offset; /* of a text in struct options */
 	} texts[] = {
-		{ 'a', offsetof(struct options, address) }, { 'n', offsetof(struct options, name) },
-		{ 'f', offsetof(struct options, path) },    { 'r', offsetof(struct options, rbd) },
-		{ 'c', offsetof(struct options, client) },  { 'u', offsetof(struct options, user) },
+		{ 'a', offsetof(struct options, address) },
+		{ 'n', offsetof(struct options, name) },
+		{ 'f', offsetof(struct options, path) },
+		{ 'r', offsetof(struct options, rbd) },
+		{ 'c', offsetof(struct options, client) },
+		{ 'u', offsetof(struct options, user) },
 		{ 'S', offsetof(struct options, secret) },
+		{ 'o', offsetof(struct options, owner) },
+		{ 'i', offsetof(struct options, interconnect) },
 	};
 	const char **field = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -338,9 +369,11 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before the threads: they inherit it */
-	r = open_lun(&target, &err);
+	r = start_reactors(&target, &err);
 	if (r == 0)
-		r = start_reactors(&target, &err);
+		r = start_peer(&target, &err);
+	if (r == 0)
+		r = open_lun(&target, &err);
 	if (r == 0)
 		r = start_server(&target, &err);
 	if (r == 0) {
