@@ -5,6 +5,7 @@
 #include "config/secret.h"
 #include "config/settings.h"
 #include "ownership/fence.h"
+#include "ownership/history_writer.h"
 #include "ownership/registration.h"
 #include "store/store.h"
 #include "target/data_clients.h"
@@ -78,6 +79,8 @@ static int join(const struct settings *settings, const char *gateway_name,
 		                     err);
 	if (r == 0)
 		r = settle_past(gateway_name, connection, err);
+	if (r == 0 && history_writer_new(connection->store, gateway_name, &connection->history) < 0)
+		r = error_set(err, -ENOMEM, "history: out of memory");
 	if (r < 0 || !connection->control)
 		return r;
 	struct data_clients_config config = {
@@ -119,6 +122,7 @@ int connection_make(const struct settings *settings, const char *gateway_name,
 void connection_end(struct connection *connection)
 {
 	data_clients_free(connection->clients);
+	history_writer_free(connection->history);
 	fence_free(connection->fence);
 	registration_free(connection->registration);
 	store_free(connection->store);

@@ -6,6 +6,7 @@
 
 struct cluster_client;
 struct data_clients;
+struct history_writer;
 struct fence;
 struct registration;
 struct secret_keys;
@@ -18,6 +19,7 @@ struct connection {
 	struct store *store;
 	struct registration *registration;
 	struct fence *fence;
+	struct history_writer *history;
 	struct data_clients *clients; /* NULL for a dir store */
 	struct secret_keys *keys;     /* NULL without key files */
 	char *conf_path, *client_name;

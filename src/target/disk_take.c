@@ -8,6 +8,7 @@
 #include "target/planted.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *client_address(const struct disk *disk)
@@ -59,16 +60,26 @@ static int confirm_record(struct disk *disk, struct error *err)
 	return r;
 }
 
+/* "take-over from gw-2": for people; a long name is cut. */
+static void say_why(const struct disk *disk, char ret_why[64])
+{
+	const char *before = disk->record.gateway;
+	bool other = *before && strcmp(before, disk->host->gateway) != 0;
+	(void)snprintf(ret_why, 64, "%.16s%s%.41s", disk->job_why, other ? " from " : "",
+	               other ? before : "");
+}
+
 /* A take that got the record, but not the lock, goes on where it ended. */
 static int take_record(struct disk *disk, struct error *err)
 {
 	if (disk_record_is_own(disk) && strcmp(disk->record.client, client_address(disk)) == 0 &&
 	    disk->problem.code)
 		return 0;
-	return owner_record_take(disk->host->store, disk_name(disk), &disk->record,
-	                         disk->host->gateway,
-	                         registration_instance(disk->host->registration),
-	                         client_address(disk), disk->job_why, err);
+	char why[sizeof disk->record.why];
+	say_why(disk, why);
+	return owner_record_take(
+	        disk->host->store, disk_name(disk), &disk->record, disk->host->gateway,
+	        registration_instance(disk->host->registration), client_address(disk), why, err);
 }
 
 static enum reservation_load load_kind(const struct disk *disk, const struct owner_record *before)

@@ -298,11 +298,17 @@ static void report_done(struct job *job)
 
 static void start_report(struct gateway *gateway)
 {
+	uint64_t epoch = gateway->disks.plan->epoch;
+	char report[ERROR_TEXT_MAX];
+	collect_problems(gateway, report, sizeof report);
+	/* An answer that is asked for twice is given twice, but said once. */
+	if (!gateway->announced_ready || epoch != gateway->reported_epoch ||
+	    strcmp(report, gateway->job_report) != 0)
+		log_info("epoch %llu is in force%s%s", (unsigned long long)epoch,
+		         *report ? ", but: " : "", report);
 	gateway->report_wanted = false;
-	gateway->reported_epoch = gateway->disks.plan->epoch;
-	collect_problems(gateway, gateway->job_report, sizeof gateway->job_report);
-	log_info("epoch %llu is in force%s%s", (unsigned long long)gateway->disks.plan->epoch,
-	         *gateway->job_report ? ", but: " : "", gateway->job_report);
+	gateway->reported_epoch = epoch;
+	memcpy(gateway->job_report, report, sizeof report);
 	if (!gateway->announced_ready) {
 		gateway->announced_ready = true;
 		notify_service_manager("READY=1\nSTATUS=serving");

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "ownership/history.h"
+#include "ownership/history_writer.h"
 #include "ownership/registration.h"
 #include "target/lun_registry.h"
 #include "target/owners.h"
@@ -12,6 +13,7 @@
 #include "target/renew.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- messages ---- */
@@ -69,9 +71,29 @@ static void disk_changed(struct disk_host *host, struct disk *disk)
 	gateway_step_later(gateway);
 }
 
+static void tell_move(struct gateway *gateway, const struct disk *disk)
+{
+	struct history_writer *history = gateway->connection.history;
+	const struct owner_record *record = disk_record(disk);
+	char kind[sizeof record->why];
+	if (record->state == OWNER_ACTIVE) {
+		(void)snprintf(kind, sizeof kind, "%s", record->why);
+		char *from = strstr(kind, " from ");
+		if (from)
+			*from = '\0';
+		history_write(history, kind, disk_name(disk), "%s owns it now, epoch %llu (%s)",
+		              gateway->name, (unsigned long long)record->epoch, record->why);
+	} else {
+		history_write(history, "hand-over", disk_name(disk), "%s gave it back%s%s (%s)",
+		              gateway->name, *record->next ? " for " : "", record->next,
+		              record->why);
+	}
+}
+
 static void disk_moved(struct disk_host *host, struct disk *disk)
 {
 	struct gateway *gateway = container_of(host, struct gateway, host);
+	tell_move(gateway, disk);
 	owners_moved(gateway->owners, disk);
 }
 

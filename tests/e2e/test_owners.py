@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Owners of LUNs as people see and move them: two gateways over one folder."""
+import contextlib
+
+import harness
+from harness import IQN, Gateway, case, expect, make_target, wait_for
+
+DISKS = ("disk_1", "disk_2")
+GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
+
+
+@contextlib.contextmanager
+def pair():
+    with harness.folder() as folder:
+        gateways = [Gateway(folder / f"gw-{n}", name=f"gw-{n}", store=f"dir:{folder / 'store'}",
+                            address=f"127.0.0.{n}", rbdgate={"return_after": 0}) for n in (1, 2)]
+        try:
+            for gw in gateways:
+                gw.start()
+            make_target(gateways[0], disks=())
+            gateways[0].call("PUT", f"/gateway/{IQN}/gw-2", ip_address="127.0.0.2", skipchecks="true")
+            for disk in DISKS:
+                gateways[0].call("PUT", f"/disk/rbd/{disk}", mode="create", size="64M")
+                gateways[0].call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
+            wait_for_owners(gateways[0], gw_1=1, gw_2=1)
+            yield gateways
+            for gw in gateways:
+                gw.stop()
+        except BaseException:
+            for gw in gateways:
+                gw.kill()
+                for program in (gw.io, gw.api):
+                    for line in harness.tail(program.log, 60).splitlines():
+                        print(f"# {gw.name} {program.name}: {line}")
+            raise
+
+
+def owners(gw):
+    return gw.call("GET", "/rbdgate/owners")
+
+
+def owner(gw, disk):
+    return owners(gw)["luns"][f"rbd/{disk}"]["owner"]
+
+
+def wait_for_owners(gw, gw_1, gw_2):
+    def there():
+        found = [lun["owner"] for lun in owners(gw)["luns"].values()]
+        return (found.count("gw-1"), found.count("gw-2")) == (gw_1, gw_2)
+    wait_for(there, f"owners of {len(DISKS)} LUNs: {gw_1} at gw-1, {gw_2} at gw-2")
+
+
+def kinds(gw):
+    return [event["kind"] for event in gw.call("GET", "/rbdgate/history?count=1000")["events"]]
+
+
+@case
+def owners_are_shown_and_moved():
+    with pair() as (first, second):
+        tree = first.gwcli("ls", "/disks")
+        expect("rbd/disk_1 (Online, 64M), Owner: gw-1]" in tree and "(Online, 64M), Owner: gw-2]" in tree, tree)
+        info = first.call("GET", "/gatewayinfo")["rbdgate"]
+        expect({n: g["state"] for n, g in info["gateways"].items()} == {"gw-1": "up", "gw-2": "up"}, info)
+        second.gwcli("/disks/rbd/disk_1", "owner", "gw-2")
+        expect(owner(first, "disk_1") == "gw-2", owners(first))
+        expect(first.call("GET", "/disk/rbd/disk_1")["status"]["lock_owner"] == "gw-2", "lock owner")
+        config = first.call("GET", "/config")
+        expect([config["gateways"][g]["active_luns"] for g in ("gw-1", "gw-2")] == [0, 2], config["gateways"])
+
+
+@case
+def a_drained_gateway_owns_nothing_until_it_is_undrained():
+    with pair() as (first, second):
+        first.gwcli(GATEWAYS, "drain", "gw-2")
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        expect("maintenance, LUNs: 0]" in first.gwcli("ls", GATEWAYS), "the tree")
+        second.io.stop()
+        second.io.start()
+        second.wait_ready()
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        refused = first.gwcli(GATEWAYS, "drain", "gw-1", check=False)
+        expect("No other gateway could take the LUNs of gw-1 now" in str(refused), refused)
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        first.gwcli(GATEWAYS, "undrain", "gw-2")
+        wait_for_owners(first, gw_1=1, gw_2=1)
+        expect(kinds(first).count("drain") == 2, kinds(first))
+
+
+@case
+def a_dead_gateway_loses_its_luns_and_gets_them_back():
+    with pair() as (first, second):
+        second.io.kill()
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        tree = first.gwcli("ls", "/disks")
+        expect("Owner: gw-1 (" in tree, tree)
+        told = first.gwcli("history", "1000")
+        expect("take-over" in told, told)
+        second.io.start()
+        second.wait_ready()
+        wait_for_owners(first, gw_1=1, gw_2=1)
+
+
+harness.main()
