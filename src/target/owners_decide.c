@@ -111,10 +111,13 @@ static void find_past(struct owners *owners, const struct disk *disk)
 		members_add_past(&owners->members, record);
 }
 
+/* Unless it is certain that no other gateway has sessions: reservations that are dropped by mistake
+ * let somebody in. */
 static bool others_up(const struct roll *roll)
 {
 	for (size_t i = 1; i < roll->count; i++) {
-		if (roll->rows[i].health == MEMBER_UP || roll->rows[i].health == MEMBER_UNREACHABLE)
+		enum member_health health = roll->rows[i].health;
+		if (health != MEMBER_ABSENT && health != MEMBER_FENCED)
 			return true;
 	}
 	return false;
