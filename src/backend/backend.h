@@ -96,8 +96,8 @@ struct backend_lock_policy {
 	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
 	 */
 	bool (*may_break)(void *argument, const char *owner_address);
-	/* May be NULL. Those that are fenced already, by a map that is in force on the disk's own
-	 * client: their lock only needs to be broken, which saves two rounds of the monitors. */
+	/* May be NULL. Those that are fenced already: their lock is broken as soon as the newest
+	 * map is in force on the disk's own client, which saves two rounds of the monitors. */
 	bool (*is_fenced)(void *argument, const char *owner_address);
 	void *argument;
 	/* Only for the test that shows what the fence is for: breaks without one. */

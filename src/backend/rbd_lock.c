@@ -99,7 +99,6 @@ static int drop_lock(struct rbd_disk *disk, const char *owner, struct error *err
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 
-/* By a map that is in force on the disk's client. */
 static bool is_fenced(const struct rbd_disk *disk, const char *owner,
                       const struct backend_lock_policy *policy)
 {
@@ -114,8 +113,10 @@ static int evict(struct rbd_disk *disk, const char *owner, const struct backend_
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
 		return error_set(err, -EBUSY, "%s is already open for writing in this process",
 		                 disk->name);
-	if (is_fenced(disk, owner, policy))
-		return drop_lock(disk, owner, err);
+	if (is_fenced(disk, owner, policy)) {
+		int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
+		return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, owner, err);
+	}
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
 	if (!may_break && owner_watches(disk, owner))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",

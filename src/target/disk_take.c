@@ -32,6 +32,13 @@ static bool may_break(void *argument, const char *owner_address)
 	       fence_is_fenced(disk->host->fence, owner_address);
 }
 
+/* Those that need not be fenced once more. */
+static bool is_fenced(void *argument, const char *owner_address)
+{
+	const struct disk *disk = argument;
+	return fence_is_fenced(disk->host->fence, owner_address);
+}
+
 static bool same_record(const struct owner_record *one, const struct owner_record *other)
 {
 	return one->state == other->state && one->epoch == other->epoch &&
@@ -95,6 +102,7 @@ static int take(struct disk *disk, struct error *err)
 {
 	struct backend_lock_policy policy = {
 		.may_break = may_break,
+		.is_fenced = is_fenced,
 		.argument = disk,
 		.break_unfenced = planted("no-fence"),
 	};
