@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Two gateways on a real Ceph cluster, and a guest with the Linux kernel's initiator, dm-multipath set up as
+Ceph's documentation says, ext4 and fio on it: what happens to the gateways must not be seen in the file system.
+The guest's script asks for each fault in a line and reports each step in one; each step is a case here."""
+import contextlib
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import harness
+from harness import CLIENT, IQN, Cluster, Failure, Gateway, Network, case, prefix_of, run, tail, wait_for
+
+HERE = pathlib.Path(__file__).resolve().parent
+RIG = HERE.parent / "rigs" / "vm" / "vm-rig"
+HOSTS = {"ceph-gw-1": "10.77.0.1", "ceph-gw-2": "10.77.0.2"}
+PORT = 3260
+DISK = "rbd/disk_1"
+TIME_LIMIT_S = 480  # on a busy machine; 200 at rest
+STEPS = ("both_paths_with_the_right_priorities", "survives_hand_over", "survives_stop_and_start",
+         "survives_kill_of_the_owner", "survives_pulled_front", "fio_verified", "file_system_clean",
+         "no_error_reached_the_file_system", "one_path_goes_on_after_a_restart")
+
+
+def front_of(address):
+    """The initiators' network; the other one is for the cluster and between the gateways."""
+    return address.replace("10.77.", "10.78.")
+
+
+class Site:
+    def __init__(self, stack):
+        self.network = stack.enter_context(Network(HOSTS))
+        self.hub = prefix_of(self.network.hub)
+        self.add_front()
+        self.cluster = stack.enter_context(Cluster("--osds", "1", prefix=self.hub, address=self.network.hub_address))
+        self.folder = stack.enter_context(harness.folder())
+        environment = self.cluster.user("gw")
+        self.gateways = [
+            Gateway(self.folder / name, name=name, store="rados", address=front_of(address), api_port=5000,
+                    portal_port=PORT, prefix=prefix_of(self.network.namespaces[name]), env=environment,
+                    settings={"minimum_gateways": 2, "ceph_config_dir": self.cluster.folder,
+                              "cluster_client_name": "client.gw"})
+            for name, address in HOSTS.items()]
+        self.down = []
+        stack.callback(self.end)
+
+    def add_front(self):
+        inside = self.network.inside
+        inside(self.network.hub, "ip", "link", "add", "front", "type", "bridge")
+        inside(self.network.hub, "ip", "addr", "add", f"{front_of(self.network.hub_address)}/24", "dev", "front")
+        inside(self.network.hub, "ip", "link", "set", "front", "up")
+        for name, address in HOSTS.items():
+            namespace = self.network.namespaces[name]
+            inside(self.network.hub, "ip", "link", "add", self.cable(name), "type", "veth", "peer", "name", "eth1",
+                   "netns", namespace)
+            inside(self.network.hub, "ip", "link", "set", self.cable(name), "master", "front", "up")
+            inside(namespace, "ip", "addr", "add", f"{front_of(address)}/24", "dev", "eth1")
+            inside(namespace, "ip", "link", "set", "eth1", "up")
+
+    @staticmethod
+    def cable(name):
+        return f"f-{name}"
+
+    def end(self):
+        for gw in self.gateways:
+            gw.kill()
+
+    def start(self):
+        for gw in self.gateways:
+            gw.io.start()
+            gw.api.start()
+        for gw in self.gateways:
+            gw.wait_ready()
+        first = self.gateways[0]
+        first.call("PUT", f"/target/{IQN}")
+        for gw in self.gateways:
+            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
+        first.call("PUT", f"/disk/{DISK}", mode="create", size="64M")
+        first.call("PUT", f"/targetlun/{IQN}", disk=DISK)
+        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        self.owner()
+
+    def owner(self):
+        """The gateway that serves the LUN itself."""
+        def find():
+            for gw in self.gateways:
+                with contextlib.suppress(OSError):
+                    if any(l["name"] == DISK and l["state"] == "ready" for l in gw.status()["luns"]):
+                        return gw
+            return None
+        return wait_for(find, f"an owner of {DISK}")
+
+    def at(self, portal):
+        return next(gw for gw in self.gateways if gw.portal == portal)
+
+    # ---- what the guest asks for ----
+
+    def move(self):
+        old = self.owner()
+        new = next(gw for gw in self.gateways if gw is not old)
+        new.gwcli(f"/disks/{DISK}", "owner", new.name)
+        wait_for(lambda: self.owner() is new, f"{new.name} owns {DISK}")
+
+    def stop_owner(self):
+        gw = self.owner()
+        self.down.append(gw)
+        gw.io.stop()
+
+    def kill_owner(self):
+        self.kill(self.owner().portal)
+
+    def kill(self, portal):
+        gw = self.at(portal)
+        self.down.append(gw)
+        gw.io.kill()
+
+    def start_again(self):
+        while self.down:
+            self.down.pop().io.start()
+
+    def pull_front(self, portal):
+        self.network.inside(self.network.hub, "ip", "link", "set", self.cable(self.at(portal).name), "down")
+
+    def plug_front(self):
+        for name in HOSTS:
+            self.network.inside(self.network.hub, "ip", "link", "set", self.cable(name), "up")
+
+    def do(self, what, *arguments):
+        {"move": self.move, "stop-owner": self.stop_owner, "kill-owner": self.kill_owner, "kill": self.kill,
+         "start": self.start_again, "pull-front": self.pull_front, "plug-front": self.plug_front}[what](*arguments)
+
+
+results = {}
+log = []
+tried = []
+
+
+def run_guest(site):
+    share = site.folder / "share"
+    share.mkdir()
+    for name in ("multipath.sh", "beat.py"):
+        shutil.copy(HERE / "guest" / name, share)
+    first, second = (gw.portal for gw in site.gateways)
+    guest = subprocess.Popen([str(c) for c in (*site.hub, RIG, "run", "--engine", "qemu", "--cpus", "2", "--time",
+                                               TIME_LIMIT_S, "--share", share, "-e", f"PORTAL1={first}", "-e",
+                                               f"PORTAL2={second}", "-e", f"IQN={IQN}", "-e", f"CLIENT={CLIENT}",
+                                               "--", share / "multipath.sh")],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started, asked = time.monotonic(), 0
+    for line in guest.stdout:
+        log.append(f"{time.monotonic() - started:6.1f} {line.rstrip()}")
+        if line.startswith(("step: ", "do: ", "gap: ", "io: ", "paths: ")):
+            print(f"# {log[-1]}", flush=True)
+        if line.startswith("step: ") and line.rstrip().endswith(" ok"):
+            results[line.split()[1]] = True
+        if line.startswith("do: "):
+            asked += 1
+            site.do(*line.split()[1:])
+            (share / f"done.{asked}").touch()
+    guest.wait()
+
+
+def run_all():
+    """One guest for all cases: its start costs more than they do."""
+    if tried:
+        return
+    tried.append(True)
+    with contextlib.ExitStack() as stack:
+        site = Site(stack)
+        try:
+            site.start()
+            run_guest(site)
+            for gw in site.gateways:
+                gw.stop()
+            results["gateways_end_cleanly"] = True
+        finally:
+            for gw in site.gateways:
+                log.extend(f"{gw.name}: {line}" for line in tail(gw.io.log, 40).splitlines())
+
+
+def define(step):
+    def test():
+        run_all()
+        if step not in results:
+            text = "\n".join(log[-160:])
+            log.clear()
+            raise Failure(text or "the first that failed shows the log")
+    test.__name__ = f"multipath_{step}"
+    case(test)
+
+
+for name in (*STEPS, "gateways_end_cleanly"):
+    define(name)
+
+run(RIG, "build", timeout=900)
+harness.main()
