@@ -1,8 +1,10 @@
-/* rbd-target-io-planted: faults as RBDGATE_PLANTED names them, separated by commas. Never
- * installed.
- */
+/* rbd-target-io-planted: mistakes as RBDGATE_PLANTED names them, separated by commas. Never
+ * installed. */
+#include "backend/backend.h"
 #include "target/planted.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,4 +17,86 @@ bool planted(const char *fault)
 			return true;
 	}
 	return false;
+}
+
+/* ---- early-answer: a write is answered at once, and done when the next request comes ---- */
+
+struct late {
+	struct io io;
+	struct iovec iov;
+	char bytes[];
+};
+
+struct early {
+	struct backend backend;
+	_Atomic(struct late *) late;
+};
+
+static void late_done(struct io *io)
+{
+	free(container_of(io, struct late, io));
+}
+
+static void do_late(struct early *early, struct late *next)
+{
+	struct late *late = atomic_exchange(&early->late, next);
+	if (late)
+		backend_submit(early->backend.below, &late->io);
+}
+
+static void early_pass(struct backend *backend, struct io *io)
+{
+	do_late(container_of(backend, struct early, backend), NULL);
+	backend_next(backend, io);
+}
+
+static void early_write(struct backend *backend, struct io *io)
+{
+	struct early *early = container_of(backend, struct early, backend);
+	struct late *late = malloc(sizeof *late + io->length);
+	if (!late) {
+		early_pass(backend, io);
+		return;
+	}
+	char *to = late->bytes;
+	for (unsigned i = 0; i < io->iov_count; i++)
+		to = (char *)memcpy(to, io->iov[i].iov_base, io->iov[i].iov_len) +
+		     io->iov[i].iov_len;
+	late->iov = (struct iovec){ .iov_base = late->bytes, .iov_len = io->length };
+	late->io = (struct io){ .op = IO_WRITE,
+		                .flags = io->flags,
+		                .offset = io->offset,
+		                .length = io->length,
+		                .iov = &late->iov,
+		                .iov_count = 1,
+		                .reactor = io->reactor,
+		                .done = late_done };
+	do_late(early, late);
+	io_complete(io, 0);
+}
+
+static void early_close(struct backend *backend)
+{
+	struct early *early = container_of(backend, struct early, backend);
+	free(early->late);
+	free(early);
+}
+
+static const struct backend_ops early_ops = {
+	.name = "early",
+	.close = early_close,
+	.submit = { [IO_READ] = early_pass,
+	            [IO_WRITE] = early_write,
+	            [IO_FLUSH] = early_pass,
+	            [IO_DISCARD] = early_pass,
+	            [IO_WRITE_ZEROES] = early_pass },
+};
+
+void planted_filters(struct backend **stack)
+{
+	struct early *early = planted("early-answer") ? calloc(1, sizeof *early) : NULL;
+	if (!early)
+		return;
+	early->backend.ops = &early_ops;
+	backend_push(stack, &early->backend);
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "target/data_clients.h"
+#include "target/planted.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,6 +33,7 @@ void disk_open_image(struct disk *disk)
 	};
 	int r = backend_open(&config, &disk->backend, err);
 	if (r == 0) {
+		planted_filters(&disk->backend);
 		*err = (struct error){ 0 };
 		return;
 	}

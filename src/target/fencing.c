@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "ownership/fence.h"
-#include "ownership/history.h"
+#include "ownership/history_writer.h"
 #include "target/job.h"
 #include "target/planted.h"
 
@@ -31,30 +31,20 @@ static void fencing_free(struct fencing *fencing)
 	free(fencing);
 }
 
-static void tell_history(const struct fencing *fencing, const char *kind, const char *text)
-{
-	struct error err = { 0 };
-	const struct history_event event = {
-		.gateway = fencing->members->gateway, .kind = kind, .lun = "", .text = text
-	};
-	if (history_add(fencing->members->store, &event, &err) < 0)
-		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
-}
-
 static int fence_all(struct fencing *fencing, char *const *clients, size_t count, struct error *err)
 {
 	uint64_t started_ms = clock_monotonic_ms();
-	char text[512];
 	int r = planted("no-fence") ? 0
 	                            : fence_addresses(fencing->members->fence, clients, count,
 	                                              fencing->gateway, fencing->instance, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(text, sizeof text, "fenced %zu clients of %s in %.2f s", count,
-	               fencing->gateway, (double)(clock_monotonic_ms() - started_ms) / 1000);
-	log_warning("%s: %s", fencing->gateway, text);
+	double took_s = (double)(clock_monotonic_ms() - started_ms) / 1000;
+	log_warning("%s: fenced %zu clients in %.2f s", fencing->gateway, count, took_s);
 	if (count)
-		tell_history(fencing, "fence", text);
+		history_write(fencing->members->history, "fence", "",
+		              "fenced %zu clients of %s in %.2f s", count, fencing->gateway,
+		              took_s);
 	return 0;
 }
 
@@ -62,7 +52,6 @@ static int condemn(struct fencing *fencing, struct error *err)
 {
 	const struct members *members = fencing->members;
 	struct registration_row row = { 0 };
-	char text[512];
 	int r = registration_condemn(members->store, fencing->gateway, fencing->instance,
 	                             members->gateway, fencing->why, err);
 	if (r == 0)
@@ -73,9 +62,9 @@ static int condemn(struct fencing *fencing, struct error *err)
 		registration_row_done(&row);
 		return error_set(err, -ESTALE, "%s has started anew meanwhile", fencing->gateway);
 	}
-	(void)snprintf(text, sizeof text, "%s is condemned: %s", fencing->gateway, fencing->why);
-	log_warning("%s", text);
-	tell_history(fencing, "condemn", text);
+	log_warning("%s is condemned: %s", fencing->gateway, fencing->why);
+	history_write(members->history, "condemn", "", "%s is condemned: %s", fencing->gateway,
+	              fencing->why);
 	r = fence_all(fencing, row.clients, row.client_count, err);
 	registration_row_done(&row);
 	if (r == 0)

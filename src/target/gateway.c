@@ -27,7 +27,7 @@
 #define PATIENCE_MS  2000 /* for commands of sessions and LUNs that an apply takes away */
 #define SETTLE_MS    8000 /* a disk that has not settled by then is reported as it is */
 #define STEP_WORKERS 2    /* the gateway's own steps, and status */
-#define POOL_WORKERS 12   /* opening and closing images of one pool */
+#define POOL_WORKERS 32   /* opening, taking and closing images of one pool */
 
 const char *gateway_get_name(const struct gateway *gateway)
 {

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "config/settings.h"
-#include "ownership/history.h"
 #include "ownership/history_writer.h"
 #include "ownership/registration.h"
 #include "target/lun_registry.h"
@@ -106,31 +105,6 @@ static void disk_fenced(struct disk_host *host, struct disk *disk)
 
 /* ---- the end of a condemned instance ---- */
 
-static void tell_history(struct gateway *gateway)
-{
-	struct error err = { 0 };
-	const struct history_event event = {
-		.gateway = gateway->name,
-		.kind = "fence",
-		.lun = "",
-		.text = "this gateway was condemned and fenced by another: it starts anew",
-	};
-	if (history_add(gateway->connection.store, &event, &err) < 0)
-		log_warning("history: %s", err.text);
-}
-
-static void renew_work(struct job *job)
-{
-	struct gateway *gateway = container_of(job, struct gateway, renewal);
-	tell_history(gateway);
-	renew(registration_instance(gateway->connection.registration));
-}
-
-static void renewed(struct job *job)
-{
-	/* renew() does not come back. */
-}
-
 /* Nothing of this life may be left: its commands, its sessions, what its sockets still hold. */
 static void condemned(void *argument)
 {
@@ -138,9 +112,7 @@ static void condemned(void *argument)
 	log_error("%s: this instance (%s) was condemned by another gateway: all connections are "
 	          "dropped without an answer, and it starts anew",
 	          gateway->name, registration_instance(gateway->connection.registration));
-	gateway->renewal =
-	        (struct job){ .work = renew_work, .done = renewed, .reactor = gateway->manager };
-	job_queue_submit_first(gateway->jobs, &gateway->renewal);
+	renew(registration_instance(gateway->connection.registration));
 }
 
 /* ---- begin ---- */
@@ -181,6 +153,9 @@ int gateway_make_ownership(struct gateway *gateway)
 void gateway_begin_ownership(struct gateway *gateway)
 {
 	const struct connection *connection = &gateway->connection;
+	if (strcmp(gateway->settings->alua_failover_type, "explicit") == 0)
+		log_warning("setting alua_failover_type = explicit: access states are implicit all "
+		            "the same, they follow the owner of each LUN");
 	gateway->host = (struct disk_host){
 		.manager = gateway->manager,
 		.jobs = gateway->disk_jobs,
@@ -196,7 +171,7 @@ void gateway_begin_ownership(struct gateway *gateway)
 		.fenced = disk_fenced,
 	};
 	owners_begin(gateway->owners, connection->store, connection->registration,
-	             connection->fence);
+	             connection->fence, connection->history);
 }
 
 void gateway_tell_ownership(struct gateway *gateway)

@@ -55,7 +55,7 @@ struct gateway {
 	struct timer retry;    /* armed: no job before it expires */
 	struct timer settle;   /* the report waits for disks, until then */
 	bool snapshot_unready; /* a target of the last snapshot waits for a disk */
-	struct job job, renewal;
+	struct job job;
 	struct error job_error;
 	struct plan *job_plan;
 	char load_problem[ERROR_TEXT_MAX], apply_problem[ERROR_TEXT_MAX];

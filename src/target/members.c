@@ -17,6 +17,7 @@
 #define HEAR_MS        3000 /* the question itself was lost: ask again */
 #define ASK_AGAIN_MS   2000 /* one that lives but cannot be reached */
 #define FENCE_AGAIN_MS 1000
+#define PAST_MS        600000
 
 const char *member_health_name(enum member_health health)
 {
@@ -367,6 +368,8 @@ static void review_current(struct members *members, struct member *member)
 			member_fence(members, member, "condemned by another gateway");
 		return;
 	}
+	if (!member->has_peer && !members->wanted(members, member))
+		return; /* nothing to connect to, and nothing to ask for */
 	const char *trouble = find_trouble(members, member, &connecting);
 	if (!trouble) {
 		member->ask_number = 0;
@@ -377,6 +380,16 @@ static void review_current(struct members *members, struct member *member)
 	}
 }
 
+/* Forgotten some time after its fence; a record that still names it would bring it back. */
+static void review_past(struct members *members, struct member *member)
+{
+	uint64_t now_ms = reactor_now_ms(members->manager);
+	if (member->health == MEMBER_SUSPECT && now_ms >= member->fence_again_ms)
+		member_fence(members, member, "an instance of the past");
+	else if (member->health != MEMBER_SUSPECT && now_ms >= member->since_ms + PAST_MS)
+		member_free(member);
+}
+
 void members_review(struct members *members)
 {
 	struct member *member, *following;
@@ -385,9 +398,8 @@ void members_review(struct members *members)
 			continue;
 		if (member->current)
 			review_current(members, member);
-		else if (member->health == MEMBER_SUSPECT &&
-		         reactor_now_ms(members->manager) >= member->fence_again_ms)
-			member_fence(members, member, "an instance of the past");
+		else
+			review_past(members, member);
 	}
 }
 

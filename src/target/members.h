@@ -9,6 +9,7 @@
 #include "ownership/registration.h"
 
 struct fence;
+struct history_writer;
 struct interconnect;
 struct job_queue;
 struct look;
@@ -45,6 +46,7 @@ struct members {
 	struct job_queue *jobs;
 	struct store *store;
 	struct fence *fence;
+	struct history_writer *history;
 	const char *gateway;               /* of this process */
 	char instance[INSTANCE_MAX];       /* likewise; "": not known yet */
 	struct interconnect *interconnect; /* NULL: not yet, or none */

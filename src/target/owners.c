@@ -158,8 +158,9 @@ void owners_changed(struct owners *owners)
 
 void owners_moved(struct owners *owners, struct disk *disk)
 {
-	if (!owners->stopping)
-		talk_record(owners, disk);
+	if (owners->stopping)
+		return;
+	talk_record(owners, disk);
 	owners_changed(owners);
 }
 
@@ -230,12 +231,13 @@ int owners_new(const struct owners_config *config, struct owners **ret_owners)
 }
 
 void owners_begin(struct owners *owners, struct store *store, struct registration *registration,
-                  struct fence *fence)
+                  struct fence *fence, struct history_writer *history)
 {
 	owners->store = store;
 	owners->registration = registration;
 	owners->members.store = store;
 	owners->members.fence = fence;
+	owners->members.history = history;
 	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "%s",
 	               registration_instance(registration));
 	owners->start_ms = reactor_now_ms(owners->config.manager);

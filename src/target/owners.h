@@ -13,6 +13,7 @@
 struct disk;
 struct disk_set;
 struct fence;
+struct history_writer;
 struct owners;
 struct peers;
 struct plan_disk;
@@ -40,7 +41,7 @@ void owners_free(struct owners *owners);
 
 /* The store is there: it begins. Borrowed until owners_stop() has ended. */
 void owners_begin(struct owners *owners, struct store *store, struct registration *registration,
-                  struct fence *fence);
+                  struct fence *fence, struct history_writer *history);
 void owners_set_return_after(struct owners *owners, uint64_t return_after_ms);
 /* Something has changed: decides anew, soon. */
 void owners_changed(struct owners *owners);

@@ -1,9 +1,14 @@
-/* Faults that the proof plants, to see that it finds them. The installed program has none: it links
- * planted_none.c. */
+/* Mistakes that the proof plants, to see that it finds them. The installed program has none: it
+ * links planted_none.c. */
 #pragma once
 
 #include <stdbool.h>
 
-/* "no-fence": who is gone is not fenced. "no-drain": a hand-over does not wait for commands in
- * flight. "early-answer": a write is answered before it is done. */
+struct backend;
+
+/* "no-fence": who is gone is not fenced, and his lock is broken all the same.
+ * "short-fence": a fence ends after 2 s.
+ * "early-answer": a write is answered before it is done. */
 bool planted(const char *fault);
+/* What a planted mistake puts above an image. */
+void planted_filters(struct backend **stack);
