@@ -22,6 +22,7 @@
 #define ACCEPT_MAX         16 /* in one turn */
 #define BACKLOG            256
 #define REFUSE_INTERVAL_MS 1000
+#define RETRY_MS           1000
 
 enum pending_state { PENDING_HELLO, PENDING_PROOF, PENDING_OVER };
 
@@ -43,6 +44,7 @@ _Static_assert(sizeof(struct pending) + WIRE_SLOTS_LOGIN * sizeof(struct tx_slot
 struct acceptor {
 	struct interconnect *interconnect;
 	struct watch watch; /* fd < 0: closed */
+	struct timer retry; /* no descriptors left: accepting goes on with it */
 	struct list pendings;
 	unsigned count;
 	char address[PORTAL_TEXT_MAX];
@@ -246,6 +248,21 @@ static void add(struct acceptor *acceptor, int fd, const struct sockaddr_storage
 		               "too many connect at once");
 }
 
+static void go_on(struct timer *timer)
+{
+	struct acceptor *acceptor = container_of(timer, struct acceptor, retry);
+	reactor_watch_set(acceptor->interconnect->manager, &acceptor->watch, EPOLLIN);
+}
+
+static void pause_accepting(struct acceptor *acceptor)
+{
+	struct reactor *manager = acceptor->interconnect->manager;
+	log_limited(LOG_LEVEL_ERROR, REFUSE_INTERVAL_MS, "interconnect: cannot accept: %s",
+	            strerror(errno));
+	reactor_watch_set(manager, &acceptor->watch, 0);
+	reactor_arm(manager, &acceptor->retry, RETRY_MS);
+}
+
 static void accept_some(struct watch *watch, uint32_t events)
 {
 	struct acceptor *acceptor = container_of(watch, struct acceptor, watch);
@@ -261,8 +278,7 @@ static void accept_some(struct watch *watch, uint32_t events)
 			continue;
 		}
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			log_limited(LOG_LEVEL_ERROR, REFUSE_INTERVAL_MS,
-			            "interconnect: cannot accept: %s", strerror(errno));
+			pause_accepting(acceptor);
 		return;
 	}
 }
@@ -301,6 +317,7 @@ static int listen_at(struct acceptor *acceptor, const char *address, uint16_t po
 		return -errno;
 	socket_address_text(&local, acceptor->address);
 	acceptor->watch.ready = accept_some;
+	acceptor->retry.expired = go_on;
 	return reactor_watch(acceptor->interconnect->manager, &acceptor->watch, EPOLLIN);
 }
 
@@ -335,6 +352,7 @@ void acceptor_close(struct acceptor *acceptor)
 {
 	if (acceptor->watch.fd < 0)
 		return;
+	reactor_disarm(acceptor->interconnect->manager, &acceptor->retry);
 	reactor_unwatch(acceptor->interconnect->manager, &acceptor->watch);
 	close(acceptor->watch.fd);
 	acceptor->watch.fd = -1;

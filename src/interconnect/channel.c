@@ -10,6 +10,8 @@
 #define BACK_OFF_MIN_MS 100
 #define BACK_OFF_MAX_MS 1000
 #define LOG_INTERVAL_MS 5000
+#define SHORT_LIFE_MS   100
+#define SHORT_LIVES_MAX 3 /* then it is made anew with back-off, too */
 
 struct channel_login {
 	struct handshake handshake;
@@ -36,9 +38,12 @@ static struct channel *channel_of(struct wire *wire)
 
 static unsigned back_off_ms(const struct channel *channel)
 {
-	if (channel->attempts == 0)
+	unsigned failures = channel->attempts;
+	if (channel->short_lives > SHORT_LIVES_MAX)
+		failures += channel->short_lives - SHORT_LIVES_MAX;
+	if (failures == 0)
 		return 0;
-	unsigned shift = channel->attempts - 1 < 4 ? channel->attempts - 1 : 4;
+	unsigned shift = failures - 1 < 4 ? failures - 1 : 4;
 	unsigned ms = BACK_OFF_MIN_MS << shift;
 	return ms < BACK_OFF_MAX_MS ? ms : BACK_OFF_MAX_MS;
 }
@@ -57,6 +62,10 @@ static void channel_down(struct channel *channel, bool silent, const char *why)
 	free(channel->login);
 	channel->login = NULL;
 	channel->attempts = was_up ? 0 : channel->attempts + 1;
+	if (was_up)
+		channel->short_lives = now_ms(channel) - channel->up_ms < SHORT_LIFE_MS
+		                               ? channel->short_lives + 1
+		                               : 0;
 	if (was_up && !silent)
 		part_report(channel->part, PART_TRYING);
 	else
@@ -157,6 +166,7 @@ static int channel_up(struct channel *channel)
 	channel->state = CHANNEL_UP;
 	channel->resumable = true;
 	channel->attempts = 0;
+	channel->up_ms = now_ms(channel);
 	channel->stamp = heartbeat.stamp;
 	part_report_stalled(channel->part, heartbeat.stalled_ms);
 	part_report(channel->part, PART_UP);

@@ -19,6 +19,7 @@ int handshake_party_init(struct handshake_party *party, const char *gateway, con
 	if (!*gateway || strlen(gateway) >= sizeof(party->gateway) || !*instance ||
 	    strlen(instance) >= sizeof(party->instance))
 		return -EINVAL;
+	memset(party, 0, sizeof(*party));
 	strcpy(party->gateway, gateway);
 	strcpy(party->instance, instance);
 	party->version_min = INTERCONNECT_VERSION_MIN;
@@ -273,7 +274,8 @@ int handshake_take_proof(const struct handshake_pdu *pdu, const struct handshake
 	int r = pdu_opcode(pdu->bhs) == PDU_LOGIN ? block_of(pdu, &block) : -EINVAL;
 
 	if (r == 0 &&
-	    (!text_block_find(&block, "Resume", &value) || !(pdu->bhs[BHS_FLAGS] & FLAG_TRANSIT)))
+	    (!(pdu->bhs[BHS_FLAGS] & FLAG_TRANSIT) || !text_block_find(&block, "Resume", &value) ||
+	     (!text_slice_is(value, "Yes") && !text_slice_is(value, "No"))))
 		r = -EINVAL;
 	if (r == 0)
 		r = check_proof(&block, handshake, secret, HANDSHAKE_ORIGIN);

@@ -45,6 +45,7 @@ static void notice_pause(struct hub *hub)
 		            hub->number, (unsigned long long)gap_ms);
 	list_for_each (channel, &hub->channels, link)
 		channel_forgive(channel);
+	inbounds_forgive(hub);
 }
 
 static void tick(struct timer *timer)
@@ -66,7 +67,6 @@ static void start(struct message *message)
 	struct hub *hub = container_of(message, struct hub, start_message);
 	if (hub->stopping)
 		return;
-	hub->started = true;
 	hub->turned_ms = hub->interconnect->clock();
 	reactor_arm(hub->reactor, &hub->tick, tick_ms(hub));
 }
@@ -114,7 +114,8 @@ void hub_check_stopped(struct hub *hub)
 	if (!hub->stopping || hub->stopped)
 		return;
 	cut_slow_peers(hub);
-	if (!list_empty(&hub->inbounds) || atomic_load(&hub->relayed_now))
+	if (!list_empty(&hub->inbounds) || !list_empty(&hub->returning) ||
+	    atomic_load(&hub->relayed_now))
 		return; /* what comes back does so in this turn */
 	hub->stopped = true;
 	reactor_disarm(hub->reactor, &hub->tick);

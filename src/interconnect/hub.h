@@ -74,7 +74,7 @@ struct hub {
 	struct timer tick;
 	unsigned ticks;
 	uint64_t turned_ms; /* by the interconnect's clock: the last tick */
-	bool started, stopping, stopped;
+	bool stopping, stopped;
 	uint64_t stop_ms;
 	struct message start_message, stop_message, stopped_message;
 

@@ -179,6 +179,13 @@ void inbounds_tick(struct hub *hub, bool beat)
 	}
 }
 
+void inbounds_forgive(struct hub *hub)
+{
+	struct inbound *inbound;
+	list_for_each (inbound, &hub->inbounds, link)
+		inbound->wire.heard_ms = reactor_now_ms(hub->reactor);
+}
+
 /* ---- arrival ---- */
 
 static struct inbound *find(const struct arrival *arrival)

@@ -93,6 +93,8 @@ void inbound_arrive(struct message *message);
 void inbounds_forget(struct hub *hub, const char *gateway, const char *instance);
 void inbounds_supersede(struct hub *hub, const char *gateway, const char *instance);
 void inbounds_tick(struct hub *hub, bool beat);
+/* After a pause of this process: nobody was silent. */
+void inbounds_forgive(struct hub *hub);
 /* Nothing new is executed; each ends when its answers have left. */
 void inbounds_stop(struct hub *hub);
 /* Something of it has ended. */

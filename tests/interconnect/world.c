@@ -9,10 +9,13 @@
 #include <sys/mman.h>
 
 uint64_t world_now_ms = 1000000;
+unsigned world_silence_ms, world_age_max_ms;
+
+bool world_real_time;
 
 uint64_t world_clock(void)
 {
-	return world_now_ms;
+	return world_real_time ? clock_monotonic_ms() : world_now_ms;
 }
 
 /* ---- the disk ---- */
@@ -116,15 +119,9 @@ static struct lun *find_lun(struct interconnect_listener *listener, const char *
 
 /* ---- gateways ---- */
 
-static void gateway_init(struct gateway *gateway, unsigned number)
+static void interconnect_init(struct gateway *gateway)
 {
 	struct error err;
-	(void)snprintf(gateway->name, sizeof gateway->name, "gw%u", number);
-	(void)snprintf(gateway->instance, sizeof gateway->instance, "life%u", number);
-	assert_int_equal(reactor_new("manager", world_clock, &gateway->manager), 0);
-	for (unsigned i = 0; i < WORLD_REACTORS; i++)
-		assert_int_equal(reactor_new("io", world_clock, &gateway->reactors[i]), 0);
-	gateway->listener = (struct interconnect_listener){ peer_changed, told, find_lun };
 	gateway->config = (struct interconnect_config){
 		.manager = gateway->manager,
 		.reactors = gateway->reactors,
@@ -133,11 +130,24 @@ static void gateway_init(struct gateway *gateway, unsigned number)
 		.instance = gateway->instance,
 		.address = "127.0.0.1",
 		.secret = { 1, 2, 3 },
+		.silence_ms = world_silence_ms,
+		.age_max_ms = world_age_max_ms,
 		.listener = &gateway->listener,
 		.clock = world_clock,
 	};
 	assert_int_equal(interconnect_new(&gateway->config, &gateway->interconnect, &err), 0);
 	cutter_init(&gateway->cutter, interconnect_address(gateway->interconnect));
+}
+
+static void gateway_init(struct gateway *gateway, unsigned number)
+{
+	(void)snprintf(gateway->name, sizeof gateway->name, "gw%u", number);
+	(void)snprintf(gateway->instance, sizeof gateway->instance, "life%u", number);
+	assert_int_equal(reactor_new("manager", world_clock, &gateway->manager), 0);
+	for (unsigned i = 0; i < WORLD_REACTORS; i++)
+		assert_int_equal(reactor_new("io", world_clock, &gateway->reactors[i]), 0);
+	gateway->listener = (struct interconnect_listener){ peer_changed, told, find_lun };
+	interconnect_init(gateway);
 	struct lun_config lun = {
 		.name = "rbd/disk_1",
 		.wwn = "ee982d1a-a657-4cf2-996c-a3d03a6f25a9",
@@ -158,16 +168,31 @@ static void set_flag(void *argument)
 	*(bool *)argument = true;
 }
 
+void world_stop_start(struct world *world, unsigned number)
+{
+	struct gateway *gateway = &world->gateways[number];
+	gateway->stopped = false;
+	gateway->stopping = true;
+	interconnect_stop(gateway->interconnect, set_flag, &gateway->stopped);
+}
+
 void world_stop(struct world *world, unsigned number)
 {
 	struct gateway *gateway = &world->gateways[number];
 	if (!gateway->interconnect)
 		return;
-	gateway->stopped = false;
-	interconnect_stop(gateway->interconnect, set_flag, &gateway->stopped);
+	if (!gateway->stopping)
+		world_stop_start(world, number);
 	EVENTUALLY(world, gateway->stopped);
 	interconnect_free(gateway->interconnect);
 	gateway->interconnect = NULL;
+	gateway->stopping = false;
+}
+
+void world_start(struct world *world, unsigned number)
+{
+	cutter_done(&world->gateways[number].cutter);
+	interconnect_init(&world->gateways[number]);
 }
 
 static void gateway_done(struct world *world, unsigned number)
@@ -183,6 +208,21 @@ static void gateway_done(struct world *world, unsigned number)
 	disk_done(&gateway->disk);
 }
 
+/* What was not executed waits for news of its owner; the target gives them again and again. */
+static void forward_again(struct gateway *gateway)
+{
+	struct lun_counters counters;
+	struct lun_route route;
+	if (lun_get_state(gateway->lun) != LUN_FORWARDED ||
+	    world_clock() < gateway->forwarded_ms + 50)
+		return;
+	gateway->forwarded_ms = world_clock();
+	lun_get_counters(gateway->lun, &counters);
+	lun_get_route(gateway->lun, &route);
+	if (counters.held)
+		lun_forward(gateway->lun, &route);
+}
+
 void world_turn(struct world *world)
 {
 	for (unsigned i = 0; i < world->count; i++) {
@@ -191,7 +231,8 @@ void world_turn(struct world *world)
 		if (gateway->paused)
 			continue;
 		(void)reactor_turn(gateway->manager, 0);
-		for (unsigned k = 0; k < WORLD_REACTORS; k++)
+		forward_again(gateway);
+		for (unsigned k = 0; k < WORLD_REACTORS && !world->threaded; k++)
 			(void)reactor_turn(gateway->reactors[k], 0);
 	}
 }

@@ -70,7 +70,8 @@ struct gateway {
 	struct lun *lun;
 	struct scsi_port port;
 	bool no_lun; /* find_lun finds nothing */
-	bool stopped, paused;
+	bool stopping, stopped, paused;
+	uint64_t forwarded_ms;
 	unsigned changes;
 	struct peer_info changed; /* last */
 	struct told_text told;
@@ -80,9 +81,12 @@ struct gateway {
 struct world {
 	struct gateway gateways[WORLD_GATEWAYS_MAX];
 	unsigned count;
+	bool threaded; /* the reactors have threads of their own now, but for the managers */
 };
 
 extern uint64_t world_now_ms;
+extern bool world_real_time;                        /* for threads */
+extern unsigned world_silence_ms, world_age_max_ms; /* of gateways to come; 0: as usual */
 uint64_t world_clock(void);
 
 /* The last of `count` gateways owns the disk, in epoch 7; all are connected to each other. */
@@ -97,7 +101,11 @@ void world_turn(struct world *world);
 void world_pass(struct world *world, unsigned ms);
 uint32_t world_connect(struct world *world, unsigned from, unsigned to);
 void world_forward(struct world *world, unsigned from, unsigned to, uint64_t epoch);
+/* Begins a stop: gateway->stopped becomes true. */
+void world_stop_start(struct world *world, unsigned gateway);
 void world_stop(struct world *world, unsigned gateway);
+/* After a stop: its next life. */
+void world_start(struct world *world, unsigned gateway);
 enum peer_state world_peer(const struct world *world, unsigned from, uint32_t id,
                            struct peer_info *ret_info);
 struct nexus *world_nexus(struct world *world, unsigned gateway, unsigned reactor, uint8_t isid);

@@ -1,0 +1,196 @@
+/* What a gateway says of its peers: up, lost, silent; and what their managers tell each other. */
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct peer_info info;
+
+#define STATE(id) world_peer(world, 0, id, &info)
+
+TEST(a_peer_is_up_and_tells_its_version_and_how_its_storage_is)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	ASSERT_EQ(STATE(id), PEER_CONNECTING);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	ASSERT_EQ(info.version, 1);
+	ASSERT_STR_EQ(info.gateway, "gw1");
+	ASSERT_STR_EQ(info.instance, "life1");
+	ASSERT_EQ(info.stalled_ms, 0);
+	interconnect_set_stalled(world->gateways[1].interconnect, 1234);
+	EVENTUALLY(world, (STATE(id), info.stalled_ms == 1234));
+	ASSERT_EQ(world->gateways[0].changed.stalled_ms, 1234);
+	interconnect_set_stalled(world->gateways[1].interconnect, 0);
+	EVENTUALLY(world, (STATE(id), info.stalled_ms == 0));
+	ASSERT_EQ(world_connect(world, 0, 1), id);
+	ASSERT_FALSE(interconnect_get_peer(world->gateways[0].interconnect, 99, &info));
+}
+
+TEST(a_peer_that_ends_is_lost_at_once_and_found_when_it_is_back)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	uint64_t since = world_now_ms;
+	world->gateways[1].cutter.reset = world->gateways[1].cutter.refuse = true;
+	cutter_cut(&world->gateways[1].cutter);
+	EVENTUALLY(world, STATE(id) == PEER_LOST);
+	ASSERT_FALSE(info.silent);
+	ASSERT_TRUE(world_now_ms - since < 100);
+	ASSERT_TRUE(info.since_ms >= since);
+	world_pass(world, 3000);
+	world->gateways[1].cutter.refuse = false;
+	since = world_now_ms;
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	ASSERT_TRUE(world_now_ms - since <= 1100);
+	ASSERT_EQ(world->gateways[0].changes, 3);
+}
+
+TEST(a_peer_whose_connections_come_back_at_once_was_never_lost)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	for (unsigned i = 0; i < 50; i++) {
+		world->gateways[1].cutter.reset = i & 1;
+		cutter_cut(&world->gateways[1].cutter);
+		world_pass(world, 20);
+		ASSERT_EQ(STATE(id), PEER_UP);
+	}
+	ASSERT_EQ(world->gateways[0].changes, 1);
+}
+
+TEST(a_silent_peer_is_lost_after_its_time_and_found_again)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	world_pass(world, 5000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	world->gateways[1].cutter.stalled = true;
+	world_pass(world, 1400);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	world_pass(world, 1000);
+	ASSERT_EQ(STATE(id), PEER_LOST);
+	ASSERT_TRUE(info.silent);
+	world->gateways[1].cutter.stalled = false;
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+}
+
+TEST(a_peer_that_was_never_there_is_lost)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	world->gateways[1].cutter.refuse = true;
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_LOST);
+	ASSERT_FALSE(info.silent);
+	world->gateways[1].cutter.stalled = true;
+	world->gateways[1].cutter.refuse = false;
+	EVENTUALLY(world, (STATE(id), info.silent));
+	ASSERT_EQ(info.state, PEER_LOST);
+}
+
+TEST(a_gateway_that_was_stopped_itself_accuses_nobody)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	for (unsigned ms = 1000; ms < 20000; ms *= 2) {
+		unsigned changes = world->gateways[0].changes;
+		world->gateways[0].paused = true;
+		world_pass(world, ms);
+		world->gateways[0].paused = false;
+		world_pass(world, 3000);
+		ASSERT_EQ(STATE(id), PEER_UP);
+		ASSERT_EQ(world->gateways[0].changes, changes);
+	}
+	/* The machine slept: nobody turned. */
+	world_now_ms += 100000;
+	world_pass(world, 3000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_EQ(world->gateways[0].changes, 1);
+}
+
+TEST(managers_tell_each_other_in_order)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	struct gateway *first = &world->gateways[0], *second = &world->gateways[1];
+	uint32_t id = world_connect(world, 0, 1);
+	ASSERT_EQ(interconnect_tell(first->interconnect, id, "x"), -ENOTCONN);
+	uint32_t back = world_connect(world, 1, 0);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_UP);
+	for (unsigned i = 0; i < 10; i++) {
+		char text[32];
+		(void)snprintf(text, sizeof text, "{\"say\": %u}\n", i);
+		ASSERT_EQ(interconnect_tell(first->interconnect, id, text), 0);
+		EVENTUALLY(world, second->told_count == i + 1);
+		ASSERT_STR_EQ(second->told.text, text);
+		ASSERT_STR_EQ(second->told.gateway, "gw0");
+	}
+	ASSERT_EQ(interconnect_tell(second->interconnect, back, ""), 0);
+	EVENTUALLY(world, first->told_count == 1);
+	ASSERT_STR_EQ(first->told.text, "");
+	ASSERT_EQ(interconnect_tell(first->interconnect, 77, "x"), -ENOTCONN);
+}
+
+TEST(who_is_forgotten_is_refused_but_its_next_life_is_not)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	struct gateway *first = &world->gateways[0];
+	uint32_t id = world_connect(world, 0, 1), back = world_connect(world, 1, 0), next = 0;
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_UP);
+	interconnect_forget(first->interconnect, id, true);
+	ASSERT_EQ(STATE(id), PEER_FORGOTTEN);
+	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_LOST);
+	world_pass(world, 3000);
+	ASSERT_EQ(world_peer(world, 1, back, &info), PEER_LOST);
+	ASSERT_EQ(STATE(id), PEER_FORGOTTEN);
+	ASSERT_EQ(interconnect_tell(first->interconnect, id, "x"), -ENOTCONN);
+	interconnect_forget(first->interconnect, id, true);
+
+	world_stop(world, 1);
+	strcpy(world->gateways[1].instance, "life2");
+	world_start(world, 1);
+	next = world_connect(world, 0, 1);
+	ASSERT_NE(next, id);
+	back = world_connect(world, 1, 0);
+	EVENTUALLY(world, STATE(next) == PEER_UP);
+	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_UP);
+}
+
+TEST(an_address_where_another_instance_answers_is_no_peer)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = 0;
+	struct gateway *first = &world->gateways[0], *second = &world->gateways[1];
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw1", "life7", second->cutter.address,
+	                                &id),
+	          0);
+	EVENTUALLY(world, STATE(id) == PEER_LOST);
+	world_pass(world, 2000);
+	ASSERT_EQ(STATE(id), PEER_LOST);
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw0", "life1", second->cutter.address,
+	                                &id),
+	          -EINVAL);
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw3", "life1", "nowhere", &id),
+	          -EINVAL);
+}
+
+TEST(a_peer_that_moves_is_followed_to_its_new_address)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = 0, same = 0;
+	struct gateway *first = &world->gateways[0], *second = &world->gateways[1];
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw1", "life1", "127.0.0.1:1", &id),
+	          0);
+	EVENTUALLY(world, STATE(id) == PEER_LOST);
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw1", "life1", second->cutter.address,
+	                                &same),
+	          0);
+	ASSERT_EQ(same, id);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+}
