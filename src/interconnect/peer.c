@@ -254,5 +254,5 @@ void interconnect_forget(struct interconnect *interconnect, uint32_t id, bool fe
 		reactor_deliver(interconnect->hubs[i].reactor, &peer->parts[i].forget);
 	}
 	log_info("peer %s (%s): forgotten: %s", peer->gateway, peer->instance,
-	         fenced ? "it is fenced" : "it has ended");
+	         fenced ? "it was fenced, or has stopped" : "it has ended");
 }

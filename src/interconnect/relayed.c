@@ -455,6 +455,9 @@ static void relay_cancel(struct relay *relay, struct scsi_task *task)
 		}
 		relayed = find_task(&channel->sent, task);
 		if (relayed) {
+			/* If it has to be sent (again), it comes too late to be executed: what
+			 * follows it may have been repeated elsewhere (H35, H36). */
+			relayed->stamp = 0;
 			abort_sent(channel, relayed);
 			return;
 		}

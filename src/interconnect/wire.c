@@ -32,11 +32,16 @@ static void wire_break(struct wire *wire, const char *why)
 	wire->ops->broken(wire, why);
 }
 
+static uint32_t reading_events(const struct wire *wire)
+{
+	return wire->accepted ? EPOLLIN | EPOLLRDHUP : EPOLLIN;
+}
+
 static void update_watch(struct wire *wire)
 {
 	bool sending = wire->connecting || !transmitter_empty(&wire->tx);
 	reactor_watch_set(wire->reactor, &wire->watch,
-	                  (wire->connecting ? 0u : (unsigned)EPOLLIN) |
+	                  (wire->connecting ? 0u : reading_events(wire)) |
 	                          (sending ? (unsigned)EPOLLOUT : 0u));
 }
 
@@ -131,6 +136,12 @@ static void wire_ready(struct watch *watch, uint32_t events)
 			end_of_connect(wire);
 		return;
 	}
+	/* The origin is gone: its commands that stand in the socket may be repeated elsewhere
+	 * already (H35). If it is still there, it sends them again. */
+	if (wire->accepted && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
+		wire_break(wire, "closed by the peer");
+		return;
+	}
 	if (events & EPOLLOUT)
 		reactor_at_turn_end(wire->reactor, &wire->flush);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -150,13 +161,15 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
 	list_init(&wire->flush.link);
 	wire->heard_ms = reactor_now_ms(reactor);
 	wire->connecting = connecting;
+	wire->accepted = !connecting;
 	receiver_init(&wire->rx, &ops->receiver);
 	int r = transmitter_init(&wire->tx, fd, slot_count);
 	if (r < 0)
 		return r;
 	/* Only makes things better: a socket without it works. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	r = reactor_watch(reactor, &wire->watch, connecting ? EPOLLOUT : EPOLLIN);
+	r = reactor_watch(reactor, &wire->watch,
+	                  connecting ? (uint32_t)EPOLLOUT : reading_events(wire));
 	if (r < 0) {
 		transmitter_done(&wire->tx);
 		return r;

@@ -32,6 +32,7 @@ struct wire {
 	                    * over the end of a PDU */
 	uint64_t heard_ms; /* when the last bytes came */
 	bool open, connecting, bulk;
+	bool accepted; /* by us: what is unread ends with the connection */
 };
 
 /* Zeroed memory is a closed wire. A socket that is connected, or connecting; owned from now on,

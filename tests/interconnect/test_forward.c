@@ -186,6 +186,47 @@ TEST(an_abort_reaches_the_owner_and_is_answered_when_nothing_can_change_any_more
 	world_nexus_end(world, nexus);
 }
 
+TEST(an_aborted_command_that_the_owner_never_received_is_not_executed_by_a_new_connection)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct cutter *cutter = &world->gateways[1].cutter;
+	struct task_management request;
+	cutter->stalled = true;
+	write_start(&a, nexus, 8, 1, 1);
+	world_pass(world, 5);
+	manage(nexus, TMF_ABORT_TASK, &a.task, &request);
+	world_pass(world, 5);
+	ASSERT_FALSE(manage_done);
+	cutter_cut(cutter);
+	cutter->stalled = false;
+	EVENTUALLY(world, manage_done && a.done);
+	ASSERT_TRUE(a.task.aborted);
+	ASSERT_EQ(request.response, TMF_COMPLETE);
+	ASSERT_EQ(world->gateways[1].disk.writes[8], 0);
+	world_nexus_end(world, nexus);
+}
+
+TEST(what_stands_unread_in_a_connection_that_has_ended_is_not_executed)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct gateway *owner = &world->gateways[1];
+	owner->paused = true;
+	write_start(&a, nexus, 8, 1, 1);
+	world_pass(world, 5);
+	owner->cutter.refuse = true;
+	cutter_cut(&owner->cutter);
+	owner->paused = false;
+	world_pass(world, 5);
+	ASSERT_EQ(owner->disk.writes[8], 0);
+	owner->cutter.refuse = false;
+	command_wait(world, &a);
+	assert_good(&a);
+	ASSERT_EQ(owner->disk.writes[8], 1);
+	world_nexus_end(world, nexus);
+}
+
 TEST(a_reset_through_one_gateway_ends_commands_of_all_and_is_told_once)
 {
 	AUTO(world) struct world *world = world_new(3);
