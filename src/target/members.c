@@ -14,8 +14,9 @@
 #define CONNECT_MS     3000 /* without a connection for so long since it appeared: lost */
 #define STALLED_MS     4000 /* its storage makes no progress */
 #define ANSWER_MS      800  /* from when we heard the question ourselves */
-#define HEAR_MS        3000 /* the question itself was lost: ask again */
-#define ASK_AGAIN_MS   2000 /* one that lives but cannot be reached */
+#define PAUSE_MS       (ANSWER_MS / 2) /* without a review for so long: we were the ones that hung */
+#define HEAR_MS        3000            /* the question itself was lost: ask again */
+#define ASK_AGAIN_MS   2000            /* one that lives but cannot be reached */
 #define FENCE_AGAIN_MS 1000
 #define PAST_MS        600000
 
@@ -215,7 +216,9 @@ static void update_member(struct members *members, const struct registration_row
 	member->state = row->state;
 	member->condemned = row->condemned;
 	if (row->state == GATEWAY_STOPPED && member->current && !over) {
-		forget_peer(members, member, false);
+		/* What it has not answered may have been executed: its answer was lost with a
+		 * connection, perhaps. */
+		forget_peer(members, member, true);
 		set_health(members, member, MEMBER_ABSENT);
 	} else if (row->state != GATEWAY_STOPPED) {
 		update_peer(members, member, row);
@@ -380,19 +383,37 @@ static void review_current(struct members *members, struct member *member)
 	}
 }
 
-/* Forgotten some time after its fence; a record that still names it would bring it back. */
+/* Forgotten some time after its fence, if another instance followed; a record that still names it
+ * would bring it back. */
 static void review_past(struct members *members, struct member *member)
 {
 	uint64_t now_ms = reactor_now_ms(members->manager);
 	if (member->health == MEMBER_SUSPECT && now_ms >= member->fence_again_ms)
 		member_fence(members, member, "an instance of the past");
-	else if (member->health != MEMBER_SUSPECT && now_ms >= member->since_ms + PAST_MS)
+	else if (member->health != MEMBER_SUSPECT && now_ms >= member->since_ms + PAST_MS &&
+	         members_find(members, member->gateway))
 		member_free(member);
+}
+
+/* While this process did not run nobody could be heard: the time to answer begins anew. */
+static void notice_pause(struct members *members)
+{
+	uint64_t now_ms = reactor_now_ms(members->manager);
+	uint64_t gap_ms = now_ms - members->reviewed_ms;
+	struct member *member;
+	members->reviewed_ms = now_ms;
+	if (gap_ms < PAUSE_MS)
+		return;
+	list_for_each (member, &members->list, link) {
+		if (member->heard_ms)
+			member->heard_ms = now_ms;
+	}
 }
 
 void members_review(struct members *members)
 {
 	struct member *member, *following;
+	notice_pause(members);
 	list_for_each_safe (member, following, &members->list, link) {
 		if (member->fencing)
 			continue;

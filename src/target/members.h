@@ -64,6 +64,7 @@ struct members {
 	bool maintenance; /* of this gateway */
 	bool stalled;     /* this gateway does not reach the cluster itself; set by the owner */
 	unsigned fencings;
+	uint64_t reviewed_ms; /* the last time */
 };
 
 void members_init(struct members *members);

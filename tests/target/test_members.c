@@ -1,0 +1,167 @@
+/* Who is there, and who is taken for dead. The interconnect and the fence are the test's. */
+#include "target/members.h"
+
+#include "interconnect/interconnect.h"
+#include "target/look.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t now_ms;
+static uint64_t test_clock(void)
+{
+	return now_ms;
+}
+
+static unsigned asked, fenced, forgotten;
+static bool forgotten_as_fenced;
+
+/* ---- what members.c calls ---- */
+
+void member_fence(struct members *members, struct member *member, const char *why)
+{
+	fenced++;
+}
+
+int interconnect_add_peer(struct interconnect *interconnect, const char *gateway,
+                          const char *instance, const char *address, uint32_t *ret_id)
+{
+	*ret_id = 1;
+	return 0;
+}
+
+bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
+                           struct peer_info *ret_peer)
+{
+	*ret_peer = (struct peer_info){ .id = id, .state = PEER_LOST };
+	return true;
+}
+
+void interconnect_forget(struct interconnect *interconnect, uint32_t id, bool is_fenced)
+{
+	forgotten++;
+	forgotten_as_fenced = is_fenced;
+}
+
+static void changed(struct members *members)
+{
+}
+
+static void look(struct members *members)
+{
+}
+
+static void ask(struct members *members, struct member *member)
+{
+	member->ask_number = ++asked;
+	member->asked_ms = now_ms;
+	member->heard_ms = 0;
+}
+
+static bool wanted(struct members *members, const struct member *member)
+{
+	return true;
+}
+
+/* ---- the world ---- */
+
+static void world_init(struct members *members)
+{
+	now_ms = 1000000;
+	asked = fenced = forgotten = 0;
+	*members = (struct members){
+		.gateway = "gw-1",
+		.interconnect = (struct interconnect *)members, /* nobody looks into it */
+		.changed = changed,
+		.look = look,
+		.ask = ask,
+		.wanted = wanted,
+	};
+	ASSERT_EQ(reactor_new("manager", test_clock, &members->manager), 0);
+	members_init(members);
+}
+
+static void world_done(struct members *members)
+{
+	members_done(members);
+	reactor_free(members->manager);
+}
+
+static void turn(struct members *members, unsigned ms)
+{
+	now_ms += ms;
+	(void)reactor_turn(members->manager, 0);
+	members_review(members);
+}
+
+static void see_row(struct members *members, const char *instance, enum gateway_state state)
+{
+	struct registration_row row = { .state = state, .version_min = 1, .version_max = 1 };
+	struct look seen = { .rows = &row, .row_count = 1 };
+	(void)snprintf(row.gateway, sizeof row.gateway, "gw-2");
+	(void)snprintf(row.instance, sizeof row.instance, "%s", instance);
+	(void)snprintf(row.interconnect, sizeof row.interconnect, "10.0.0.2:3262");
+	members_update(members, &seen);
+}
+
+TEST(who_does_not_answer_in_time_is_fenced)
+{
+	struct members members;
+	world_init(&members);
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	ASSERT_EQ(asked, 1);
+	members_heard(&members, 1);
+	for (unsigned i = 0; i < 15; i++)
+		turn(&members, 50);
+	ASSERT_EQ(fenced, 0);
+	turn(&members, 50);
+	ASSERT_EQ(fenced, 1);
+	world_done(&members);
+}
+
+TEST(a_pause_of_this_process_condemns_nobody)
+{
+	struct members members;
+	world_init(&members);
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	members_heard(&members, 1);
+	turn(&members, 5000);
+	ASSERT_EQ(fenced, 0);
+	turn(&members, 50);
+	members_answered(&members, 1); /* it came during the pause */
+	for (unsigned i = 0; i < 20; i++)
+		turn(&members, 50);
+	ASSERT_EQ(fenced, 0);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UNREACHABLE);
+	world_done(&members);
+}
+
+/* What it executed for us may have been answered into a connection that was broken. */
+TEST(what_a_stopped_owner_has_not_answered_is_of_unknown_fate)
+{
+	struct members members;
+	world_init(&members);
+	see_row(&members, "one", GATEWAY_UP);
+	see_row(&members, "one", GATEWAY_STOPPED);
+	ASSERT_EQ(forgotten, 1);
+	ASSERT_TRUE(forgotten_as_fenced);
+	world_done(&members);
+}
+
+TEST(a_gateway_that_was_stopped_long_ago_is_still_known)
+{
+	struct members members;
+	world_init(&members);
+	see_row(&members, "one", GATEWAY_STOPPED);
+	ASSERT_TRUE(members_know(&members, "gw-2"));
+	turn(&members, 700000);
+	ASSERT_TRUE(members_know(&members, "gw-2"));
+	see_row(&members, "two", GATEWAY_UP);
+	turn(&members, 50);
+	ASSERT_NULL(members_find_instance(&members, "gw-2", "one"));
+	ASSERT_TRUE(members_know(&members, "gw-2"));
+	world_done(&members);
+}
