@@ -380,7 +380,8 @@ void command_start(struct command *command, struct nexus *nexus, const uint8_t *
 		return;
 	task->data = buffer_get(reactor_buffers(nexus_reactor(nexus)), task->data_out_len);
 	assert_non_null(task->data);
-	memcpy(task->data->data, out, task->data_out_len);
+	if (out)
+		memcpy(task->data->data, out, task->data_out_len);
 	scsi_task_execute(task);
 	assert_int_equal(command->done, 0);
 }

@@ -13,6 +13,7 @@
 #include "scsi/task.h"
 #include "test.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define WORLD_GATEWAYS_MAX 3
@@ -30,7 +31,8 @@ struct disk {
 	bool hold;
 	int fail; /* the result of every request, if not 0 */
 	struct io *held[HELD_MAX];
-	unsigned held_count, count;
+	unsigned held_count;
+	atomic_uint count;
 };
 void disk_release(struct disk *disk);
 
