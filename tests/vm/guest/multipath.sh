@@ -28,9 +28,11 @@ failed() {
 	multipath -ll
 	multipathd show paths
 	tail -n 15 multipathd.log
-	dmesg | tail -n 25
+	path_errors >last
+	tail -n 40 kernel.all
 	cat fio.failed
-	for end in end end1; do touch $end; done
+	touch end end1
+	multipathd disablequeueing maps # else the guest's last sync waits for ever
 } 2>&1
 trap failed EXIT
 
@@ -59,6 +61,13 @@ io_runs_through() { # into $carrier: the portal that takes the writes now
 	written "$block2" && before2=$((written - before2))
 	carrier=$PORTAL1
 	[ $before1 -gt $before2 ] || carrier=$PORTAL2
+}
+
+path_errors() { # since they were asked for last
+	dmesg >kernel.log
+	grep -c 'I/O error, dev sd' kernel.log || true
+	dmesg --clear
+	cat kernel.log >>kernel.all
 }
 
 # ---- load ----
@@ -108,7 +117,7 @@ through() {
 	[ "$3" = - ] || host "$3"
 	wait_for 75 both_paths
 	beats 20
-	echo "gap: $name $(<"gap.$name")"
+	echo "gap: $name $(<"gap.$name") s, errors of single paths: $(path_errors)"
 	ok "survives_$name"
 }
 
@@ -168,9 +177,9 @@ ok fio_verified
 umount /mnt
 fsck.ext4 -fn $disk >fsck.log 2>&1 || { cat fsck.log; false; }
 ok file_system_clean
-echo "paths: $(dmesg | grep -c 'I/O error, dev sd' || true) errors of single paths in the kernel's log"
+path_errors >last
 bad='Buffer I/O error|EXT4-fs (error|warning)|JBD2.*rror|I/O error, dev dm|Remounting filesystem'
-none grep -E "$bad" <(dmesg)
+none grep -E "$bad" kernel.all
 ok no_error_reached_the_file_system
 
 # ---- without ----
@@ -195,6 +204,7 @@ echo "gap: restart_with_one_path $(cat gap.restart_with_one_path)"
 load_ends end1
 umount /mnt
 fsck.ext4 -fn "$disk" >fsck.log 2>&1 || { cat fsck.log; false; }
-none grep -E "$bad" <(dmesg)
+path_errors >last
+none grep -E "$bad" kernel.all
 ok one_path_goes_on_after_a_restart
 iscsiadm -m node -p "$PORTAL1" --logout >/dev/null
