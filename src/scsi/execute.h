@@ -112,6 +112,8 @@ enum alua_verdict alua_decide(struct scsi_task *task);
 void hold_add(struct scsi_task *task);
 /* The task goes on, or ends. */
 void hold_remove(struct scsi_task *task);
+/* It has waited so long that it must end: BUSY. */
+bool hold_too_long(const struct scsi_task *task);
 /* It was handed to an owner (a backend, a peer) that is gone: executed or not, nobody can tell. It
  * gives back what it has of the LUN, and waits until it is certain that it will not execute any
  * more. `epoch`: of that owner. */

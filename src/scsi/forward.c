@@ -34,6 +34,11 @@ static void not_executed(struct scsi_task *task)
 		task_end_status(task, SCSI_TASK_ABORTED);
 		return;
 	}
+	if (hold_too_long(task)) {
+		hold_rewind(task);
+		task_end_status(task, SCSI_BUSY);
+		return;
+	}
 	task->state.refused = true;
 	hold_add(task);
 	hold_rewind(task);

@@ -4,6 +4,8 @@
 #include "scsi/execute.h"
 #include "scsi/walk.h"
 
+#define HOLD_MAX_MS 3000 /* initiators give a path up after 5 s at the earliest */
+
 void hold_add(struct scsi_task *task)
 {
 	assert(task->state.phase < TASK_ENDED && task->state.phase != TASK_HELD);
@@ -17,6 +19,14 @@ void hold_remove(struct scsi_task *task)
 	assert(task->state.phase == TASK_HELD);
 	task->state.phase = TASK_RUNNING;
 	counter_add(&task->state.itl->counters.held, -1);
+}
+
+/* Its initiator may soon turn to another path, and repeat it there: it must not come after that
+ * (H35). The LUN says BUSY earlier, unless its state changes again and again. */
+bool hold_too_long(const struct scsi_task *task)
+{
+	uint64_t now_ms = reactor_now_ms(task->nexus->reactor);
+	return !task->state.unknown && now_ms - task->state.started_ms >= HOLD_MAX_MS;
 }
 
 /* ---- unknown fate ---- */

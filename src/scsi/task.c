@@ -310,7 +310,10 @@ static bool try_enable(struct scsi_task *task)
 	case ALUA_FORWARDED:
 		return forward_begin(task);
 	case ALUA_HELD:
-		hold_add(task);
+		if (hold_too_long(task))
+			task_end_status(task, SCSI_BUSY);
+		else
+			hold_add(task);
 		return true;
 	}
 	return true;

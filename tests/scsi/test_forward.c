@@ -97,6 +97,27 @@ TEST(not_executed_waits_until_the_state_or_the_route_changes)
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
 }
 
+/* Its initiator may have repeated it on another path by then. */
+TEST(what_no_owner_executes_does_not_wait_for_ever)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+	rig_turn(rig);
+	a.task.state.started_ms = 0;
+	fake_relay_return(&rig->relay, 0, RELAY_NOT_EXECUTED);
+	rig_turn(rig);
+	assert_status(&a, SCSI_BUSY);
+	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+	rig_turn(rig);
+	fake_relay_return(&rig->relay, 0, RELAY_NOT_EXECUTED);
+	rig_turn(rig);
+	ASSERT_EQ(a.done, 0);
+	a.task.state.started_ms = 0;
+	lun_set_state(rig->lun, LUN_HELD);
+	rig_turn(rig);
+	assert_status(&a, SCSI_BUSY);
+}
+
 TEST(what_a_fenced_owner_had_is_never_repeated_if_it_changes_something)
 {
 	static const struct {
