@@ -169,6 +169,24 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 		job_queue_submit(disk->jobs, &disk->job);
 }
 
+/* A job that takes or gives has a record of its own: the manager decides by the one before while it
+ * runs. */
+static void start_record_job(struct disk *disk, void (*work)(struct job *),
+                             void (*done)(struct job *))
+{
+	disk->job_record = disk->record;
+	disk->record.text = NULL;
+	start_job(disk, work, done);
+}
+
+static void record_job_ended(struct disk *disk)
+{
+	disk->busy = false;
+	disk->record = disk->job_record;
+	disk->job_record = (struct owner_record){ 0 };
+	disk->seen_ms = reactor_now_ms(disk->host->manager);
+}
+
 static void retry_expired(struct timer *timer)
 {
 	disk_step(container_of(timer, struct disk, retry));
@@ -246,8 +264,7 @@ static void taken(struct disk *disk)
 static void take_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
-	disk->busy = false;
-	disk->seen_ms = reactor_now_ms(disk->host->manager);
+	record_job_ended(disk);
 	switch (disk->job_error.code) {
 	case 0:
 		taken(disk);
@@ -333,8 +350,7 @@ static void release_work(struct job *job)
 static void release_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
-	disk->busy = false;
-	disk->seen_ms = reactor_now_ms(disk->host->manager);
+	record_job_ended(disk);
 	if (disk->job_error.code) {
 		log_warning("%s: not given back: %s", disk_name(disk), disk->job_error.text);
 		reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
@@ -358,7 +374,7 @@ static void start_release(struct disk *disk, bool and_close)
 	               disk->order.role == DISK_GIVE ? disk->next : "");
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s",
 	               disk->order.role == DISK_GIVE ? disk->order.why : "stop");
-	start_job(disk, release_work, release_done);
+	start_record_job(disk, release_work, release_done);
 }
 
 static void start_take(struct disk *disk)
@@ -366,7 +382,7 @@ static void start_take(struct disk *disk)
 	disk->settled = false;
 	disk->others_up = disk->order.others_up;
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
-	start_job(disk, take_work, take_done);
+	start_record_job(disk, take_work, take_done);
 }
 
 /* ---- the step ---- */

@@ -40,7 +40,7 @@ struct disk {
 	struct timer held;                       /* HELD -> BUSY -> TRANSITIONING */
 	uint64_t forwarded_ms, waiting_since_ms; /* FORWARDED: commands that were sent back */
 
-	struct owner_record record; /* as last seen; the job's while one takes or gives */
+	struct owner_record record; /* as last seen; without text while a job takes or gives */
 	uint64_t seen_ms;
 	uint64_t errors_known; /* UNAVAILABLE: commands refused, as of the last question */
 	char asked_by[GATEWAY_NAME_MAX];
@@ -52,6 +52,7 @@ struct disk {
 	struct backend *backend;
 	struct cluster_client *client;
 	struct error job_error;
+	struct owner_record job_record; /* of the job that takes or gives */
 	bool close_wanted, others_up, released;
 	uint64_t started_ms;
 	char job_why[64], job_next[GATEWAY_NAME_MAX];
@@ -62,8 +63,8 @@ struct disk {
 	atomic_bool event_resized, event_lost, event_doubted;
 	atomic_bool event_posted;
 	struct message event_message;
-	bool lost;    /* the cluster client was fenced */
-	bool doubted; /* somebody changed what only the owner may change: take it anew */
+	atomic_bool lost; /* the cluster client was fenced; workers look at it, too */
+	bool doubted;     /* somebody changed what only the owner may change: take it anew */
 
 	struct keeper {
 		struct reservation_keeper ops;

@@ -16,11 +16,15 @@ static const char *client_address(const struct disk *disk)
 	return disk->client ? cluster_client_address(disk->client) : "";
 }
 
-bool disk_record_is_own(const struct disk *disk)
+static bool is_own(const struct disk *disk, const struct owner_record *record)
 {
-	const struct owner_record *record = &disk->record;
 	return record->state == OWNER_ACTIVE &&
 	       strcmp(record->instance, registration_instance(disk->host->registration)) == 0;
+}
+
+bool disk_record_is_own(const struct disk *disk)
+{
+	return is_own(disk, &disk->record);
 }
 
 /* Whose lock may be broken: of one whose fence is in force. Asking the cluster once more is cheap,
@@ -51,17 +55,17 @@ static int read_record(struct disk *disk, struct error *err)
 	int r = owner_record_read(disk->host->store, disk_name(disk), &fresh, err);
 	if (r < 0)
 		return r;
-	owner_record_done(&disk->record);
-	disk->record = fresh;
+	owner_record_done(&disk->job_record);
+	disk->job_record = fresh;
 	return 0;
 }
 
 /* The record that was decided upon may have changed meanwhile. */
 static int confirm_record(struct disk *disk, struct error *err)
 {
-	struct owner_record decided = disk->record; /* its text is not looked at */
+	struct owner_record decided = disk->job_record; /* its text is not looked at */
 	int r = read_record(disk, err);
-	if (r == 0 && !same_record(&decided, &disk->record))
+	if (r == 0 && !same_record(&decided, &disk->job_record))
 		r = error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",
 		              disk_name(disk));
 	return r;
@@ -70,7 +74,7 @@ static int confirm_record(struct disk *disk, struct error *err)
 /* "take-over from gw-2": for people; a long name is cut. */
 static void say_why(const struct disk *disk, char ret_why[64])
 {
-	const char *before = disk->record.gateway;
+	const char *before = disk->job_record.gateway;
 	bool other = *before && strcmp(before, disk->host->gateway) != 0;
 	(void)snprintf(ret_why, 64, "%.16s%s%.41s", disk->job_why, other ? " from " : "",
 	               other ? before : "");
@@ -79,13 +83,13 @@ static void say_why(const struct disk *disk, char ret_why[64])
 /* A take that got the record, but not the lock, goes on where it ended. */
 static int take_record(struct disk *disk, struct error *err)
 {
-	if (disk_record_is_own(disk) && strcmp(disk->record.client, client_address(disk)) == 0 &&
-	    disk->problem.code)
+	if (is_own(disk, &disk->job_record) &&
+	    strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code)
 		return 0;
-	char why[sizeof disk->record.why];
+	char why[sizeof disk->job_record.why];
 	say_why(disk, why);
 	return owner_record_take(
-	        disk->host->store, disk_name(disk), &disk->record, disk->host->gateway,
+	        disk->host->store, disk_name(disk), &disk->job_record, disk->host->gateway,
 	        registration_instance(disk->host->registration), client_address(disk), why, err);
 }
 
@@ -113,14 +117,14 @@ static int take(struct disk *disk, struct error *err)
 		r = cluster_wait_for_map(disk->client, err); /* [H1] */
 	if (r < 0)
 		return r;
-	enum reservation_load how = load_kind(disk, &disk->record);
+	enum reservation_load how = load_kind(disk, &disk->job_record);
 	r = take_record(disk, err);
 	if (r == 0)
 		r = backend_acquire(disk->backend, &policy, err);
 	if (r < 0)
 		return r;
-	lun_set_epoch(disk->lun, disk->record.epoch);
-	return disk_keeper_load(disk, disk->record.epoch, how, err);
+	lun_set_epoch(disk->lun, disk->job_record.epoch);
+	return disk_keeper_load(disk, disk->job_record.epoch, how, err);
 }
 
 static void set_result(struct disk *disk, int r)
@@ -146,8 +150,8 @@ void disk_release(struct disk *disk)
 	disk->released = false;
 	if (!disk->lost && disk->backend)
 		r = backend_release(disk->backend, err);
-	if (r == 0 && !disk->lost && disk_record_is_own(disk)) {
-		r = owner_record_release(disk->host->store, disk_name(disk), &disk->record,
+	if (r == 0 && !disk->lost && is_own(disk, &disk->job_record)) {
+		r = owner_record_release(disk->host->store, disk_name(disk), &disk->job_record,
 		                         disk->job_next, disk->job_why, err);
 		disk->released = r == 0;
 		if (r == -ECANCELED) /* it was not ours any more */
