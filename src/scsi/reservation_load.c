@@ -75,7 +75,8 @@ int lun_load_reservations(struct lun *lun, const char *text, enum reservation_lo
 	bool lost = lose(&parsed.reservations, how);
 	(void)pthread_mutex_lock(&lun->lock);
 	struct reservation_queue *queue = &lun->reservation_queue;
-	assert(!lun->backend && !queue->busy);
+	/* The queue may be busy: somebody was about to save and has not entered the LUN yet. */
+	assert(!lun->backend && !queue->change && !queue->text);
 	reservations_replace(&lun->reservations, &parsed.reservations);
 	reservation_notices_free(&queue->notices);
 	if (how != RESERVATION_LOAD_POWER_LOSS) {
