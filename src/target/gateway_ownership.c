@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- messages ---- */
 
@@ -112,6 +113,8 @@ static void condemned(void *argument)
 	log_error("%s: this instance (%s) was condemned by another gateway: all connections are "
 	          "dropped without an answer, and it starts anew",
 	          gateway->name, registration_instance(gateway->connection.registration));
+	if (gateway->stopping)
+		_exit(0); /* a new life would not know that it was told to end */
 	renew(registration_instance(gateway->connection.registration));
 }
 
