@@ -39,6 +39,10 @@ static int data_in_header(struct channel *channel, const uint8_t *bhs)
 	struct relayed *relayed = channel_find(channel, pdu_itt(bhs));
 	uint32_t len = pdu_data_len(bhs), total = pdu_ttt(bhs);
 
+	if (relayed && relayed_is_orphan(relayed)) {
+		channel->wire.rx.data = NULL;
+		return relayed->kind == RELAYED_COMMAND ? 0 : -EPROTO;
+	}
 	if (!relayed || relayed->kind != RELAYED_COMMAND || relayed->emitting ||
 	    !relayed->task->wants_read || relayed->task->data_out_len)
 		return -EPROTO;
@@ -124,6 +128,19 @@ static void give_task(struct channel *channel, struct relayed *relayed, enum rel
 	channel_pump(channel);
 }
 
+/* Nobody waits for the answer any more. */
+static int drop_answer(struct channel *channel, struct relayed *orphan, const uint8_t *bhs)
+{
+	int r = take_numbers(channel, bhs);
+	if (r < 0)
+		return r;
+	relayed_detach(channel, orphan);
+	relayed_put(channel->hub, orphan);
+	confirm_soon(channel, 0);
+	channel_pump(channel);
+	return 0;
+}
+
 static int data_in_complete(struct channel *channel, const uint8_t *bhs)
 {
 	struct relayed *relayed = channel_find(channel, pdu_itt(bhs));
@@ -131,6 +148,8 @@ static int data_in_complete(struct channel *channel, const uint8_t *bhs)
 	relayed->have += pdu_data_len(bhs);
 	if (!(bhs[BHS_FLAGS] & FLAG_STATUS))
 		return 0;
+	if (relayed_is_orphan(relayed))
+		return drop_answer(channel, relayed, bhs);
 	if (relayed->have != pdu_ttt(bhs))
 		return -EPROTO;
 	int r = take_numbers(channel, bhs);
@@ -167,6 +186,8 @@ static int response_complete(struct channel *channel, const uint8_t *bhs)
 
 	if (!relayed || relayed->kind != RELAYED_COMMAND || relayed->emitting)
 		return -EPROTO;
+	if (relayed_is_orphan(relayed))
+		return drop_answer(channel, relayed, bhs);
 	int r = outcome_of(bhs[BHS_RESPONSE], &outcome);
 	if (r == 0)
 		r = take_sense(channel, bhs, relayed->task);
@@ -186,6 +207,8 @@ static int management_complete(struct channel *channel, const uint8_t *bhs)
 
 	if (!relayed || relayed->kind != RELAYED_MANAGE || relayed->emitting)
 		return -EPROTO;
+	if (relayed_is_orphan(relayed))
+		return drop_answer(channel, relayed, bhs);
 	int r = take_numbers(channel, bhs);
 	if (r < 0)
 		return r;

@@ -333,6 +333,7 @@ void channel_tick(struct channel *channel, bool beat)
 		break;
 	}
 	channel_give_back(channel);
+	channel_leave_orphans(channel);
 }
 
 void channel_forgive(struct channel *channel)

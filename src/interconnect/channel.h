@@ -127,6 +127,18 @@ int channel_acknowledge(struct channel *channel, uint32_t exp_cmd_sn) MUST_CHECK
 struct relayed *channel_find(const struct channel *channel, uint32_t itt);
 /* It is answered: out of lists, window and slots. The caller puts it. */
 void relayed_detach(struct channel *channel, struct relayed *relayed);
+/* Its tag may be used again. */
+void relayed_free_slot(struct channel *channel, const struct relayed *relayed);
+/* Back to its caller, later in this turn; it is in no list of the channel any more. */
+void relayed_give(struct hub *hub, struct relayed *relayed, enum relay_outcome outcome);
+
+/* ---- orphan.c ---- */
+/* Its task or request has gone back already: only its numbers are left. */
+bool relayed_is_orphan(const struct relayed *relayed);
+/* Of a channel that is not up: gives back, with RELAY_UNKNOWN, what a LUN that has moved on will
+ * never execute. */
+void channel_leave_orphans(struct channel *channel);
+void orphan_becomes_abort(struct channel *channel, struct relayed *orphan);
 extern const struct relay_ops interconnect_relay_ops;
 
 /* ---- rows.c ---- */

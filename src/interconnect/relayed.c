@@ -183,8 +183,11 @@ int channel_resend(struct channel *channel, uint32_t exp_cmd_sn)
 		return r;
 	list_for_each (relayed, &channel->sent, link) {
 		relayed->have = 0;
-		if (serial_le(exp_cmd_sn, relayed->cmd_sn))
-			put_on_wire(relayed);
+		if (serial_lt(relayed->cmd_sn, exp_cmd_sn))
+			continue;
+		if (relayed_is_orphan(relayed))
+			orphan_becomes_abort(channel, relayed);
+		put_on_wire(relayed);
 	}
 	return 0;
 }
@@ -229,11 +232,10 @@ static void take_slot(struct channel *channel, struct relayed *relayed)
 	channel->window_bytes += relayed->bytes;
 }
 
-void relayed_detach(struct channel *channel, struct relayed *relayed)
+void relayed_free_slot(struct channel *channel, const struct relayed *relayed)
 {
 	uint16_t slot = relayed->itt & 0xffff;
 
-	list_remove(&relayed->link);
 	if (channel_find(channel, relayed->itt) != relayed)
 		return; /* it never had a slot */
 	channel->slots[slot] = NULL;
@@ -242,6 +244,12 @@ void relayed_detach(struct channel *channel, struct relayed *relayed)
 		return;
 	channel->window--;
 	channel->window_bytes -= relayed->bytes;
+}
+
+void relayed_detach(struct channel *channel, struct relayed *relayed)
+{
+	list_remove(&relayed->link);
+	relayed_free_slot(channel, relayed);
 }
 
 static bool may_go(const struct channel *channel, const struct relayed *relayed)
@@ -338,7 +346,7 @@ static void return_all(struct message *message)
 	hub_check_stopped(hub);
 }
 
-static void return_later(struct hub *hub, struct relayed *relayed, enum relay_outcome outcome)
+void relayed_give(struct hub *hub, struct relayed *relayed, enum relay_outcome outcome)
 {
 	if (list_empty(&hub->returning)) {
 		hub->return_message.run = return_all;
@@ -351,7 +359,10 @@ static void return_later(struct hub *hub, struct relayed *relayed, enum relay_ou
 void relayed_return(struct channel *channel, struct relayed *relayed, enum relay_outcome outcome)
 {
 	relayed_detach(channel, relayed);
-	return_later(channel->hub, relayed, outcome);
+	if (relayed_is_orphan(relayed))
+		relayed_put(channel->hub, relayed);
+	else
+		relayed_give(channel->hub, relayed, outcome);
 }
 
 void channel_give_back(struct channel *channel)
@@ -390,7 +401,7 @@ static void enqueue(struct hub *hub, struct relayed *relayed, const struct lun_r
 
 	relayed->epoch = route->epoch;
 	if (!channel) {
-		return_later(hub, relayed, RELAY_NOT_EXECUTED);
+		relayed_give(hub, relayed, RELAY_NOT_EXECUTED);
 		return;
 	}
 	relayed->begun_ms = hub->interconnect->clock();

@@ -165,6 +165,15 @@ uint64_t lun_get_epoch(const struct lun *lun)
 	return atomic_load_explicit(&lun->epoch, memory_order_acquire);
 }
 
+bool lun_is_past(struct lun *lun, uint64_t epoch)
+{
+	struct lun_route route;
+
+	if (lun_get_state(lun) == LUN_READY)
+		return lun_get_epoch(lun) > epoch;
+	return lun_route_now(lun, &route) && route.epoch > epoch;
+}
+
 void lun_describe(struct lun *lun, const struct backend_info *info)
 {
 	(void)pthread_mutex_lock(&lun->lock);

@@ -86,6 +86,9 @@ void lun_set_state(struct lun *lun, enum lun_state state);
 void lun_forward(struct lun *lun, const struct lun_route *route);
 void lun_get_route(const struct lun *lun, struct lun_route *ret_route);
 uint64_t lun_get_epoch(const struct lun *lun);
+/* The ownership of that epoch is over for certain, as a later one serves the LUN, here or at
+ * another gateway. Any thread. */
+bool lun_is_past(struct lun *lun, uint64_t epoch);
 /* What is known of the medium while it is not served here (the image is open, but not ours):
  * INQUIRY tells it. Not while READY. */
 struct backend_info;

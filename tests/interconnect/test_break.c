@@ -311,6 +311,11 @@ TEST(a_write_that_was_torn_goes_again_only_while_it_is_young)
 
 /* ---- the end of the owner ---- */
 
+static void set_quiet(void *argument)
+{
+	*(bool *)argument = true;
+}
+
 static void forget_with_commands(bool fenced)
 {
 	AUTO(world) struct world *world = world_new(2);
@@ -350,6 +355,69 @@ TEST(the_fate_of_what_a_fenced_owner_had_is_unknown)
 TEST(what_an_owner_that_ended_had_was_not_executed)
 {
 	forget_with_commands(false);
+}
+
+/* The owner lives, has given the LUN back, and cannot be reached. */
+static void move_on_with_commands(bool received)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct gateway *origin = &world->gateways[0], *owner = &world->gateways[1];
+	bool quiet = false;
+
+	owner->disk.hold = received;
+	if (!received)
+		cutter_of(world)->stalled = true;
+	write_start(&a, nexus, 8, 1, 1);
+	read_start(&b, nexus, 8, 1);
+	if (received)
+		EVENTUALLY(world, owner->disk.held_count == 2);
+	world_pass(world, 50);
+	cutter_of(world)->stalled = false;
+	cutter_of(world)->refuse = true;
+	cutter_cut(cutter_of(world));
+	world_pass(world, 50);
+	disk_release(&owner->disk);
+	lun_quiesce(owner->lun, LUN_HELD, set_quiet, &quiet);
+	EVENTUALLY(world, quiet);
+	ASSERT_EQ(a.done + b.done, 0);
+
+	lun_set_state(origin->lun, LUN_HELD);
+	lun_set_epoch(origin->lun, 8);
+	lun_serve(origin->lun, &origin->disk.backend);
+	command_wait(world, &a);
+	command_wait(world, &b);
+	assert_sense(&a, 0x0b0800);
+	assert_good(&b);
+	command_free(&b);
+	ASSERT_EQ(origin->disk.writes[8], 0);
+	ASSERT_EQ(owner->disk.writes[8], received);
+
+	/* It comes back, and serves again: the numbers are in step. */
+	bool given = false;
+	lun_quiesce(origin->lun, LUN_HELD, set_quiet, &given);
+	EVENTUALLY(world, given);
+	lun_set_epoch(owner->lun, 9);
+	lun_serve(owner->lun, &owner->disk.backend);
+	cutter_of(world)->refuse = false;
+	world_forward(world, 0, 1, 9);
+	world_pass(world, 1500);
+	write_start(&a, nexus, 20, 1, 1);
+	command_wait(world, &a);
+	assert_good(&a);
+	ASSERT_EQ(owner->disk.writes[8], received);
+	ASSERT_EQ(owner->disk.writes[20], 1);
+	world_nexus_end(world, nexus);
+}
+
+TEST(the_fate_of_what_was_executed_before_the_lun_moved_on_is_unknown)
+{
+	move_on_with_commands(true);
+}
+
+TEST(what_was_on_its_way_when_the_lun_moved_on_is_never_executed)
+{
+	move_on_with_commands(false);
 }
 
 TEST(a_stop_waits_for_commands_of_peers_and_answers_them)
