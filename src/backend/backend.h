@@ -100,8 +100,6 @@ struct backend_lock_policy {
 	 * map is in force on the disk's own client, which saves two rounds of the monitors. */
 	bool (*is_fenced)(void *argument, const char *owner_address);
 	void *argument;
-	/* Only for the test that shows what the fence is for: breaks without one. */
-	bool break_unfenced;
 };
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err) MUST_CHECK;

@@ -60,11 +60,10 @@ static bool owner_watches(struct rbd_disk *disk, const char *owner)
 	return found;
 }
 
-static int break_lock(struct rbd_disk *disk, const char *owner, bool unfenced, struct error *err)
+static int break_lock(struct rbd_disk *disk, const char *owner, struct error *err)
 {
-	log_warning("%s: %s %s, which had the exclusive lock", disk->name,
-	            unfenced ? "NOT fencing" : "fencing", owner);
-	int r = unfenced ? 0 : cluster_fence(disk->cluster, owner, FENCE_SECONDS, err);
+	log_warning("%s: fencing %s, which had the exclusive lock", disk->name, owner);
+	int r = cluster_fence(disk->cluster, owner, FENCE_SECONDS, err);
 	if (r < 0) {
 		(void)error_wrap(err, "%s", disk->name);
 		return rbd_disk_failed(disk, r);
@@ -121,7 +120,7 @@ static int evict(struct rbd_disk *disk, const char *owner, const struct backend_
 	if (!may_break && owner_watches(disk, owner))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",
 		                 disk->name, owner);
-	return break_lock(disk, owner, policy && policy->break_unfenced, err);
+	return break_lock(disk, owner, err);
 }
 
 /* -EAGAIN: somebody else was faster. */

@@ -40,7 +40,7 @@ static bool may_break(void *argument, const char *owner_address)
 static bool is_fenced(void *argument, const char *owner_address)
 {
 	const struct disk *disk = argument;
-	return fence_is_fenced(disk->host->fence, owner_address);
+	return fence_is_fenced(disk->host->fence, owner_address) || planted("no-fence");
 }
 
 static bool same_record(const struct owner_record *one, const struct owner_record *other)
@@ -108,7 +108,6 @@ static int take(struct disk *disk, struct error *err)
 		.may_break = may_break,
 		.is_fenced = is_fenced,
 		.argument = disk,
-		.break_unfenced = planted("no-fence"),
 	};
 	int r = registration_check(disk->host->registration, err);
 	if (r == 0)
