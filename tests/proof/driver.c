@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
+#define RECHECK_NS 4000000000ul /* paths that do not work are looked at, as a multipath driver does */
 #define FINAL_NS 90000000000ul /* the last reads must be done within */
 
 uint64_t driver_random(struct driver *driver, uint64_t below)
@@ -43,7 +44,7 @@ struct path *driver_choose(struct driver *driver, unsigned initiator, uint16_t l
 		uint8_t state = path->group_states[lun];
 		/* A unit attention tells of a change, but only to who uses the path. */
 		if (state > GROUP_NON_OPTIMIZED)
-			path_ask_states(path, lun, 1000000000);
+			path_ask_states(path, lun, RECHECK_NS);
 		else if (preferred && !path->asked_at[lun])
 			path_ask_states(path, lun, 0);
 		if (!preferred && path_usable(path, lun))
