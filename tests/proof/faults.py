@@ -77,6 +77,8 @@ def osd_pause(world, rng):
     world.cluster.rig("osd-pause", number)
     yield rng.uniform(0.5, 10)
     world.cluster.rig("osd-resume", number)
+    # With one copy of everything nobody renews the lease of an OSD that slept too long: it peers anew.
+    world.cluster.run("ceph", "osd", "down", number)
 
 
 def osd_kill(world, rng):

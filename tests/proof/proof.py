@@ -33,6 +33,7 @@ def arguments():
     parser.add_argument("--planted", help="gateways with this mistake; it must be found")
     parser.add_argument("--only", help="faults whose name contains one of these, separated by commas")
     parser.add_argument("--leave-out", help="no faults whose name contains one of these")
+    parser.add_argument("--hold", type=float, default=0, help="seconds to look around after a failure")
     parser.add_argument("--keep", help="a folder for history and logs")
     return parser.parse_args()
 
@@ -121,6 +122,7 @@ def inject(world, options, table):
         except (Failure, subprocess.TimeoutExpired) as failure:
             print(f"# seed {options.seed}: fault {made + 1}, {name}: {failure}", flush=True)
             world.logs()
+            hold(world, options.hold)
             return f"{name}: {failure}"
         made += 1
     return None

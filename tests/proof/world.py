@@ -169,8 +169,12 @@ class World:
         return None
 
     def logs(self, lines=40):
+        with contextlib.suppress(Failure, subprocess.TimeoutExpired):
+            print("# " + self.cluster.run("ceph", "-s", timeout=20).replace("\n", "\n# "), flush=True)
         for gw in self.gateways:
-            for line in tail(gw.io.log, lines).splitlines():
+            with contextlib.suppress(OSError, ValueError):
+                print(f"# {gw.name}: {gw.status()['luns']}")
+            for line in tail(gw.io.log, 10 * lines).splitlines()[-lines:]:
                 print(f"# {gw.name}: {line}", flush=True)
 
 
