@@ -9,7 +9,8 @@
 #include <signal.h>
 #include <string.h>
 
-#define RECHECK_NS 4000000000ul /* paths that do not work are looked at, as a multipath driver does */
+#define RECHECK_NS \
+	4000000000ul /* paths that do not work are looked at, as a multipath driver does */
 #define FINAL_NS 90000000000ul /* the last reads must be done within */
 
 uint64_t driver_random(struct driver *driver, uint64_t below)

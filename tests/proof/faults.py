@@ -72,6 +72,18 @@ def cut(networks, how="drop", longest=12.0):
     return fault
 
 
+def cut_and_freeze(world, rng):
+    """Writes wait in the kernel of a stopped process, which sends them when the network is back."""
+    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    world.network.cut(gw.name, ["cluster"])
+    yield rng.uniform(0.2, 1.5)
+    gw.io.process.send_signal(signal.SIGSTOP)
+    yield rng.uniform(5, 8)
+    world.network.heal(gw.name)
+    yield rng.uniform(4, 9)
+    gw.io.process.send_signal(signal.SIGCONT)
+
+
 def osd_pause(world, rng):
     number = rng.randrange(world.osds)
     world.cluster.rig("osd-pause", number)
@@ -153,6 +165,7 @@ FAULTS = {
     "cut peers": (cut(["peers"]), 3),
     "cut front and peers": (cut(["front", "peers"]), 2),
     "cut cluster and peers": (cut(["cluster", "peers"]), 2),
+    "cut cluster, freeze": (cut_and_freeze, 1),
     "cut all": (cut(["front", "cluster", "peers"]), 3),
     "reset front": (cut(["front"], "reject", 3), 1),
     "reset cluster": (cut(["cluster"], "reject", 3), 1),

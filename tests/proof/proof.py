@@ -18,7 +18,7 @@ from world import PROOF, Failure, expect, served_everywhere, wait_for
 
 CONVERGE_S = 45
 # What brings a planted mistake to light.
-REVEALING = {"no-fence": "cut cluster,freeze", "early-answer": "kill the owner,pause an OSD", "no-drain": "hand over,drain"}
+REVEALING = {"no-fence": "cut cluster, freeze", "short-fence": "cut cluster, freeze", "early-answer": "kill the owner/pause an OSD"}
 CHECK_S = 600
 
 
@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
     parser.add_argument("--rate", type=int, default=300, help="operations a second")
     parser.add_argument("--planted", help="gateways with this mistake; it must be found")
-    parser.add_argument("--only", help="faults whose name contains one of these, separated by commas")
+    parser.add_argument("--only", help="faults whose name contains one of these, separated by /")
     parser.add_argument("--leave-out", help="no faults whose name contains one of these")
     parser.add_argument("--hold", type=float, default=0, help="seconds to look around after a failure")
     parser.add_argument("--keep", help="a folder for history and logs")
@@ -57,7 +57,7 @@ class Table:
 
 def choose_faults(options):
     def named(text, name):
-        return any(part.strip() in name for part in text.split(","))
+        return any(part.strip() in name for part in text.split("/"))
     names = [n for n in FAULTS if (not options.only or named(options.only, n)) and
              not (options.leave_out and named(options.leave_out, n)) and not ("two" in n and options.gateways < 2)]
     return names, [FAULTS[n][1] for n in names]

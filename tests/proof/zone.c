@@ -80,22 +80,23 @@ int block_check_register(struct block *block)
 			zones[count++] = &block->clusters[i];
 	qsort(zones, count, sizeof(struct cluster *), by_start);
 	struct cluster *longest = NULL;
-	bool overlap = false;
 	for (size_t i = 0; i < count; i++) {
 		if (longest && zones[i]->first_end < longest->last_start) {
-			tell(block, longest, zones[i]);
-			overlap = true;
+			tell(block, longest, zones[i]); /* one of a block says enough */
+			return 0;
 		}
 		if (!longest || zones[i]->last_start > longest->last_start)
 			longest = zones[i];
 	}
-	for (size_t i = 0; i < block->cluster_count && !overlap; i++) {
+	for (size_t i = 0; i < block->cluster_count; i++) {
 		struct cluster *cluster = &block->clusters[i];
 		if (!took_effect(cluster) || is_forward(cluster))
 			continue;
 		struct cluster *zone = zone_before(zones, count, cluster->last_start);
-		if (zone && cluster->first_end < zone->last_start)
+		if (zone && cluster->first_end < zone->last_start) {
 			tell(block, zone, cluster);
+			return 0;
+		}
 	}
 	return 0;
 }
