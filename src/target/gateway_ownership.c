@@ -107,12 +107,12 @@ static void disk_fenced(struct disk_host *host, struct disk *disk)
 /* ---- the end of a condemned instance ---- */
 
 /* Nothing of this life may be left: its commands, its sessions, what its sockets still hold. */
-static void condemned(void *argument)
+static void condemned(void *argument, const char *why)
 {
 	struct gateway *gateway = argument;
-	log_error("%s: this instance (%s) was condemned by another gateway: all connections are "
-	          "dropped without an answer, and it starts anew",
-	          gateway->name, registration_instance(gateway->connection.registration));
+	log_error("%s: this instance (%s) %s: all connections are dropped without an answer, and "
+	          "it starts anew",
+	          gateway->name, registration_instance(gateway->connection.registration), why);
 	if (gateway->stopping)
 		_exit(0); /* a new life would not know that it was told to end */
 	renew(registration_instance(gateway->connection.registration));

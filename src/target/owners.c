@@ -43,12 +43,22 @@ static void see_records(struct owners *owners, const struct look *look)
 	}
 }
 
-static void condemned(struct owners *owners)
+static void condemned(struct owners *owners, const char *why)
 {
 	if (owners->condemned)
 		return;
 	owners->condemned = true;
-	owners->config.condemned(owners->config.argument);
+	owners->config.condemned(owners->config.argument, why);
+}
+
+/* A client of the cluster that is blocklisted stays so: without a new one this gateway would never
+ * learn anything again, nor that it was condemned. */
+static void look_failed(struct owners *owners)
+{
+	log_limited(LOG_LEVEL_WARNING, 10000, "rows of the gateways not read: %s",
+	            owners->look_error.text);
+	if (owners->look_error.code == -ESHUTDOWN)
+		condemned(owners, "was fenced: its client for the configuration is blocklisted");
 }
 
 static void look_done(struct job *job)
@@ -61,14 +71,13 @@ static void look_done(struct job *job)
 		return;
 	}
 	if (!look) {
-		log_limited(LOG_LEVEL_WARNING, 10000, "rows of the gateways not read: %s",
-		            owners->look_error.text);
+		look_failed(owners);
 		return;
 	}
 	owners->looked_ms = reactor_now_ms(owners->config.manager);
 	owners->known_since_ms = owners->look_started_ms;
 	if (look->own == -EOWNERDEAD) {
-		condemned(owners);
+		condemned(owners, "was condemned by another gateway");
 		return;
 	}
 	owners->members.interconnect = peers_interconnect(owners->config.peers);

@@ -28,8 +28,8 @@ struct owners_config {
 	struct disk_set *disks;
 	const char *gateway;
 	struct peers *peers;
-	/* This instance was condemned: it must not go on. Once. */
-	void (*condemned)(void *argument);
+	/* This instance was condemned, or fenced as a whole: it must not go on. Once. */
+	void (*condemned)(void *argument, const char *why);
 	/* All was given away after owners_leave(), or nobody is there to take the rest. */
 	void (*left)(void *argument);
 	void *argument;

@@ -150,6 +150,24 @@ def a_client_fenced_while_it_waits_for_a_lock_is_replaced_too():
 
 
 @case
+def a_gateway_whose_control_client_is_fenced_starts_anew_by_itself():
+    with site(clients=1) as s:
+        make_target(s.gw, disks=("disk_1",), user=None)
+        s.gw.wait_lun("rbd/disk_1")
+
+        def row():
+            s.cluster.run("rados", "-p", "rbd", "getomapval", "gateway.conf.rbdgate", f"row/gateway/{s.gw.name}",
+                          s.folder / "row")
+            return json.loads((s.folder / "row").read_text())
+
+        old = row()["instance"]
+        watchers = s.cluster.run("rados", "-p", "rbd", "listwatchers", "gateway.conf.rbdgate")
+        for line in watchers.splitlines():
+            s.fence(line.split("watcher=")[1].split()[0])
+        wait_for(lambda: row()["instance"] != old, "a new life", deadline_s=30, interval_s=0.5)
+
+
+@case
 def a_pool_that_hangs_holds_up_nobody_else():
     with site() as s:
         make_target(s.gw, disks=("disk_1",), user=None)
