@@ -136,6 +136,7 @@ static void tick(struct timer *timer)
 	if (!owners->look_busy &&
 	    (owners->look_wanted || now_ms >= owners->look_started_ms + LOOK_MS))
 		start_look(owners);
+	debt_renew_if_due(&owners->debt, owners->config.manager, now_ms);
 	tell_stalled(owners);
 	members_review(&owners->members);
 	owners_decide(owners);
@@ -210,6 +211,11 @@ static bool member_wanted(struct members *members, const struct member *member)
 	return false;
 }
 
+static void debt_renewed(struct debt_renewal *renewal)
+{
+	owners_check_stopped(container_of(renewal, struct owners, debt));
+}
+
 /* ---- life ---- */
 
 int owners_new(const struct owners_config *config, struct owners **ret_owners)
@@ -247,6 +253,11 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 	owners->members.store = store;
 	owners->members.fence = fence;
 	owners->members.history = history;
+	owners->debt = (struct debt_renewal){
+		.jobs = owners->jobs,
+		.fence = fence,
+		.ended = debt_renewed,
+	};
 	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "%s",
 	               registration_instance(registration));
 	owners->start_ms = reactor_now_ms(owners->config.manager);
@@ -280,7 +291,7 @@ void owners_leave(struct owners *owners)
 void owners_check_stopped(struct owners *owners)
 {
 	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
-	    owners->probes || owners->decide_posted || !owners->stopped)
+	    owners->probes || owners->debt.busy || owners->decide_posted || !owners->stopped)
 		return;
 	void (*stopped)(void *) = owners->stopped;
 	owners->stopped = NULL;

@@ -1,6 +1,7 @@
 /* Between owners.c (the course of things), owners_decide.c (orders) and talk.c (messages). */
 #pragma once
 
+#include "target/debt.h"
 #include "target/job.h"
 #include "target/members.h"
 #include "target/owners.h"
@@ -22,6 +23,7 @@ struct owners {
 	uint64_t known_since_ms;  /* what is known was looked up after that */
 	uint64_t looked_ms;       /* the last good one ended */
 
+	struct debt_renewal debt;
 	struct timer tick;
 	struct message decide_message;
 	bool decide_posted;
