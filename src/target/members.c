@@ -13,10 +13,12 @@
 
 #define CONNECT_MS     3000 /* without a connection for so long since it appeared: lost */
 #define STALLED_MS     4000 /* its storage makes no progress */
-#define ANSWER_MS      800  /* from when we heard the question ourselves */
-#define PAUSE_MS       (ANSWER_MS / 2) /* without a review for so long: we were the ones that hung */
-#define HEAR_MS        3000            /* the question itself was lost: ask again */
-#define ASK_AGAIN_MS   2000            /* one that lives but cannot be reached */
+#define QUESTIONS      2    /* one alone may be lost on the way to it although we hear it */
+#define ANSWER_MS      800  /* to each, from when we heard it ourselves */
+#define REFUSED_MS     400  /* the same, of one whose connection is reset or refused */
+#define PAUSE_MS       (REFUSED_MS / 2) /* without a review for so long: we were the ones that hung */
+#define HEAR_MS        3000             /* the question itself was lost: ask again */
+#define ASK_AGAIN_MS   2000             /* one that lives but cannot be reached */
 #define FENCE_AGAIN_MS 1000
 #define PAST_MS        600000
 
@@ -310,6 +312,36 @@ static void suspect(struct members *members, struct member *member, const char *
 		members->ask(members, member);
 }
 
+static void end_questions(struct member *member)
+{
+	member->ask_number = member->ask_before = 0;
+	member->unanswered = 0;
+}
+
+/* A process that has ended refuses connections at once; one whose host is silent may be slow. */
+static unsigned answer_ms(const struct members *members, const struct member *member)
+{
+	struct peer_info peer;
+	bool refused = member->has_peer &&
+	               interconnect_get_peer(members->interconnect, member->peer, &peer) &&
+	               peer.state == PEER_LOST && !peer.silent;
+	return refused ? REFUSED_MS : ANSWER_MS;
+}
+
+static void not_answered(struct members *members, struct member *member)
+{
+	if (++member->unanswered < QUESTIONS) {
+		member->ask_before = member->ask_number;
+		members->ask(members, member);
+		return;
+	}
+	end_questions(member);
+	log_warning("%s: %d questions without an answer, %u ms for each: condemned",
+	            member->gateway, QUESTIONS, answer_ms(members, member));
+	set_health(members, member, MEMBER_SUSPECT);
+	member_fence(members, member, "lost, and did not answer");
+}
+
 /* A question under way, or one that is due. */
 static void review_question(struct members *members, struct member *member)
 {
@@ -320,11 +352,8 @@ static void review_question(struct members *members, struct member *member)
 			members->ask(members, member);
 		return;
 	}
-	if (member->heard_ms && now_ms >= member->heard_ms + ANSWER_MS) {
-		member->ask_number = 0;
-		log_warning("%s: no answer within %d ms: condemned", member->gateway, ANSWER_MS);
-		set_health(members, member, MEMBER_SUSPECT);
-		member_fence(members, member, "lost, and did not answer");
+	if (member->heard_ms && now_ms >= member->heard_ms + answer_ms(members, member)) {
+		not_answered(members, member);
 	} else if (!member->heard_ms && now_ms >= member->asked_ms + HEAR_MS) {
 		member->ask_number = 0;
 	}
@@ -375,7 +404,7 @@ static void review_current(struct members *members, struct member *member)
 		return; /* nothing to connect to, and nothing to ask for */
 	const char *trouble = find_trouble(members, member, &connecting);
 	if (!trouble) {
-		member->ask_number = 0;
+		end_questions(member);
 		set_health(members, member, MEMBER_UP);
 	} else if (!connecting) {
 		suspect(members, member, trouble);
@@ -460,9 +489,10 @@ void members_answered(struct members *members, uint64_t number)
 {
 	struct member *member;
 	list_for_each (member, &members->list, link) {
-		if (member->ask_number != number || member->fencing)
+		bool asked = member->ask_number == number || member->ask_before == number;
+		if (!number || !asked || member->fencing)
 			continue;
-		member->ask_number = 0;
+		end_questions(member);
 		log_info("%s answers through the store: it lives", member->gateway);
 		set_health(members, member, MEMBER_UNREACHABLE);
 		members->look(members);
