@@ -6,6 +6,7 @@
 #include "api/host.h"
 #include "base/log.h"
 #include "config/object.h"
+#include "ownership/record.h"
 #include "store/image.h"
 
 #include <errno.h>
@@ -176,7 +177,18 @@ static int remove_image(struct rest *api, const struct change_work *work, uint64
 	             : 0;
 }
 
-static int do_work(struct rest *api, const struct change *change, uint64_t epoch, struct error *err)
+static int forget_disk(struct rest *api, const struct change_work *work,
+                       const struct store_version *object, struct error *err)
+{
+	AUTO_FREE char *lun = NULL;
+	if (asprintf(&lun, "%s/%s", work->pool, work->image) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	int r = need_all_applied(api, object->epoch, err);
+	return r == 0 ? owner_record_remove(api->config.store, lun, object, err) : r;
+}
+
+static int do_work(struct rest *api, const struct change *change,
+                   const struct store_version *object, struct error *err)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < change->work_count; i++) {
@@ -191,7 +203,10 @@ static int do_work(struct rest *api, const struct change *change, uint64_t epoch
 			r = image_resize(store, work->pool, work->image, work->size_bytes, err);
 			break;
 		case CHANGE_IMAGE_REMOVE:
-			r = remove_image(api, work, epoch, err);
+			r = remove_image(api, work, object->epoch, err);
+			break;
+		case CHANGE_DISK_FORGET:
+			r = forget_disk(api, work, object, err);
 			break;
 		}
 	}
@@ -267,7 +282,7 @@ static int try_change(struct request *request, change_fn run, struct outcome *ou
 	r = run_change(request, run, &loaded, outcome);
 	if (r < 0 || (change->unchanged && !loaded.upgraded))
 		return r;
-	r = do_work(api, change, loaded.version.epoch, &err);
+	r = do_work(api, change, &loaded.version, &err);
 	if (r == 0)
 		r = commit_object(api, change->object, &loaded.version, &outcome->epoch, &err);
 	if (r < 0 && r != -ECANCELED) {

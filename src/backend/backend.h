@@ -20,6 +20,8 @@ enum io_op {
 	IO_OP_COUNT,
 };
 
+#define BACKEND_IMAGE_ID_MAX 64
+
 #define IO_FUA      (1u << 0) /* write, write zeroes: durable before completion */
 #define IO_NO_UNMAP (1u << 1) /* write zeroes: keep the space allocated */
 
@@ -53,6 +55,7 @@ struct backend_info {
 	bool write_cache;             /* completed writes may be lost until a flush (WCE) */
 	bool read_only;
 	bool rotational;
+	char image_id[BACKEND_IMAGE_ID_MAX]; /* RBD: tells images of one name apart; else "" */
 };
 
 /* What a backend tells from any thread; the receiver only posts a message and returns. */

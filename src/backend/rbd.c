@@ -211,6 +211,8 @@ static int open_image(struct rbd_disk *disk, const struct backend_config *config
 		return r;
 	rbd_image_info_t info;
 	r = rbd_stat(disk->image, &info, sizeof info);
+	if (r == 0)
+		r = rbd_get_id(disk->image, disk->id, sizeof disk->id);
 	if (r < 0)
 		return error_set(err, r, "%s: cannot stat the image: %s", config->name,
 		                 strerror(-r));
@@ -270,6 +272,7 @@ static void disk_get_info(const struct backend *backend, struct backend_info *re
 		.read_only = disk->read_only,
 		.rotational = disk->rotational,
 	};
+	memcpy(ret_info->image_id, disk->id, sizeof ret_info->image_id);
 }
 
 const struct backend_ops rbd_ops = {

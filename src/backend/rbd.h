@@ -17,6 +17,7 @@ struct rbd_disk {
 	struct backend_listener *listener;
 	bool read_only, rotational;
 	uint32_t object_bytes;
+	char id[BACKEND_IMAGE_ID_MAX];
 
 	/* Any thread: */
 	_Atomic uint64_t size_bytes;

@@ -77,14 +77,11 @@ static int break_lock(struct rbd_disk *disk, const char *owner, struct error *er
 /* Breaks the lock of an owner that is fenced. Not by librbd, which would fence him once more. */
 static int drop_lock(struct rbd_disk *disk, const char *owner, struct error *err)
 {
-	char id[128], header[160], tag[64], client[128], cookie[128], address[128];
+	char header[160], tag[64], client[128], cookie[128], address[128];
 	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
 	       address_len = sizeof address;
 	int exclusive;
-	int r = rbd_get_id(disk->image, id, sizeof id);
-	if (r < 0)
-		return fail(disk, r, "read the image's id", err);
-	(void)snprintf(header, sizeof header, "rbd_header.%s", id);
+	(void)snprintf(header, sizeof header, "rbd_header.%s", disk->id);
 	ssize_t count =
 	        rados_list_lockers(disk->pool, header, LOCK_NAME, &exclusive, tag, &tag_len, client,
 	                           &client_len, cookie, &cookie_len, address, &address_len);
@@ -94,7 +91,7 @@ static int drop_lock(struct rbd_disk *disk, const char *owner, struct error *err
 	if (count != 1 || strcmp(plain, owner) != 0)
 		return 0; /* released or taken meanwhile: acquiring tells */
 	log_info("%s: breaking the lock of %s, which is fenced", disk->name, owner);
-	r = rados_break_lock(disk->pool, header, LOCK_NAME, client, cookie);
+	int r = rados_break_lock(disk->pool, header, LOCK_NAME, client, cookie);
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 

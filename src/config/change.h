@@ -42,6 +42,7 @@ enum change_work_kind {
 	CHANGE_IMAGE_CREATE, /* being there already is fine */
 	CHANGE_IMAGE_GROW,
 	CHANGE_IMAGE_REMOVE, /* only when all gateways follow the object that was loaded */
+	CHANGE_DISK_FORGET,  /* likewise: who owned it, and its reservations */
 };
 struct change_work {
 	enum change_work_kind kind;

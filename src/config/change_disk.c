@@ -376,6 +376,9 @@ int change_disk_delete(struct change *change)
 	if (strcmp(json_text(change->arguments, "preserve_image", ""), "true") != 0)
 		r = add_work(change, CHANGE_IMAGE_REMOVE, json_text(disk, "pool", request.pool),
 		             json_text(disk, "image", request.image), 0);
+	if (r == 0)
+		r = add_work(change, CHANGE_DISK_FORGET, json_text(disk, "pool", request.pool),
+		             json_text(disk, "image", request.image), 0);
 	(void)json_object_del(json_object_get(change->object, "disks"), request.id);
 	if (r == 0)
 		r = settle_owners(change);

@@ -1,5 +1,5 @@
 /* The row owner/POOL/IMAGE: {"epoch", "state": "active" or "clean", "gateway", "instance",
- * "client", "next", "why", "at"}. Members of a later release stay as they are. */
+ * "client", "image" (its id), "next", "why", "at"}. Members of a later release stay as they are. */
 #include "ownership/record.h"
 
 #include "base/json.h"
@@ -52,7 +52,7 @@ static const struct field {
 	{                                                                                          \
 #name, offsetof(struct owner_record, name), sizeof((struct owner_record *)0)->name \
 	}
-	FIELD(gateway), FIELD(instance), FIELD(client), FIELD(next), FIELD(why),
+	FIELD(gateway), FIELD(instance), FIELD(client), FIELD(image), FIELD(next), FIELD(why),
 #undef FIELD
 };
 
@@ -193,7 +193,7 @@ static int write_record(struct store *store, const char *lun, struct owner_recor
 
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
                       const char *gateway, const char *instance, const char *client,
-                      const char *why, struct error *err)
+                      const char *image, const char *why, struct error *err)
 {
 	struct owner_record taken = {
 		.state = OWNER_ACTIVE,
@@ -203,6 +203,7 @@ int owner_record_take(struct store *store, const char *lun, struct owner_record 
 	(void)snprintf(taken.gateway, sizeof taken.gateway, "%s", gateway);
 	(void)snprintf(taken.instance, sizeof taken.instance, "%s", instance);
 	(void)snprintf(taken.client, sizeof taken.client, "%s", client);
+	(void)snprintf(taken.image, sizeof taken.image, "%s", image);
 	(void)snprintf(taken.why, sizeof taken.why, "%s", why);
 	return write_record(store, lun, record, &taken, err);
 }
@@ -220,17 +221,67 @@ int owner_record_release(struct store *store, const char *lun, struct owner_reco
 	return write_record(store, lun, record, &released, err);
 }
 
-int owner_record_remove(struct store *store, const char *lun, struct error *err)
+int owner_record_check_image(const struct owner_record *record, const char *lun, const char *image,
+                             struct error *err)
 {
-	AUTO_FREE char *key = key_of(lun);
-	if (!key)
-		return explain(-ENOMEM, lun, err);
-	for (;;) {
-		AUTO_FREE char *text = NULL;
-		int r = store_get_row(store, key, &text, err);
-		if (r == 0)
-			r = store_put_row(store, key, text, NULL, err);
-		if (r != -ECANCELED)
-			return r == -ENOENT ? 0 : r;
+	if (!*image || !*record->image || strcmp(image, record->image) == 0)
+		return 0;
+	return error_set(
+	        err, -ESTALE,
+	        "%s: the image was replaced by another one of the same name (its id is %s, "
+	        "the disk's was %s): initiators would take it for the old one. Delete the "
+	        "disk and add it again, or bring the old image back",
+	        lun, image, record->image);
+}
+
+/* What a disk leaves behind. Who takes a LUN writes the owner row first: so does who forgets it. */
+static const char *const left_rows[] = { OWNER_ROWS, "reservation/" };
+
+struct left_row {
+	char *key, *text; /* text NULL: no row */
+};
+
+static int read_left(struct store *store, const char *lun,
+                     struct left_row rows[ARRAY_LEN(left_rows)], struct error *err)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(left_rows); i++) {
+		struct string key = { 0 };
+		string_format(&key, "%s%s", left_rows[i], lun);
+		rows[i].key = string_take(&key);
+		if (!rows[i].key)
+			return explain(-ENOMEM, lun, err);
+		r = store_get_row(store, rows[i].key, &rows[i].text, err);
+		r = r == -ENOENT ? 0 : r;
 	}
+	return r;
+}
+
+/* After the rows were read: who takes the LUN by a newer object changes them later than that. */
+static int confirm_object(struct store *store, const struct store_version *object,
+                          struct error *err)
+{
+	struct store_version now;
+	AUTO_FREE char *text = NULL;
+	int r = store_load(store, &text, &now, err);
+	if (r < 0)
+		return r;
+	bool same = now.epoch == object->epoch && now.revision == object->revision;
+	return same ? 0 : error_set(err, -ECANCELED, "the configuration has changed meanwhile");
+}
+
+int owner_record_remove(struct store *store, const char *lun, const struct store_version *object,
+                        struct error *err)
+{
+	struct left_row rows[ARRAY_LEN(left_rows)] = { 0 };
+	int r = read_left(store, lun, rows, err);
+	if (r == 0)
+		r = confirm_object(store, object, err);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (r == 0 && rows[i].text)
+			r = store_put_row(store, rows[i].key, rows[i].text, NULL, err);
+		free(rows[i].key);
+		free(rows[i].text);
+	}
+	return r;
 }

@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 struct store;
+struct store_version;
+
+#define IMAGE_ID_MAX 64
 
 enum owner_state {
 	OWNER_NONE,   /* nobody ever: no row, or a LUN that was never served */
@@ -22,6 +25,7 @@ struct owner_record {
 	uint64_t epoch;
 	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX]; /* of the (last) owner */
 	char client[CLIENT_ADDRESS_MAX]; /* ACTIVE: its cluster client; "" without a cluster */
+	char image[IMAGE_ID_MAX];        /* id of the image that it took; "": not known */
 	char next[GATEWAY_NAME_MAX];     /* CLEAN: handed over to; "" = to nobody in particular */
 	char why[64]; /* of the last change: "start", "take-over from gw-1", ... */
 	uint64_t at;  /* of the last change, seconds since 1970: for people only */
@@ -38,14 +42,21 @@ int owner_record_list(struct store *store,
                       void (*visit)(void *argument, const char *lun,
                                     const struct owner_record *record),
                       void *argument, struct error *err) MUST_CHECK;
-/* Becomes ACTIVE with epoch + 1 for that gateway, instance and client, if the row is still as
- * `seen` (any state). *record (what was seen) is replaced by the new one. -ECANCELED: somebody was
- * faster. */
+/* Becomes ACTIVE with epoch + 1 for that gateway, instance, client and image, if the row is still
+ * as `seen` (any state). *record (what was seen) is replaced by the new one. -ECANCELED: somebody
+ * was faster. */
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
                       const char *gateway, const char *instance, const char *client,
-                      const char *why, struct error *err) MUST_CHECK;
+                      const char *image, const char *why, struct error *err) MUST_CHECK;
 /* Our ACTIVE record becomes CLEAN (same epoch). -ECANCELED: it is not ours any more. */
 int owner_record_release(struct store *store, const char *lun, struct owner_record *record,
                          const char *next, const char *why, struct error *err) MUST_CHECK;
-/* The LUN is gone for good. */
-int owner_record_remove(struct store *store, const char *lun, struct error *err) MUST_CHECK;
+/* The LUN's disk is deleted: nothing is left that a disk of the same name would inherit, its
+ * reservations neither. No gateway may have it, by that version of the configuration object.
+ * -ECANCELED: the object, or who owns the LUN, has changed meanwhile. */
+int owner_record_remove(struct store *store, const char *lun, const struct store_version *object,
+                        struct error *err) MUST_CHECK;
+/* [H24] 0 if `image` (its id) is what the LUN was last owned with, or either is not known. -ESTALE:
+ * another image has its name now; err says what to do. */
+int owner_record_check_image(const struct owner_record *record, const char *lun, const char *image,
+                             struct error *err) MUST_CHECK;

@@ -265,6 +265,7 @@ static void take_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	record_job_ended(disk);
+	disk->phase = disk->backend ? OPEN : CLOSED;
 	switch (disk->job_error.code) {
 	case 0:
 		taken(disk);

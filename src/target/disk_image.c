@@ -17,6 +17,24 @@ static void put_client(struct disk *disk, bool lost)
 	data_clients_put(disk->host->clients, steal(&disk->client));
 }
 
+int disk_check_image(const struct disk *disk, const struct owner_record *record, struct error *err)
+{
+	struct backend_info info;
+	backend_get_info(disk->backend, &info);
+	return owner_record_check_image(record, disk_name(disk), info.image_id, err);
+}
+
+/* Before anybody is told the size of the image. */
+static int confirm_image(const struct disk *disk, struct error *err)
+{
+	struct owner_record record = { 0 };
+	int r = owner_record_read(disk->host->store, disk_name(disk), &record, err);
+	if (r == 0)
+		r = disk_check_image(disk, &record, err);
+	owner_record_done(&record);
+	return r;
+}
+
 void disk_open_image(struct disk *disk)
 {
 	struct error *err = &disk->job_error;
@@ -32,6 +50,8 @@ void disk_open_image(struct disk *disk)
 		.listener = &disk->listener,
 	};
 	int r = backend_open(&config, &disk->backend, err);
+	if (r == 0)
+		r = confirm_image(disk, err);
 	if (r == 0) {
 		planted_filters(&disk->backend);
 		*err = (struct error){ 0 };
@@ -39,6 +59,7 @@ void disk_open_image(struct disk *disk)
 	}
 	if (!err->code)
 		(void)error_set(err, r, "%s: %s", config.name, strerror(-r));
+	backend_free(steal(&disk->backend));
 	put_client(disk, err->code == -ESHUTDOWN);
 }
 

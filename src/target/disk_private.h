@@ -97,6 +97,9 @@ void disk_show_order(struct disk *disk);
 /* disk_image.c: workers' parts. On failure nothing stays open and disk->job_error says why. */
 void disk_open_image(struct disk *disk);
 void disk_close_image(struct disk *disk);
+/* -ESTALE: the open image is not the one of the record [H24]. */
+int disk_check_image(const struct disk *disk, const struct owner_record *record,
+                     struct error *err) MUST_CHECK;
 
 /* disk_take.c: workers' parts. The result is in disk->job_error. */
 void disk_take(struct disk *disk);

@@ -86,11 +86,14 @@ static int take_record(struct disk *disk, struct error *err)
 	if (is_own(disk, &disk->job_record) &&
 	    strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code)
 		return 0;
+	struct backend_info info;
 	char why[sizeof disk->job_record.why];
 	say_why(disk, why);
-	return owner_record_take(
-	        disk->host->store, disk_name(disk), &disk->job_record, disk->host->gateway,
-	        registration_instance(disk->host->registration), client_address(disk), why, err);
+	backend_get_info(disk->backend, &info);
+	return owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
+	                         disk->host->gateway,
+	                         registration_instance(disk->host->registration),
+	                         client_address(disk), info.image_id, why, err);
 }
 
 static enum reservation_load load_kind(const struct disk *disk, const struct owner_record *before)
@@ -112,6 +115,8 @@ static int take(struct disk *disk, struct error *err)
 	int r = registration_check(disk->host->registration, err);
 	if (r == 0)
 		r = confirm_record(disk, err);
+	if (r == 0)
+		r = disk_check_image(disk, &disk->job_record, err);
 	if (r == 0 && disk->client)
 		r = cluster_wait_for_map(disk->client, err); /* [H1] */
 	if (r < 0)
@@ -138,6 +143,8 @@ static void set_result(struct disk *disk, int r)
 void disk_take(struct disk *disk)
 {
 	set_result(disk, take(disk, &disk->job_error));
+	if (disk->job_error.code == -ESTALE)
+		disk_close_image(disk); /* opened anew by its name: it may be the right one then */
 }
 
 /* The lock goes back only if no write can come late: the LUN is drained. A fenced client has

@@ -81,6 +81,10 @@ size_t owners_port_groups(const struct owners *owners, const struct plan_disk *w
 			.tag = group->tag,
 			.state = group_state(owners, group->gateway, owner),
 		};
+		/* An upstream gateway has it: no other way leads there. */
+		if (disk && disk_role(disk) == DISK_STANDBY &&
+		    groups[i].state == ALUA_NON_OPTIMIZED)
+			groups[i].state = ALUA_STANDBY;
 		bool cut_off = disk && strcmp(group->gateway, owners->config.gateway) == 0 &&
 		               disk_role(disk) == DISK_UNAVAILABLE;
 		if (cut_off)

@@ -76,7 +76,7 @@ static void take(const struct pair *pair, const char *gateway, const char *why)
 	struct owner_record record = { 0 };
 	struct error err = { 0 };
 	ASSERT_EQ(owner_record_read(pair->world.store, DISK, &record, &err), 0);
-	if (owner_record_take(pair->world.store, DISK, &record, gateway, "0123456789abcdef", "",
+	if (owner_record_take(pair->world.store, DISK, &record, gateway, "0123456789abcdef", "", "",
 	                      why, &err) < 0)
 		fail_msg("%s", err.text);
 	owner_record_done(&record);

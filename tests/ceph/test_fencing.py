@@ -195,4 +195,61 @@ def a_pool_that_hangs_holds_up_nobody_else():
         s.qemu_io("write -P 0x44 0 64k", lun=1)
 
 
+@case
+def an_image_that_was_replaced_under_its_name_is_refused_until_the_disk_is_added_again():
+    with site() as s:
+        make_target(s.gw, user=None)
+        s.gw.wait_lun("rbd/disk_1")
+        s.qemu_io("write -P 0x51 0 1M")
+
+        def rows():
+            keys = s.cluster.run("rados", "-p", "rbd", "listomapkeys", "gateway.conf.rbdgate").split()
+            return [key for key in keys if key in ("row/owner/rbd/disk_1", "row/reservation/rbd/disk_1")]
+
+        def add(**how):
+            s.gw.call("PUT", "/disk/rbd/disk_1", mode="create", **how)
+            s.gw.call("PUT", f"/targetlun/{IQN}", disk="rbd/disk_1")
+            s.gw.wait_lun("rbd/disk_1")
+
+        def delete(**how):
+            s.gw.call("DELETE", f"/targetlun/{IQN}", disk="rbd/disk_1")
+            expect_eq(len(rows()), 2, "rows of a disk that was served")
+            s.gw.call("DELETE", "/disk/rbd/disk_1", **how)
+            expect_eq(rows(), [], "rows of a deleted disk")
+
+        def outside(*commands):
+            """Done to the image while the gateway is away."""
+            s.gw.stop()
+            for command in commands:
+                s.cluster.run("rbd", *command.split())
+            s.gw.start()
+
+        def problem():
+            return s.gw.status()["luns"][0]["problem"]
+
+        # The old image is put aside and another made under its name: the LUN says so, and takes no I/O.
+        outside("rename rbd/disk_1 rbd/aside", "create --size 64M rbd/disk_1")
+        s.gw.wait_lun("rbd/disk_1", "failed")
+        expect("was replaced by another one of the same name" in problem()
+               and "Delete the disk and add it again" in problem(), problem())
+        out = run("qemu-io", "-f", "raw", "-c", "write -P 0x52 0 4k", s.gw.url(), check=False, timeout=60)
+        expect("wrote" not in out, out)
+        # The old one is back: it is served, without anybody's help.
+        s.cluster.run("rbd", "rename", "rbd/disk_1", "rbd/other")
+        s.cluster.run("rbd", "rename", "rbd/aside", "rbd/disk_1")
+        s.gw.wait_lun("rbd/disk_1")
+        expect_eq(problem(), "", "problem")
+        s.qemu_io("read -P 0x51 0 1M")
+        # Removed and made anew: the disk is deleted without its image, and attached.
+        outside("rm rbd/disk_1", "create --size 64M rbd/disk_1")
+        s.gw.wait_lun("rbd/disk_1", "failed")
+        delete(preserve_image="true")
+        add(create_image="false")
+        s.qemu_io("read -P 0 0 1M", "write -P 0x53 0 1M")
+        # Deleted with its image, and made anew.
+        delete()
+        add(size="64M")
+        s.qemu_io("read -P 0 0 1M")
+
+
 harness.main()

@@ -91,7 +91,7 @@ static inline void world_do_work(struct world *world, const struct change *chang
 		(void)snprintf(id, sizeof id, "%s/%s", work->pool, work->image);
 		if (work->kind == CHANGE_IMAGE_REMOVE)
 			(void)json_object_del(world->images, id);
-		else
+		else if (work->kind != CHANGE_DISK_FORGET)
 			(void)json_object_set_new(world->images, id,
 			                          json_integer((json_int_t)work->size_bytes));
 	}

@@ -238,9 +238,9 @@ TEST(of_gateways_that_take_a_lun_at_once_one_wins)
 		ASSERT_EQ(owner_record_read(one.store, "rbd/disk_1", &first, &err), 0);
 		ASSERT_EQ(owner_record_read(two.store, "rbd/disk_1", &second, &err), 0);
 		ASSERT_EQ(owner_record_take(two.store, "rbd/disk_1", &second, "gw-2", "i2", "c2",
-		                            "start", &err),
+		                            "", "start", &err),
 		          0);
-		ASSERT_EQ(owner_record_take(one.store, "rbd/disk_1", &first, "gw-1", "i1", "c1",
+		ASSERT_EQ(owner_record_take(one.store, "rbd/disk_1", &first, "gw-1", "i1", "c1", "",
 		                            "start", &err),
 		          -ECANCELED);
 		ASSERT_EQ(second.epoch, epoch);

@@ -6,8 +6,30 @@
 #include <errno.h>
 #include <string.h>
 
-#define LUN "rbd/disk_1"
-#define KEY "owner/rbd/disk_1"
+#define LUN         "rbd/disk_1"
+#define KEY         "owner/rbd/disk_1"
+#define RESERVATION "reservation/rbd/disk_1"
+
+static int try_to_forget(struct store *store, const struct store_version *object)
+{
+	struct error err = { 0 };
+	return owner_record_remove(store, LUN, object, &err);
+}
+
+static struct store_version version_of(struct store *store)
+{
+	struct store_version version;
+	struct error err = { 0 };
+	AUTO_FREE char *text = NULL;
+	ASSERT_EQ(store_load(store, &text, &version, &err), 0);
+	return version;
+}
+
+static void forget(struct store *store)
+{
+	struct store_version version = version_of(store);
+	ASSERT_EQ(try_to_forget(store, &version), 0);
+}
 
 static struct store *open_store(void)
 {
@@ -15,7 +37,7 @@ static struct store *open_store(void)
 	struct store *store = NULL;
 	struct error err = { 0 };
 	ASSERT_EQ(store_open(&config, &store, &err), 0);
-	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	forget(store);
 	return store;
 }
 
@@ -42,9 +64,9 @@ TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 	AUTO(store) struct store *store = open_store();
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
-	ASSERT_EQ(
-	        owner_record_take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "start", &err),
-	        0);
+	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "", "start",
+	                            &err),
+	          0);
 	ASSERT_EQ(record.epoch, 1);
 	ASSERT_EQ(record.state, OWNER_ACTIVE);
 	ASSERT_EQ(owner_record_release(store, LUN, &record, "gw-2", "drain", &err), 0);
@@ -57,7 +79,7 @@ TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 	ASSERT_STR_EQ(seen.next, "gw-2");
 	ASSERT_STR_EQ(seen.text, record.text);
 	ASSERT_TRUE(seen.at > 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &seen, "gw-2", "i2", "", "hand-over", &err), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &seen, "gw-2", "i2", "", "", "hand-over", &err), 0);
 	ASSERT_EQ(seen.epoch, 2);
 	ASSERT_STR_EQ(seen.next, "");
 	owner_record_done(&seen);
@@ -69,12 +91,12 @@ TEST(of_two_that_race_one_wins_and_the_other_keeps_what_it_saw)
 	AUTO(store) struct store *store = open_store();
 	struct error err = { 0 };
 	struct owner_record one = read_record(store), two;
-	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-1", "i1", "a", "start", &err), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-1", "i1", "a", "", "start", &err), 0);
 	ASSERT_EQ(owner_record_copy(&one, &two), 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &two, "gw-2", "i2", "b", "take-over", &err), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &two, "gw-2", "i2", "b", "", "take-over", &err), 0);
 	struct owner_record before;
 	ASSERT_EQ(owner_record_copy(&one, &before), 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-3", "i3", "c", "take-over", &err),
+	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-3", "i3", "c", "", "take-over", &err),
 	          -ECANCELED);
 	ASSERT_EQ(owner_record_release(store, LUN, &one, "", "stop", &err), -ECANCELED);
 	ASSERT_STR_EQ(one.text, before.text);
@@ -102,7 +124,7 @@ TEST(members_of_a_later_release_stay)
 	                        "{\"epoch\":7,\"state\":\"clean\",\"colour\":\"red\"}", &err),
 	          0);
 	struct owner_record record = read_record(store);
-	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "start", &err), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
 	ASSERT_EQ(record.epoch, 8);
 	ASSERT_NOT_NULL(strstr(record.text, "\"colour\":\"red\""));
 	owner_record_done(&record);
@@ -137,7 +159,7 @@ TEST(a_damaged_row_is_nobody_s_leave_to_take_the_lun)
 		ASSERT_NOT_NULL(strstr(err.text, KEY));
 		ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
 		ASSERT_EQ(count, 0);
-		ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+		forget(store);
 	}
 }
 
@@ -149,8 +171,58 @@ TEST(records_are_listed_by_the_name_of_their_lun_and_removed)
 	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"active\"}", &err), 0);
 	ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
 	ASSERT_EQ(count, 1);
-	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
-	ASSERT_EQ(owner_record_remove(store, LUN, &err), 0);
+	forget(store);
+	forget(store);
 	ASSERT_EQ(owner_record_list(store, count_record, &count, &err), 0);
 	ASSERT_EQ(count, 1);
+}
+
+TEST(an_image_that_was_replaced_under_its_name_is_told_and_what_is_not_known_is_not)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(owner_record_check_image(&record, LUN, "10a4", &err), 0);
+	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "10a4", "start", &err),
+	          0);
+	ASSERT_EQ(owner_record_release(store, LUN, &record, "", "stop", &err), 0);
+	owner_record_done(&record);
+
+	record = read_record(store);
+	ASSERT_STR_EQ(record.image, "10a4");
+	ASSERT_EQ(owner_record_check_image(&record, LUN, "10a4", &err), 0);
+	ASSERT_EQ(owner_record_check_image(&record, LUN, "", &err), 0);
+	ASSERT_EQ(owner_record_check_image(&record, LUN, "10a5", &err), -ESTALE);
+	ASSERT_NOT_NULL(strstr(err.text, "was replaced"));
+	ASSERT_NOT_NULL(strstr(err.text, "Delete the disk and add it again"));
+	owner_record_done(&record);
+}
+
+TEST(a_deleted_disk_leaves_neither_owner_nor_reservations)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"clean\"}", &err), 0);
+	ASSERT_EQ(store_put_row(store, RESERVATION, NULL, "{}", &err), 0);
+	ASSERT_EQ(store_put_row(store, RESERVATION "0", NULL, "{}", &err), 0);
+	forget(store);
+	AUTO_FREE char *text = NULL;
+	ASSERT_EQ(store_get_row(store, KEY, &text, &err), -ENOENT);
+	ASSERT_EQ(store_get_row(store, RESERVATION, &text, &err), -ENOENT);
+	ASSERT_EQ(store_get_row(store, RESERVATION "0", &text, &err), 0);
+	ASSERT_EQ(store_put_row(store, RESERVATION "0", text, NULL, &err), 0);
+}
+
+TEST(a_disk_that_was_mapped_again_meanwhile_is_not_forgotten)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	struct store_version before = version_of(store);
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"active\"}", &err), 0);
+	ASSERT_EQ(store_commit(store, "{\"epoch\":9}", 9, &before, &err), 0);
+	ASSERT_EQ(try_to_forget(store, &before), -ECANCELED);
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(record.state, OWNER_ACTIVE);
+	owner_record_done(&record);
+	forget(store);
 }

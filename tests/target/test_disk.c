@@ -208,7 +208,7 @@ TEST(a_record_that_was_changed_by_another_meanwhile_is_not_taken)
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	ASSERT_EQ(owner_record_read(world.store, "rbd/raced", &record, &err), 0);
 	ASSERT_EQ(owner_record_take(world.store, "rbd/raced", &record, "gw-2", "0123456789abcdef",
-	                            "", "start", &err),
+	                            "", "", "start", &err),
 	          0);
 	owner_record_done(&record);
 	disk_give_order(world.disk, &serve);
