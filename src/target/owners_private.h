@@ -33,6 +33,8 @@ struct owners {
 	/* Messages. */
 	uint64_t ask_number;
 	unsigned letters; /* on their way */
+	bool waking;      /* one of them wakes all */
+	bool wake_wanted; /* another one is due after it */
 	unsigned probes;  /* likewise */
 
 	bool leaving, left, condemned, stopping;

@@ -48,8 +48,8 @@ static void letter_done(struct job *job)
 	owners_check_stopped(owners);
 }
 
-/* Takes the message over. */
-static void send_letter(struct owners *owners, json_t *message)
+/* Takes the message over. False: it is not sent. */
+static bool send_letter_then(struct owners *owners, json_t *message, void (*done)(struct job *job))
 {
 	AUTO_JSON json_t *owned = message;
 	struct letter *letter = calloc(1, sizeof *letter);
@@ -57,20 +57,42 @@ static void send_letter(struct owners *owners, json_t *message)
 	if (!letter || !text || owners->letters >= LETTERS_MAX || owners->stopping) {
 		free(letter);
 		free(text);
-		return; /* what it was about is said again, or looked up */
+		return false; /* what it was about is said again, or looked up */
 	}
 	letter->owners = owners;
 	letter->text = text;
 	letter->job = (struct job){ .work = letter_work,
-		                    .done = letter_done,
+		                    .done = done,
 		                    .reactor = owners->config.manager };
 	owners->letters++;
 	job_queue_submit_first(owners->jobs, &letter->job);
+	return true;
 }
 
+static void send_letter(struct owners *owners, json_t *message)
+{
+	(void)send_letter_then(owners, message, letter_done); /* said again, or looked up */
+}
+
+static void wake_done(struct job *job)
+{
+	struct owners *owners = container_of(job, struct letter, job)->owners;
+	bool again = owners->wake_wanted;
+	owners->waking = owners->wake_wanted = false;
+	if (again)
+		talk_wake(owners);
+	letter_done(job);
+}
+
+/* One at a time, whatever moves meanwhile: each holds a worker for as long as a dead watcher lets
+ * it, and answers need workers, too. */
 void talk_wake(struct owners *owners)
 {
-	send_letter(owners, json_pack("{s:s}", "wake", owners->config.gateway));
+	if (owners->waking)
+		owners->wake_wanted = true; /* the one under way may have been read before */
+	else
+		owners->waking = send_letter_then(
+		        owners, json_pack("{s:s}", "wake", owners->config.gateway), wake_done);
 }
 
 /* ---- records ---- */

@@ -1,14 +1,15 @@
 /* What a look at the rows leads to. Looks and the interconnect are the test's. */
-#include "target/owners.h"
+#include "target/owners_private.h"
 
 #include "ownership/registration.h"
-#include "store/store.h"
+#include "store/kinds.h"
 #include "target/disk_set.h"
 #include "target/look.h"
 #include "target/peers.h"
 #include "test.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -131,4 +132,50 @@ TEST(who_is_condemned_or_blocklisted_ends_this_life_once_and_other_errors_pass)
 		ASSERT_EQ(world.condemned, rows[i].ends);
 		world_done(&world);
 	}
+}
+
+/* ---- letters ---- */
+
+static sem_t told_gate;
+static atomic_uint told;
+
+static int tell(struct store *store, const char *text, struct error *err)
+{
+	atomic_fetch_add(&told, 1);
+	while (sem_wait(&told_gate) < 0)
+		;
+	return 0;
+}
+
+static void wait_letters(struct world *world, unsigned letters, unsigned count)
+{
+	uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+	while ((world->owners->letters != letters || atomic_load(&told) != count) &&
+	       clock_monotonic_ms() < deadline)
+		(void)reactor_turn(world->manager, 5);
+	ASSERT_EQ(world->owners->letters, letters);
+	ASSERT_EQ(atomic_load(&told), count);
+}
+
+/* A dead watcher holds each of them up: no answer may wait behind them. */
+TEST(one_wake_is_on_its_way_at_a_time_and_what_came_meanwhile_makes_one_more)
+{
+	static const struct store_ops ops = { .tell = tell };
+	struct store store = { .ops = &ops };
+	struct world world;
+	world_init(&world);
+	ASSERT_EQ(sem_init(&told_gate, 0, 0), 0);
+	atomic_store(&told, 0);
+	owners_begin(world.owners, &store, world.registration, NULL, NULL);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 20; i++)
+			talk_wake(world.owners);
+		wait_letters(&world, 1, 2 * round + 1);
+		ASSERT_EQ(sem_post(&told_gate), 0);
+		wait_letters(&world, 1, 2 * round + 2);
+		ASSERT_EQ(sem_post(&told_gate), 0);
+		wait_letters(&world, 0, 2 * round + 2);
+	}
+	world_done(&world);
+	ASSERT_EQ(sem_destroy(&told_gate), 0);
 }
