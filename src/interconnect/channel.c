@@ -12,6 +12,7 @@
 #define LOG_INTERVAL_MS 5000
 #define SHORT_LIFE_MS   100
 #define SHORT_LIVES_MAX 3 /* then it is made anew with back-off, too */
+#define DOWN_SILENCES   3 /* not up for so many times silence_ms: it is missed */
 
 struct channel_login {
 	struct handshake handshake;
@@ -62,10 +63,12 @@ static void channel_down(struct channel *channel, bool silent, const char *why)
 	free(channel->login);
 	channel->login = NULL;
 	channel->attempts = was_up ? 0 : channel->attempts + 1;
-	if (was_up)
+	if (was_up) {
+		channel->down_ms = now_ms(channel);
 		channel->short_lives = now_ms(channel) - channel->up_ms < SHORT_LIFE_MS
 		                               ? channel->short_lives + 1
 		                               : 0;
+	}
 	if (was_up && !silent)
 		part_report(channel->part, PART_TRYING);
 	else
@@ -332,6 +335,9 @@ void channel_tick(struct channel *channel, bool beat)
 	case CHANNEL_DOWN:
 		break;
 	}
+	part_report_missed(channel->part,
+	                   channel->state != CHANNEL_UP &&
+	                           now - channel->down_ms > DOWN_SILENCES * silence_ms);
 	channel_give_back(channel);
 	channel_leave_orphans(channel);
 }
@@ -349,6 +355,7 @@ void channel_forgive(struct channel *channel)
 		channel->wire.heard_ms = heard_ms;
 	if (channel->began_ms < heard_ms)
 		channel->began_ms = heard_ms;
+	channel->down_ms = now;
 }
 
 /* ---- messages of the manager ---- */
@@ -425,6 +432,7 @@ void channel_free(struct channel *channel)
 void channel_start(struct channel *channel)
 {
 	list_append(&channel->hub->channels, &channel->link);
+	channel->down_ms = now_ms(channel);
 	channel_connect(channel);
 }
 

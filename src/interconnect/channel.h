@@ -66,6 +66,7 @@ struct channel {
 	unsigned attempts;    /* that failed since it was up */
 	unsigned short_lives; /* connections that came up and broke soon, one after another */
 	uint64_t up_ms;
+	uint64_t down_ms;  /* when it was up last; or its start */
 	uint64_t began_ms; /* the current attempt */
 	bool resumable;    /* has been up: the owner knows it */
 	uint64_t stamp;    /* the owner's last */

@@ -37,6 +37,7 @@ struct part {
 	/* Any thread. */
 	_Atomic uint8_t status, version;
 	_Atomic uint32_t stalled_ms;
+	atomic_bool missed;   /* not up for long */
 	atomic_bool reported; /* `report` is on its way */
 	struct message report;
 };
@@ -133,5 +134,6 @@ struct peer *peer_find(const struct interconnect *interconnect, const char *gate
 /* On its hub: tells the manager, if it is news. */
 void part_report(struct part *part, enum part_status status);
 void part_report_stalled(struct part *part, uint32_t stalled_ms);
+void part_report_missed(struct part *part, bool missed);
 /* After all hubs have stopped. */
 void peers_done(struct interconnect *interconnect);

@@ -35,7 +35,8 @@ struct peer_info {
 	char gateway[INTERCONNECT_NAME_MAX], instance[INTERCONNECT_INSTANCE_MAX];
 	enum peer_state state;
 	uint64_t since_ms;   /* reactor_now_ms() at which it came into this state */
-	bool silent;         /* LOST: by silence; else by a reset or refusal, which came at once */
+	bool silent;         /* LOST: by silence; else by a reset or refusal, which came at once.
+	                      * UP: but some of its connections have not been for long */
 	uint32_t stalled_ms; /* what it says of itself: see interconnect_set_stalled() */
 	int version;         /* spoken with it; 0 before it was up */
 };

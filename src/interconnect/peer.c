@@ -31,15 +31,21 @@ struct peer *peer_find(const struct interconnect *interconnect, const char *gate
 
 /* ---- state ---- */
 
+/* One that is up on some channels only has a reactor that hangs, perhaps: what waits on the others
+ * would wait for ever if nobody asked. */
 static enum peer_state sum_up(const struct peer *peer, bool *ret_silent)
 {
-	unsigned reset = 0, silent = 0;
+	unsigned up = 0, missed = 0, reset = 0, silent = 0;
 	for (unsigned i = 0; i < peer->interconnect->hub_count; i++) {
 		enum part_status status = atomic_load(&peer->parts[i].status);
-		if (status == PART_UP)
-			return PEER_UP;
+		up += status == PART_UP;
+		missed += atomic_load(&peer->parts[i].missed);
 		reset += status == PART_RESET;
 		silent += status == PART_SILENT;
+	}
+	if (up) {
+		*ret_silent = missed != 0;
+		return PEER_UP;
 	}
 	if (!reset && !silent)
 		return peer->info.state;
@@ -50,7 +56,10 @@ static enum peer_state sum_up(const struct peer *peer, bool *ret_silent)
 static void log_state(const struct peer *peer)
 {
 	const struct peer_info *info = &peer->info;
-	if (info->state == PEER_UP)
+	if (info->state == PEER_UP && info->silent)
+		log_warning("peer %s (%s): some of its connections cannot be made", peer->gateway,
+		            peer->instance);
+	else if (info->state == PEER_UP)
 		log_info("peer %s (%s): connected", peer->gateway, peer->instance);
 	else if (info->state == PEER_LOST)
 		log_warning("peer %s (%s): lost: %s", peer->gateway, peer->instance,
@@ -110,6 +119,12 @@ void part_report(struct part *part, enum part_status status)
 void part_report_stalled(struct part *part, uint32_t stalled_ms)
 {
 	if (atomic_exchange(&part->stalled_ms, stalled_ms) != stalled_ms)
+		report_now(part);
+}
+
+void part_report_missed(struct part *part, bool missed)
+{
+	if (atomic_exchange(&part->missed, missed) != missed)
 		report_now(part);
 }
 

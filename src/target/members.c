@@ -371,6 +371,8 @@ static const char *find_trouble(struct members *members, const struct member *me
 		peer.state = PEER_CONNECTING;
 	switch (peer.state) {
 	case PEER_UP:
+		if (peer.silent)
+			return "answers on some of its connections only";
 		return peer.stalled_ms > STALLED_MS && !members->stalled
 		               ? "says that its storage makes no progress"
 		               : NULL;

@@ -122,6 +122,8 @@ void cutter_turn(struct cutter *cutter)
 	accept_one(cutter);
 	for (unsigned i = 0; i < CUTTER_LINKS && !cutter->stalled; i++) {
 		struct cutter_link *link = &cutter->links[i];
+		if (cutter->only && i >= cutter->only)
+			break;
 		if (link->fd[0] >= 0 && pump(cutter, link, 0) && link->fd[0] >= 0)
 			(void)pump(cutter, link, 1);
 	}

@@ -79,6 +79,39 @@ TEST(a_silent_peer_is_lost_after_its_time_and_found_again)
 	EVENTUALLY(world, STATE(id) == PEER_UP);
 }
 
+/* Like one of whose reactors hangs. */
+TEST(a_peer_that_is_up_on_some_channels_only_is_reported_after_some_time)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	uint32_t id = world_connect(world, 0, 1);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	world_pass(world, 10000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_FALSE(info.silent);
+	ASSERT_EQ(world->gateways[0].changes, 1);
+	world->gateways[1].cutter.only = 1;
+	world_pass(world, 5000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_FALSE(info.silent);
+	world_pass(world, 4500);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_TRUE(info.silent);
+	ASSERT_EQ(world->gateways[0].changes, 2);
+	world->gateways[1].cutter.only = 0;
+	EVENTUALLY(world, (STATE(id), !info.silent));
+	ASSERT_EQ(info.state, PEER_UP);
+	/* A pause of this gateway itself accuses nobody. */
+	world->gateways[1].cutter.only = 1;
+	world_pass(world, 4000);
+	world->gateways[0].paused = true;
+	world_pass(world, 20000);
+	world->gateways[1].cutter.only = 0;
+	world->gateways[0].paused = false;
+	world_pass(world, 5000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_FALSE(info.silent);
+}
+
 TEST(a_peer_that_was_never_there_is_lost)
 {
 	AUTO(world) struct world *world = world_new_alone(2);

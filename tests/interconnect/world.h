@@ -46,9 +46,10 @@ struct cutter {
 		uint8_t pending[2][65536];
 		size_t len[2], at[2];
 	} links[CUTTER_LINKS];
-	bool refuse;  /* new connections are reset */
-	bool stalled; /* nothing is forwarded */
-	bool reset;   /* a cut is a reset, else an orderly end of both */
+	bool refuse;   /* new connections are reset */
+	bool stalled;  /* nothing is forwarded */
+	unsigned only; /* of links, the others are stalled; 0: all */
+	bool reset;    /* a cut is a reset, else an orderly end of both */
 	bool armed[2];
 	size_t left[2]; /* bytes of this direction until all links are cut, once */
 	size_t passed[2];

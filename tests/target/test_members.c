@@ -16,6 +16,7 @@ static uint64_t test_clock(void)
 
 static unsigned asked, fenced, forgotten;
 static bool forgotten_as_fenced, silent;
+static enum peer_state peer_state;
 
 /* ---- what members.c calls ---- */
 
@@ -34,7 +35,7 @@ int interconnect_add_peer(struct interconnect *interconnect, const char *gateway
 bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
                            struct peer_info *ret_peer)
 {
-	*ret_peer = (struct peer_info){ .id = id, .state = PEER_LOST, .silent = silent };
+	*ret_peer = (struct peer_info){ .id = id, .state = peer_state, .silent = silent };
 	return true;
 }
 
@@ -71,6 +72,7 @@ static void world_init(struct members *members)
 	now_ms = 1000000;
 	asked = fenced = forgotten = 0;
 	silent = false;
+	peer_state = PEER_LOST;
 	*members = (struct members){
 		.gateway = "gw-1",
 		.interconnect = (struct interconnect *)members, /* nobody looks into it */
@@ -207,5 +209,30 @@ TEST(a_gateway_that_was_stopped_long_ago_is_still_known)
 	turn(&members, 50);
 	ASSERT_NULL(members_find_instance(&members, "gw-2", "one"));
 	ASSERT_TRUE(members_know(&members, "gw-2"));
+	world_done(&members);
+}
+
+TEST(one_that_is_up_on_some_connections_only_is_asked_and_not_fenced_if_it_answers)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UP);
+	ASSERT_EQ(asked, 0);
+	silent = true;
+	turn(&members, 50);
+	ASSERT_EQ(asked, 1);
+	members_heard(&members, 1);
+	turn(&members, 50);
+	members_answered(&members, 1);
+	for (unsigned i = 0; i < 20; i++)
+		turn(&members, 50);
+	ASSERT_EQ(fenced, 0);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UNREACHABLE);
+	silent = false;
+	turn(&members, 50);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UP);
 	world_done(&members);
 }
