@@ -1,6 +1,7 @@
 /* What a look at the rows leads to. Looks and the interconnect are the test's. */
 #include "target/owners_private.h"
 
+#include "ownership/fence.h"
 #include "ownership/registration.h"
 #include "store/kinds.h"
 #include "target/disk_set.h"
@@ -49,6 +50,7 @@ struct world {
 	struct reactor *manager;
 	struct store *store;
 	struct registration *registration;
+	struct fence *fence;
 	struct disk_set disks;
 	struct owners *owners;
 	unsigned condemned;
@@ -76,6 +78,8 @@ static void world_init(struct world *world)
 	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
 	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
 	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
+	const struct fence_config fence = { .store = world->store };
+	ASSERT_EQ(fence_new(&fence, &world->fence), 0);
 	struct owners_config owners = { .manager = world->manager,
 		                        .disks = &world->disks,
 		                        .gateway = "gw-1",
@@ -86,7 +90,7 @@ static void world_init(struct world *world)
 
 static void begin(struct world *world)
 {
-	owners_begin(world->owners, world->store, world->registration, NULL, NULL);
+	owners_begin(world->owners, world->store, world->registration, world->fence, NULL);
 }
 
 static void wait_looks(struct world *world, unsigned count)
@@ -107,6 +111,7 @@ static void world_done(struct world *world)
 		(void)reactor_turn(world->manager, 5);
 	ASSERT_TRUE(world->stopped);
 	owners_free(world->owners);
+	fence_free(world->fence);
 	registration_free(world->registration);
 	store_free(world->store);
 	reactor_free(world->manager);
@@ -166,7 +171,7 @@ TEST(one_wake_is_on_its_way_at_a_time_and_what_came_meanwhile_makes_one_more)
 	world_init(&world);
 	ASSERT_EQ(sem_init(&told_gate, 0, 0), 0);
 	atomic_store(&told, 0);
-	owners_begin(world.owners, &store, world.registration, NULL, NULL);
+	owners_begin(world.owners, &store, world.registration, world.fence, NULL);
 	for (unsigned round = 0; round < 3; round++) {
 		for (unsigned i = 0; i < 20; i++)
 			talk_wake(world.owners);
