@@ -87,10 +87,11 @@ def settle(driver, since):
 
 def measure(world, kind, rounds, rng):
     victim = world.gateways[0]
-    gaps, errors = [], 0
+    gaps, errors = [], {}
     for _ in range(rounds):
         wait_home(world, victim)
-        settle(world.driver, 0)
+        world.driver.reset()
+        settle(world.driver, world.driver.status()["time"])
         time.sleep(rng.uniform(0.5, 1.5))  # at another phase of all timers each time
         world.driver.reset()
         begun = world.driver.status()
@@ -98,13 +99,15 @@ def measure(world, kind, rounds, rng):
         settle(world.driver, begun["time"])
         status = world.driver.status()
         gaps.append(status["worst_gap_ms"])
-        errors += sum(status["answers"][name] for name in ("busy", "maybe", "error", "none"))
+        for name in ("busy", "maybe", "error", "none"):
+            errors[name] = errors.get(name, 0) + status["answers"][name]
         kind.heal(world, victim)
     return gaps, errors
 
 
 def show(name, luns, gaps, errors, through):
     limit = LIMITS_MS.get(name)
+    errors = ", ".join(f"{count} {answer}" for answer, count in errors.items() if count) or "none"
     verdict = "" if limit is None or luns > 64 else " within" if max(gaps) <= limit else f" OVER {limit} ms"
     print(f"{name:10} {luns:4} LUNs, I/O through {through:8} {len(gaps):3} rounds: median {statistics.median(gaps):7.0f} "
           f"ms, worst {max(gaps):7.0f} ms, commands that failed: {errors}{verdict}", flush=True)
@@ -141,7 +144,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--through", default="survivor,both")
-    parser.add_argument("--rate", type=int, default=2500)
+    parser.add_argument("--rate", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     expect(set(options.kinds.split(",")) <= set(KINDS), f"kinds: {', '.join(KINDS)}")
