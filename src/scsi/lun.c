@@ -190,6 +190,17 @@ void lun_set_state(struct lun *lun, enum lun_state state)
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 
+void lun_set_unreachable(struct lun *lun, bool unreachable)
+{
+	atomic_store(&lun->unreachable, unreachable);
+}
+
+bool lun_is_owned_elsewhere(const struct lun *lun)
+{
+	enum lun_state state = lun_get_state(lun);
+	return state == LUN_STANDBY || (state == LUN_FAILED && atomic_load(&lun->unreachable));
+}
+
 void lun_forward(struct lun *lun, const struct lun_route *route)
 {
 	(void)pthread_mutex_lock(&lun->lock);

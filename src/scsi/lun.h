@@ -82,6 +82,9 @@ void lun_set_epoch(struct lun *lun, uint64_t epoch);
 /* Changes the state; from READY only by lun_quiesce(), to FORWARDED only by lun_forward(). Commands
  * that are held go on, or end, as the new state says. */
 void lun_set_state(struct lun *lun, enum lun_state state);
+/* While FAILED: its owner lives, but cannot be reached, and may have commands in execution. Before
+ * the state is set. */
+void lun_set_unreachable(struct lun *lun, bool unreachable);
 /* Another gateway owns it. From any state but READY; also from FORWARDED, with another route. */
 void lun_forward(struct lun *lun, const struct lun_route *route);
 void lun_get_route(const struct lun *lun, struct lun_route *ret_route);

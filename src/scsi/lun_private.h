@@ -48,6 +48,7 @@ struct lun {
 	atomic_bool read_only;          /* of the configuration or the backend */
 	atomic_bool software_protected; /* SWP of the control mode page */
 	atomic_bool descriptor_sense;   /* D_SENSE of the control mode page */
+	atomic_bool unreachable;        /* lun_set_unreachable() */
 	struct backend *backend;
 	struct relay *relay; /* constant; NULL: never forwarded */
 
@@ -162,6 +163,8 @@ static inline uint64_t lun_situation(const struct lun *lun)
 {
 	return atomic_load_explicit(&lun->situation, memory_order_acquire);
 }
+/* It is not served, and commands of any nexus may be in execution at its owner. */
+bool lun_is_owned_elsewhere(const struct lun *lun);
 /* The route, and the situation in which it holds; 0: the LUN is not FORWARDED. */
 uint64_t lun_route_now(struct lun *lun, struct lun_route *ret_route);
 

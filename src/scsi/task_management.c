@@ -151,10 +151,13 @@ static bool share_serve(struct share *share)
 	return true;
 }
 
-/* Nobody serves it, and nobody will soon: what can be reset is here. */
+/* Nobody serves it, and nobody will soon: what can be reset is here. But an owner that lives and is
+ * not to be reached still executes what it has of others: "complete" would be a lie. */
 static void share_give_up(struct share *share)
 {
-	if (share->row->resets)
+	if (share->row->all_nexuses && lun_is_owned_elsewhere(share->itl->lun))
+		share->request->response = TMF_REJECTED;
+	else if (share->row->resets)
 		share_reset(share);
 	share_less(share);
 }

@@ -199,8 +199,10 @@ static void action_failed(struct disk *disk)
 	bool first = strcmp(disk->problem.text, disk->job_error.text) != 0;
 	bool elsewhere = disk->job_error.code == -EBUSY;
 	disk->problem = disk->job_error;
-	if (disk->order.role == DISK_SERVE)
+	if (disk->order.role == DISK_SERVE) {
+		lun_set_unreachable(disk->lun, false);
 		disk_show(disk, elsewhere ? LUN_STANDBY : LUN_FAILED);
+	}
 	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
 	if (disk->retry_ms > RETRY_MAX_MS)
 		disk->retry_ms = RETRY_MAX_MS;

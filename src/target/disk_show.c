@@ -103,6 +103,7 @@ void disk_show_order(struct disk *disk)
 		disk_forward(disk);
 		break;
 	case DISK_UNAVAILABLE:
+		lun_set_unreachable(disk->lun, true);
 		disk_show(disk, LUN_FAILED);
 		break;
 	case DISK_STANDBY:

@@ -439,3 +439,41 @@ TEST(an_unknown_write_keeps_the_answer_to_a_reset_back)
 	assert_status(&a, SCSI_TASK_ABORTED);
 	ASSERT_EQ(request.done, 1);
 }
+
+/* What others have at the owner is still executed there. */
+TEST(a_reset_is_rejected_while_the_owner_lives_and_cannot_be_reached)
+{
+	static const struct {
+		enum lun_state state;
+		bool unreachable;
+		enum task_function function;
+		enum task_function_response response;
+	} rows[] = {
+		{ LUN_FAILED, true, TMF_LUN_RESET, TMF_REJECTED },
+		{ LUN_FAILED, true, TMF_TARGET_WARM_RESET, TMF_REJECTED },
+		{ LUN_FAILED, true, TMF_CLEAR_TASK_SET, TMF_REJECTED },
+		{ LUN_FAILED, true, TMF_ABORT_TASK_SET, TMF_COMPLETE },
+		{ LUN_FAILED, false, TMF_LUN_RESET, TMF_COMPLETE },
+		{ LUN_FAILED, false, TMF_CLEAR_TASK_SET, TMF_COMPLETE },
+		{ LUN_STANDBY, false, TMF_LUN_RESET, TMF_REJECTED },
+		{ LUN_STANDBY, false, TMF_ABORT_TASK_SET, TMF_COMPLETE },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("state %d, unreachable %d, function %d", rows[i].state,
+		         rows[i].unreachable, rows[i].function);
+		AUTO(rig) struct rig *rig = forwarding_rig(5);
+		struct command_management before, request;
+		manage(&before, rig->nexuses[0], rows[i].function, NULL);
+		rig_turn(rig);
+		fake_relay_managed(&rig->relay, 0, RELAY_NOT_EXECUTED, 0);
+		rig_turn(rig);
+		lun_set_unreachable(rig->lun, rows[i].unreachable);
+		lun_set_state(rig->lun, rows[i].state);
+		manage(&request, rig->nexuses[0], rows[i].function, NULL);
+		rig_turn(rig);
+		ASSERT_EQ(before.done, 1); /* it waited for an owner */
+		ASSERT_EQ(before.tmf.response, rows[i].response);
+		ASSERT_EQ(request.done, 1);
+		ASSERT_EQ(request.tmf.response, rows[i].response);
+	}
+}
