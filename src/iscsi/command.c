@@ -422,7 +422,8 @@ int command_begin(struct session *session, uint8_t *bhs)
 	bool fatal;
 	enum reject_reason reason = check_command(session, bhs, &fatal);
 
-	atomic_store_explicit(&worker->command_ms, worker->boot_ms, memory_order_relaxed);
+	if (scsi_command_uses_medium(bhs + BHS_CDB))
+		atomic_store_explicit(&worker->command_ms, worker->boot_ms, memory_order_relaxed);
 	if (!reason && pdu_immediate(bhs) && session->immediate_count >= IMMEDIATE_MAX) {
 		reason = REJECT_TOO_MANY_IMMEDIATE;
 		fatal = false;

@@ -127,6 +127,6 @@ struct iscsi_session_info {
 int iscsi_server_list(struct iscsi_server *server, struct iscsi_session_info **ret_sessions,
                       size_t *ret_count) MUST_CHECK;
 
-/* Any thread. How long no SCSI command has come in, on any session; from the start on if none ever
- * has. */
+/* Any thread. How long no command that goes to the medium has come in, on any session; from the
+ * start on if none ever has. Path checkers, which ask for ever, do not count. */
 uint64_t iscsi_server_idle_ms(const struct iscsi_server *server);

@@ -35,7 +35,7 @@ struct worker {
 	struct timer stop_timer;
 	bool stopping, stopped;
 	uint64_t boot_ms;             /* of limits.boot_clock, when bytes came or left last */
-	_Atomic(uint64_t) command_ms; /* any thread: boot_ms when a SCSI command came last */
+	_Atomic(uint64_t) command_ms; /* any thread: when (boot_ms) I/O came last */
 	atomic_uint connection_count; /* any thread: who accepts looks for the least loaded */
 };
 

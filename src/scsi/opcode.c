@@ -509,6 +509,14 @@ bool opcode_changes(const struct scsi_opcode *row)
 	       (row->reservation != RESERVATION_FREE && row->reservation != RESERVATION_READ);
 }
 
+bool scsi_command_uses_medium(const uint8_t *cdb)
+{
+	bool known;
+	const struct scsi_opcode *row = opcode_find(cdb[0], cdb[1] & 0x1f, &known);
+
+	return row && (row->flags & OP_MEDIUM);
+}
+
 bool scsi_command_changes(const uint8_t *cdb)
 {
 	bool known;

@@ -129,3 +129,5 @@ void scsi_task_release(struct scsi_task *task);
 /* May the command change the medium, or state that nexuses share? (Opcode table; one that is not
  * known here changes nothing.) */
 bool scsi_command_changes(const uint8_t *cdb);
+/* Does it go to the medium? Path checkers ask for states and sizes; this is I/O. */
+bool scsi_command_uses_medium(const uint8_t *cdb);

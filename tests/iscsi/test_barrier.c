@@ -305,7 +305,7 @@ TEST(the_bound_can_be_switched_off)
 	raw_close(&raw);
 }
 
-TEST(the_server_knows_how_long_no_command_came)
+TEST(the_server_knows_how_long_no_io_came_and_path_checkers_do_none)
 {
 	AUTO(rig) struct rig *rig = rig_new();
 
@@ -313,6 +313,8 @@ TEST(the_server_knows_how_long_no_command_came)
 	rig_advance(500);
 	ASSERT_EQ(iscsi_server_idle_ms(rig->server), 500);
 	rig_login(rig, &raw, 1, "");
+	ASSERT_EQ(iscsi_server_idle_ms(rig->server), 500); /* its TEST UNIT READY */
+	raw_expect_good(&raw, write_block());
 	ASSERT_EQ(iscsi_server_idle_ms(rig->server), 0);
 	rig_advance(700);
 	round_trip(); /* not a command */
