@@ -106,15 +106,24 @@ void owners_look(struct owners *owners)
 
 /* ---- the tick ---- */
 
-/* A gateway without the cluster says so to its peers, which look after its LUNs then. */
+static void reactor_turned(struct watchdog *watchdog)
+{
+	owners_check_stopped(container_of(watchdog, struct owners, watchdog));
+}
+
+/* A gateway without the cluster, or with a reactor that hangs, says so to its peers, which look
+ * after its LUNs then. */
 static void tell_stalled(struct owners *owners)
 {
+	uint32_t hangs_ms = watchdog_check(&owners->watchdog);
 	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
 	uint64_t age_ms = owners->looked_ms ? now_ms - owners->looked_ms : 0;
 	owners->members.stalled = age_ms > STALLED_MS;
 	if (interconnect)
-		interconnect_set_stalled(interconnect, age_ms > STALLED_MS ? (uint32_t)age_ms : 0);
+		interconnect_set_stalled(interconnect, age_ms > STALLED_MS && age_ms > hangs_ms
+		                                               ? (uint32_t)age_ms
+		                                               : hangs_ms);
 }
 
 static void arm_tick(struct owners *owners)
@@ -226,8 +235,15 @@ int owners_new(const struct owners_config *config, struct owners **ret_owners)
 	owners->config = *config;
 	owners->tick.expired = tick;
 	owners->decide_message.run = decide_message;
-	int r = job_queue_new(WORKERS, &owners->jobs);
+	owners->watchdog = (struct watchdog){ .manager = config->manager,
+		                              .reactors = config->reactors,
+		                              .reactor_count = config->reactor_count,
+		                              .turned = reactor_turned };
+	int r = watchdog_init(&owners->watchdog);
+	if (r == 0)
+		r = job_queue_new(WORKERS, &owners->jobs);
 	if (r < 0) {
+		watchdog_done(&owners->watchdog);
 		free(owners);
 		return r;
 	}
@@ -271,6 +287,7 @@ void owners_free(struct owners *owners)
 		return;
 	job_queue_free(owners->jobs);
 	members_done(&owners->members);
+	watchdog_done(&owners->watchdog);
 	free(owners);
 }
 
@@ -291,7 +308,8 @@ void owners_leave(struct owners *owners)
 void owners_check_stopped(struct owners *owners)
 {
 	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
-	    owners->probes || owners->debt.busy || owners->decide_posted || !owners->stopped)
+	    owners->probes || owners->watchdog.waiting || owners->debt.busy ||
+	    owners->decide_posted || !owners->stopped)
 		return;
 	void (*stopped)(void *) = owners->stopped;
 	owners->stopped = NULL;

@@ -5,6 +5,7 @@
 #include "target/job.h"
 #include "target/members.h"
 #include "target/owners.h"
+#include "target/watchdog.h"
 
 struct owners {
 	struct owners_config config;
@@ -25,6 +26,7 @@ struct owners {
 
 	struct debt_renewal debt;
 	struct timer tick;
+	struct watchdog watchdog;
 	struct message decide_message;
 	bool decide_posted;
 	uint64_t again_ms; /* a decision depends on time: not later than that */
