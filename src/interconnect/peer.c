@@ -269,5 +269,5 @@ void interconnect_forget(struct interconnect *interconnect, uint32_t id, bool fe
 		reactor_deliver(interconnect->hubs[i].reactor, &peer->parts[i].forget);
 	}
 	log_info("peer %s (%s): forgotten: %s", peer->gateway, peer->instance,
-	         fenced ? "it was fenced, or has stopped" : "it has ended");
+	         fenced ? "its instance is over" : "it has ended");
 }
