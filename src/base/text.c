@@ -26,6 +26,17 @@ int text_to_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_val
 	return 0;
 }
 
+char *text_from_bytes(const char *bytes, size_t len)
+{
+	char *text = malloc(len + 1);
+	if (!text)
+		return NULL;
+	if (len > 0)
+		memcpy(text, bytes, len);
+	text[len] = '\0';
+	return text;
+}
+
 void text_put_hex(const uint8_t *data, size_t len, char *ret_text)
 {
 	static const char digits[] = "0123456789abcdef";

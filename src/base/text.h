@@ -23,6 +23,10 @@ void text_put_base64(const uint8_t *data, size_t len, char *ret_text);
 int text_get_base64(const char *text, size_t text_len, uint8_t *ret_data, size_t max_bytes,
                     size_t *ret_len) MUST_CHECK;
 
+/* A copy of len bytes with a NUL behind them, to be free()d; bytes may be NULL if len is 0. Unlike
+ * strndup() it keeps what follows a NUL among them. NULL: no memory. */
+char *text_from_bytes(const char *bytes, size_t len) MUST_CHECK;
+
 /* ASCII only, in place. */
 void text_lower(char *text);
 bool text_starts(const char *text, const char *start);

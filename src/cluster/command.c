@@ -1,22 +1,12 @@
 /* Questions to the monitors, as JSON. */
 #include "cluster/command.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <rados/librados.h>
 #include <string.h>
 #include <time.h>
-
-static char *terminated(const char *bytes, size_t len)
-{
-	char *text = malloc(len + 1);
-	if (!text)
-		return NULL;
-	if (len > 0)
-		memcpy(text, bytes, len);
-	text[len] = '\0';
-	return text;
-}
 
 /* Takes command. free() the answer. */
 static int ask(struct cluster_client *client, json_t *command, char **ret_answer)
@@ -30,7 +20,7 @@ static int ask(struct cluster_client *client, json_t *command, char **ret_answer
 	size_t answer_len = 0, status_len = 0;
 	int r = rados_mon_command(cluster_client_handle(client), commands, 1, "", 0, &answer,
 	                          &answer_len, &status, &status_len);
-	char *copy = r < 0 ? NULL : terminated(answer, answer_len);
+	char *copy = r < 0 ? NULL : text_from_bytes(answer, answer_len);
 	rados_buffer_free(answer);
 	rados_buffer_free(status);
 	if (r < 0)

@@ -58,8 +58,6 @@ int rados_open_pool(const struct rados_store *rados, rados_ioctx_t *ret_pool,
 /* "cannot DO it on POOL/OBJECT: why", with what to do where that is known. Returns code. */
 int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err);
 
-/* As a string; free() it. What librados gives ends without a NUL. */
-char *rados_copy(const char *bytes, size_t len) MUST_CHECK;
 /* A row by its full key, without a guard; text NULL removes. */
 int rados_set(struct rados_store *rados, const char *key, const char *text,
               struct error *err) MUST_CHECK;

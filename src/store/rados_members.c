@@ -43,7 +43,7 @@ struct rados_member {
 static void hear(const struct rados_member *member, const char *text, size_t len)
 {
 	struct store_listener *listener = member->listener;
-	AUTO_FREE char *copy = listener->told ? rados_copy(text, len) : NULL;
+	AUTO_FREE char *copy = listener->told ? text_from_bytes(text, len) : NULL;
 	if (copy)
 		listener->told(listener, copy);
 }

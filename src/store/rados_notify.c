@@ -2,6 +2,7 @@
 #include "store/rados.h"
 
 #include "base/reactor.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -101,7 +102,7 @@ static int take_watchers(const struct notify_ack_t *acks, size_t ack_count,
 		struct rados_watcher *watcher = &watchers.list[watchers.count++];
 		watcher->client = acks[i].notifier_id;
 		watcher->cookie = acks[i].cookie;
-		watcher->gateway = rados_copy(acks[i].payload, acks[i].payload_len);
+		watcher->gateway = text_from_bytes(acks[i].payload, acks[i].payload_len);
 		if (!watcher->gateway) {
 			rados_watchers_done(&watchers);
 			return -ENOMEM;

@@ -16,17 +16,6 @@ static char *full_key(const char *prefix, const char *key)
 	return string_take(&full);
 }
 
-char *rados_copy(const char *bytes, size_t len)
-{
-	char *text = malloc(len + 1);
-	if (!text)
-		return NULL;
-	if (len > 0)
-		memcpy(text, bytes, len);
-	text[len] = '\0';
-	return text;
-}
-
 int rados_make_side(const struct rados_store *rados, struct error *err)
 {
 	AUTO_POOL rados_ioctx_t pool = NULL;
@@ -90,7 +79,7 @@ int rados_get_row(struct store *store, const char *key, char **ret_text, struct 
 	               rados_omap_get_next2(rows, &found, &text, &found_len, &text_len) == 0 &&
 	               found;
 	if (present)
-		copy = rados_copy(text, text_len);
+		copy = text_from_bytes(text, text_len);
 	if (rows)
 		rados_omap_get_end(rows);
 	if (r < 0 && r != -ENOENT)
@@ -118,8 +107,8 @@ static int visit_rows(rados_omap_iter_t rows, struct page *page)
 	char *key, *text;
 	size_t key_len, text_len;
 	while (rados_omap_get_next2(rows, &key, &text, &key_len, &text_len) == 0 && key) {
-		AUTO_FREE char *text_copy = rados_copy(text, text_len);
-		char *key_copy = rados_copy(key, key_len);
+		AUTO_FREE char *text_copy = text_from_bytes(text, text_len);
+		char *key_copy = text_from_bytes(key, key_len);
 		free(page->last_key);
 		page->last_key = key_copy;
 		if (!text_copy || !key_copy)

@@ -107,6 +107,15 @@ TEST(a_string_grows_and_is_taken)
 	ASSERT_STR_EQ(empty, "");
 }
 
+TEST(bytes_become_text_with_all_that_is_among_them)
+{
+	AUTO_FREE char *empty = text_from_bytes(NULL, 0);
+	ASSERT_STR_EQ(empty, "");
+	AUTO_FREE char *text = text_from_bytes("ab\0c and more", 4);
+	ASSERT_NOT_NULL(text);
+	ASSERT_EQ(memcmp(text, "ab\0c", 5), 0); /* and the NUL behind them */
+}
+
 TEST(starts_and_ends)
 {
 	ASSERT_TRUE(text_starts("iqn.2003", "iqn."));
