@@ -42,13 +42,11 @@ struct decide_input {
 };
 
 enum decision {
-	DECIDE_SERVE,     /* it is ours: serve it */
-	DECIDE_TAKE,      /* take ownership (record, fence in force, lock) */
-	DECIDE_FORWARD,   /* to `member` */
-	DECIDE_HOLD,      /* wait for others; look again at `again_ms` */
-	DECIDE_HAND_OVER, /* to `member`: drain, release, tell it */
-	DECIDE_RELEASE, /* to nobody in particular: nobody else can take it now, and we may not keep
-	                   it */
+	DECIDE_SERVE,       /* it is ours: serve it */
+	DECIDE_TAKE,        /* take ownership (record, fence in force, lock) */
+	DECIDE_FORWARD,     /* to `member` */
+	DECIDE_HOLD,        /* wait for others; look again at `again_ms` */
+	DECIDE_HAND_OVER,   /* to `member`: drain, release, tell it */
 	DECIDE_UNAVAILABLE, /* the owner lives and cannot be reached */
 };
 struct decision_result {

@@ -79,16 +79,6 @@ struct member *members_find(const struct members *members, const char *gateway)
 	return NULL;
 }
 
-struct member *members_find_peer(const struct members *members, uint32_t peer)
-{
-	struct member *member;
-	list_for_each (member, &members->list, link) {
-		if (member->has_peer && member->peer == peer)
-			return member;
-	}
-	return NULL;
-}
-
 static void set_health(struct members *members, struct member *member, enum member_health health)
 {
 	if (member->health == health)

@@ -90,7 +90,6 @@ bool members_know(const struct members *members, const char *gateway);
 /* NULL: no such instance. */
 struct member *members_find_instance(const struct members *members, const char *gateway,
                                      const char *instance);
-struct member *members_find_peer(const struct members *members, uint32_t peer);
 const char *member_health_name(enum member_health health);
 
 /* ---- fencing.c ---- */

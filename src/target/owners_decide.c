@@ -131,13 +131,9 @@ static struct disk_order order_from(const struct decision_result *result, const 
                                     const struct disk *disk)
 {
 	static const enum disk_role roles[] = {
-		[DECIDE_SERVE] = DISK_SERVE,
-		[DECIDE_TAKE] = DISK_SERVE,
-		[DECIDE_FORWARD] = DISK_FORWARD,
-		[DECIDE_HOLD] = DISK_WAIT,
-		[DECIDE_HAND_OVER] = DISK_GIVE,
-		[DECIDE_RELEASE] = DISK_GIVE,
-		[DECIDE_UNAVAILABLE] = DISK_UNAVAILABLE,
+		[DECIDE_SERVE] = DISK_SERVE,     [DECIDE_TAKE] = DISK_SERVE,
+		[DECIDE_FORWARD] = DISK_FORWARD, [DECIDE_HOLD] = DISK_WAIT,
+		[DECIDE_HAND_OVER] = DISK_GIVE,  [DECIDE_UNAVAILABLE] = DISK_UNAVAILABLE,
 	};
 	struct disk_order order = { .role = roles[result->decision], .why = result->why };
 	if (result->decision == DECIDE_HAND_OVER)
@@ -162,18 +158,17 @@ static bool is_foreign(const struct owners *owners, const struct plan_disk *want
 }
 
 /* A gateway that cannot reach us asked for it: it has initiators that wait, and we have none. */
-static bool is_asked_for(struct owners *owners, struct disk *disk, struct disk_order *order)
+static void yield_to_asker(struct owners *owners, struct disk *disk, struct disk_order *order)
 {
 	uint64_t asked_ms;
 	const char *by = disk_asked_by(disk, &asked_ms);
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
 	if (!*by || now_ms >= asked_ms + YIELD_MS)
-		return false;
+		return;
 	if (disk_record_is_own(disk))
 		*order = (struct disk_order){ .role = DISK_GIVE, .next = by, .why = "asked for" };
 	else if (order->role == DISK_SERVE && !disk_commands_wait(disk))
 		order->role = DISK_WAIT;
-	return true;
 }
 
 static void note_again(struct owners *owners, uint64_t again_ms)
@@ -205,7 +200,7 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 		decide(&input, &result);
 		note_again(owners, result.again_ms);
 		order = order_from(&result, roll, disk);
-		(void)is_asked_for(owners, disk, &order);
+		yield_to_asker(owners, disk, &order);
 	}
 	owners->undecided |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
 	                     (order.role == DISK_SERVE && !disk_is_owner(disk)) ||
