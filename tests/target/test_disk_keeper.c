@@ -158,7 +158,7 @@ static void start(struct world *world, struct command *command, const uint8_t cd
 	task->wants_read = cdb[0] == 0x5e;
 	task->expected_len = out ? 24 : task->wants_read ? sizeof command->in : 0;
 	task->done = command_done;
-	if (scsi_task_begin(task) != SCSI_BEGIN_NEEDS_DATA)
+	if (scsi_task_begin(task) != SCSI_BEGIN_NEEDS_DATA || !out)
 		return;
 	task->data = buffer_get(reactor_buffers(world->manager), 24);
 	memcpy(task->data->data, out, 24);
