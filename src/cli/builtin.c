@@ -22,7 +22,11 @@ static enum outcome run_ls(struct shell *shell, struct call *call)
 		say_shell_error(&shell->output, "The tree depth must be a number.");
 		return OUTCOME_USAGE;
 	}
-	struct tree_style style = {
+	if (shell->output.json) {
+		render_tree_json(shell, &shell->output, (unsigned)depth, node);
+		return OUTCOME_DONE;
+	}
+	const struct tree_style style = {
 		.round = prefs_flag(&shell->prefs, "tree_round_nodes"),
 		.summaries = prefs_flag(&shell->prefs, "tree_status_mode"),
 		.root = prefs_flag(&shell->prefs, "tree_show_root"),
@@ -148,7 +152,8 @@ static void describe_verb(struct shell *shell, const struct verb *verb)
 		string_format(&text, "%s=%s ", signature.parameter[i].name,
 		              signature.parameter[i].fallback);
 	}
-	string_format(&text, "%s\nDESCRIPTION\n===========\n%s\n", title ? "\n\n" : "", verb->help);
+	string_format(&text, "%s\nDESCRIPTION\n===========\n%s\n%s", title ? "\n\n" : "",
+	              verb->help, verb->json ? "With --json: as JSON, for scripts.\n" : "");
 	fputs(text.text ? text.text : "", shell->output.out);
 }
 
@@ -350,7 +355,7 @@ const struct verb builtin_verbs[] = {
 	{ "help", "[topic]", "What a command does; without a topic: the commands of this place.",
 	  run_help },
 	{ "ls", "[path] [depth]", "Show the tree below here or below a path, `depth` levels of it.",
-	  run_ls },
+	  run_ls, .json = true },
 	{ "pwd", "", "Show the path of this place.", run_pwd },
 	{ "set", "[group] [parameter=value...]", "Change the shell's own settings.", run_set },
 };

@@ -76,6 +76,10 @@ static enum outcome cluster_info(struct shell *shell, struct call *call)
 	const json_t *cluster = cluster_of(shell);
 	if (json_object_size(cluster) == 0)
 		return shell_refuse(shell, "The gateway does not tell the state of the cluster");
+	if (shell->output.json) {
+		render_json(shell->output.out, cluster);
+		return OUTCOME_DONE;
+	}
 	json_int_t mons = json_number(cluster, "mons", 0);
 	json_int_t quorum = json_number(cluster, "quorum", mons);
 	char capacity[SIZE_TEXT_MAX];
@@ -99,7 +103,8 @@ static enum outcome cluster_info(struct shell *shell, struct call *call)
 }
 
 static const struct verb cluster_verbs[] = {
-	{ "info", "", "Show health, daemons and capacity of the cluster.", cluster_info },
+	{ "info", "", "Show health, daemons and capacity of the cluster.", cluster_info,
+	  .json = true },
 	{ "refresh", "", "Read the state of the cluster again.", run_refresh },
 };
 
@@ -179,7 +184,7 @@ static enum outcome pool_info(struct shell *shell, struct call *call)
 }
 
 static const struct verb pool_verbs[] = {
-	{ "info", "", "Show size and use of the pool.", pool_info },
+	{ "info", "", "Show size and use of the pool.", pool_info, .json = true },
 };
 
 const struct node_kind kind_pool = {

@@ -352,7 +352,7 @@ bool course_run(struct shell *shell, const struct line *line, enum outcome *ret_
 	const char *word =
 	        line->count && !line->parameters[0].name ? line->parameters[0].value : "";
 	struct course_call call;
-	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(verbs) && !shell->output.json; i++) {
 		if (strcmp(verbs[i].noun, noun) != 0 || strcmp(verbs[i].verb, word) != 0)
 			continue;
 		if (!parse(&verbs[i], line, &call))

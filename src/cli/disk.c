@@ -149,7 +149,7 @@ static enum outcome run_snapshot(struct shell *shell, struct call *call)
 }
 
 static const struct verb verbs[] = {
-	{ "info", "", "Show the disk.", run_info },
+	{ "info", "", "Show the disk.", run_info, .json = true },
 	{ "resize", "size", "Grow the disk to the new size.", run_resize },
 	{ "reconfigure", "attribute value",
 	  "Change max_data_area_mb, qfull_timeout, osd_op_timeout or hw_max_sectors; an empty "
@@ -157,7 +157,8 @@ static const struct verb verbs[] = {
 	  "takes the default.",
 	  run_reconfigure },
 	{ "owner", "gateway_name",
-	  "Make a gateway the preferred owner of the disk's LUN, and move it there.", run_owner },
+	  "Make a gateway the preferred owner of the disk's LUN, and move it there.", run_owner,
+	  .json = true },
 	{ "snapshot", "action [name]",
 	  "snapshot create|delete|rollback NAME, or snapshot list. Rollback takes the disk away "
 	  "from "

@@ -294,7 +294,7 @@ static const struct verb disks_verbs[] = {
 	  run_create },
 	{ "attach", "[pool] [image] [backstore] [wwn]",
 	  "Make a disk of an image that exists: rbd/disk_1.", run_attach },
-	{ "info", "image_id", "Show a disk (pool/image).", run_info },
+	{ "info", "image_id", "Show a disk (pool/image).", run_info, .json = true },
 	{ "resize", "image_id size", "Grow a disk to the new size.", run_resize },
 	{ "reconfigure", "image_id attribute value", CONTROLS_HELP, run_reconfigure },
 	{ "delete", "image_id [confirm=false]",

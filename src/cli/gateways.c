@@ -168,8 +168,14 @@ static enum outcome run_info(struct shell *shell, struct call *call)
 {
 	size_t count;
 	struct node **children = node_children(shell, call->at, &count);
-	for (size_t i = 0; i < count; i++)
-		fprintf(shell->output.out, "%s\n", children[i]->name);
+	AUTO_JSON json_t *names = json_array();
+	for (size_t i = 0; i < count; i++) {
+		(void)json_array_append_new(names, json_string(children[i]->name));
+		if (!shell->output.json)
+			fprintf(shell->output.out, "%s\n", children[i]->name);
+	}
+	if (shell->output.json)
+		render_json(shell->output.out, names);
 	return OUTCOME_DONE;
 }
 
@@ -202,9 +208,9 @@ static const struct verb verbs[] = {
 	  "Take a gateway away; confirm=true for the last one, or one that cannot be reached.",
 	  run_delete },
 	{ "refresh", "", "Ask for the state of the gateways again.", run_refresh },
-	{ "info", "", "List the gateways.", run_info },
-	{ "drain", "gateway_name [confirm=false]", DRAIN_HELP, run_drain },
-	{ "undrain", "gateway_name", UNDRAIN_HELP, run_undrain },
+	{ "info", "", "List the gateways.", run_info, .json = true },
+	{ "drain", "gateway_name [confirm=false]", DRAIN_HELP, run_drain, .json = true },
+	{ "undrain", "gateway_name", UNDRAIN_HELP, run_undrain, .json = true },
 	HISTORY_VERB,
 };
 
@@ -283,9 +289,9 @@ static enum outcome gateway_undrain(struct shell *shell, struct call *call)
 
 static const struct verb gateway_verbs[] = {
 	{ "refresh", "", "Ask for the state of the gateway again.", run_refresh },
-	{ "info", "", "Show addresses and state of the gateway.", gateway_info },
-	{ "drain", "[confirm=false]", DRAIN_HELP, gateway_drain },
-	{ "undrain", "", UNDRAIN_HELP, gateway_undrain },
+	{ "info", "", "Show addresses and state of the gateway.", gateway_info, .json = true },
+	{ "drain", "[confirm=false]", DRAIN_HELP, gateway_drain, .json = true },
+	{ "undrain", "", UNDRAIN_HELP, gateway_undrain, .json = true },
 };
 
 const struct node_kind kind_gateway = {

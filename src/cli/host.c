@@ -154,7 +154,8 @@ static enum outcome run_disk(struct shell *shell, struct call *call)
 
 static const struct verb verbs[] = {
 	{ "info", "[show_secrets=false]",
-	  "Show session, authentication and LUNs; show_secrets=true with passwords.", run_info },
+	  "Show session, authentication and LUNs; show_secrets=true with passwords.", run_info,
+	  .json = true },
 	{ "auth", CHAP_ARGUMENTS, CHAP_ARGUMENTS_HELP, run_auth, .secret = true },
 	{ "disk", "[action=add] [disk] [size]",
 	  "disk add pool/image [size]: give the host a disk, which is created and put on the "
@@ -212,7 +213,7 @@ static enum outcome lun_info(struct shell *shell, struct call *call)
 }
 
 static const struct verb lun_verbs[] = {
-	{ "info", "", "Show disk, owner and size.", lun_info },
+	{ "info", "", "Show disk, owner and size.", lun_info, .json = true },
 };
 
 const struct node_kind kind_lun = {

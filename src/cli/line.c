@@ -143,17 +143,20 @@ int line_parse(const char *text, struct line *ret_line, struct error *err)
 	return 0;
 }
 
+static void parameter_done(struct parameter *parameter)
+{
+	if (parameter->value)
+		wipe(parameter->value, strlen(parameter->value));
+	free(parameter->value);
+	free(parameter->name);
+}
+
 void line_done(struct line *line)
 {
 	free(line->path);
 	free(line->command);
-	for (size_t i = 0; i < line->count; i++) {
-		char *value = line->parameters[i].value;
-		if (value)
-			wipe(value, strlen(value));
-		free(value);
-		free(line->parameters[i].name);
-	}
+	for (size_t i = 0; i < line->count; i++)
+		parameter_done(&line->parameters[i]);
 	free(line->parameters);
 	*line = (struct line){ 0 };
 }
@@ -165,4 +168,19 @@ const char *line_positional(const struct line *line, size_t i)
 			return line->parameters[at].value;
 	}
 	return NULL;
+}
+
+bool line_take_word(struct line *line, const char *word)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < line->count; i++) {
+		struct parameter *parameter = &line->parameters[i];
+		if (!parameter->name && strcmp(parameter->value, word) == 0)
+			parameter_done(parameter);
+		else
+			line->parameters[kept++] = *parameter;
+	}
+	bool found = kept < line->count;
+	line->count = kept;
+	return found;
 }

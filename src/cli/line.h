@@ -27,3 +27,5 @@ void line_done(struct line *line);
 
 /* The positional parameter number i, or NULL. */
 const char *line_positional(const struct line *line, size_t i);
+/* Takes the positional parameters that are this word out of the line; true if there was one. */
+bool line_take_word(struct line *line, const char *word);

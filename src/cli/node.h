@@ -48,6 +48,7 @@ struct verb {
 	const char *help;
 	enum outcome (*run)(struct shell *shell, struct call *call);
 	bool secret; /* the line may hold a password: keep it out of the history */
+	bool json;   /* has a form for scripts, --json; it looks at shell->output.json */
 };
 
 struct node_kind {

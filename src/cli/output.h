@@ -15,6 +15,7 @@ struct output {
 	bool interactive; /* a person at a terminal reads along */
 	bool colour;      /* out is a terminal, NO_COLOR is not set */
 	bool silent;      /* --legacy-exit: no words, as ceph-iscsi in one-shot mode */
+	bool json;        /* this command's data are wanted as JSON */
 	int columns;      /* of the terminal; 132 if there is none */
 };
 

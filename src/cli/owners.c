@@ -1,6 +1,8 @@
 /* See owners.h. */
 #include "cli/owners.h"
 
+#include "cli/render.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,7 +120,7 @@ enum outcome owners_move(struct shell *shell, const char *id, const char *gatewa
 	const struct field fields[] = { { "owner", gateway }, { NULL } };
 	AUTO_REPLY struct reply reply;
 	shell_change(shell, API_PUT, fields, &reply, "/rbdgate/owner/%s", id);
-	if (!reply_ok(&reply) || json_flag(reply.body, "moved", true))
+	if (!reply_ok(&reply) || shell->output.json || json_flag(reply.body, "moved", true))
 		return shell_report(shell, &reply, "");
 	say(&shell->output, SAY_WARNING, "%s", reply.message);
 	return OUTCOME_DONE;
@@ -132,8 +134,9 @@ static void print_event(FILE *out, const json_t *event)
 	        lun, json_text(event, "text", ""));
 }
 
-enum outcome owners_history(struct shell *shell, const char *count)
+enum outcome owners_run_history(struct shell *shell, struct call *call)
 {
+	const char *count = call->arg[0];
 	uint64_t number;
 	if (text_to_uint(count, 1, HISTORY_COUNT_MAX, &number) < 0)
 		return shell_refuse(shell, "count must be a number from 1 to %d",
@@ -144,13 +147,44 @@ enum outcome owners_history(struct shell *shell, const char *count)
 	api_call(shell->model.api, &request, &reply);
 	if (!reply_ok(&reply))
 		return shell_refuse(shell, "Failed to read the history: %s", reply.message);
-	const json_t *events = json_object_get(reply.body, "events");
-	for (size_t i = json_array_size(events); i-- > 0;)
-		print_event(shell->output.out, json_array_get(events, i));
+	const json_t *newest_first = json_object_get(reply.body, "events");
+	AUTO_JSON json_t *events = json_array();
+	for (size_t i = json_array_size(newest_first); i-- > 0;)
+		(void)json_array_append(events, json_array_get(newest_first, i));
+	size_t i;
+	json_t *event;
+	if (shell->output.json)
+		render_json(shell->output.out, events);
+	else
+		json_array_foreach (events, i, event)
+			print_event(shell->output.out, event);
 	return OUTCOME_DONE;
 }
 
-enum outcome owners_run_history(struct shell *shell, struct call *call)
+static void print_owner(FILE *out, const char *id, const json_t *lun)
 {
-	return owners_history(shell, call->arg[0]);
+	const char *owner = json_text(lun, "owner", "");
+	const char *preferred = json_text(lun, "preferred_owner", "");
+	fprintf(out, "%s: %s", id, *owner ? owner : "none");
+	if (strcmp(owner, preferred) != 0)
+		fprintf(out, ", preferred: %s", *preferred ? preferred : "none");
+	if (*json_text(lun, "changed", ""))
+		fprintf(out, ", since %s (%s)", json_text(lun, "changed", ""),
+		        json_text(lun, "why", ""));
+	fputc('\n', out);
+}
+
+enum outcome owners_run_owners(struct shell *shell, struct call *call)
+{
+	const json_t *owners = model_overview(&shell->model, "owners");
+	const char *id;
+	json_t *lun;
+	if (json_object_size(owners) == 0)
+		return shell_refuse(shell, "The gateway does not tell who owns the LUNs");
+	if (shell->output.json)
+		render_json(shell->output.out, owners);
+	else
+		json_object_foreach (model_member(owners, "luns"), id, lun)
+			print_owner(shell->output.out, id, lun);
+	return OUTCOME_DONE;
 }

@@ -21,7 +21,6 @@ void owners_add_gateway_fields(struct shell *shell, const char *gateway, json_t 
 enum outcome owners_drain(struct shell *shell, const char *gateway, bool force);
 enum outcome owners_undrain(struct shell *shell, const char *gateway);
 enum outcome owners_move(struct shell *shell, const char *id, const char *gateway);
-enum outcome owners_history(struct shell *shell, const char *count);
 
 /* The verb `history`, which several nodes have. */
 enum outcome owners_run_history(struct shell *shell, struct call *call);
@@ -30,5 +29,14 @@ enum outcome owners_run_history(struct shell *shell, struct call *call);
 		"history", "[count=20]",                                                     \
 		        "Show what happened to owners of LUNs last, the newest at the end: " \
 		        "take-overs, hand-overs,\ngateways that were fenced or drained.",    \
-		        owners_run_history                                                   \
+		        owners_run_history, .json = true                                     \
+	}
+/* The verb `owners`. */
+enum outcome owners_run_owners(struct shell *shell, struct call *call);
+#define OWNERS_VERB                                                                             \
+	{                                                                                       \
+		"owners", "",                                                                   \
+		        "Show which gateway owns which LUN, which one is preferred, and since " \
+		        "when and why it is so.",                                               \
+		        owners_run_owners, .json = true                                         \
 	}

@@ -114,6 +114,35 @@ void render_tree(struct shell *shell, struct output *output, const struct tree_s
 	string_clear(&drawing.text);
 }
 
+static json_t *tree_of(struct shell *shell, struct node *node, unsigned depth, unsigned level)
+{
+	static const char *const healths[] = {
+		[HEALTH_UNKNOWN] = "unknown",
+		[HEALTH_GOOD] = "good",
+		[HEALTH_BAD] = "bad",
+	};
+	struct summary summary = { 0 };
+	if (node->kind->summary)
+		node->kind->summary(shell, node, &summary);
+	json_t *tree = json_pack("{ss ss ss}", "name", node->name, "text", summary.text, "health",
+	                         healths[summary.health]);
+	if (depth && level >= depth)
+		return tree;
+	size_t count;
+	struct node **children = node_children(shell, node, &count);
+	json_t *list = json_array();
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(list, tree_of(shell, children[i], depth, level + 1));
+	(void)json_object_set_new(tree, "children", list);
+	return tree;
+}
+
+void render_tree_json(struct shell *shell, struct output *output, unsigned depth, struct node *node)
+{
+	AUTO_JSON json_t *tree = tree_of(shell, node, depth, 0);
+	render_json(output->out, tree);
+}
+
 /* A value as Python's str() shows it. */
 static void add_value(struct string *text, const json_t *value)
 {
@@ -199,8 +228,32 @@ static void add_field(struct string *text, const char *label, const json_t *valu
 	string_add(text, "\n");
 }
 
+void render_json(FILE *out, const json_t *value)
+{
+	AUTO_FREE char *text = json_format(value, &json_style_object);
+	fprintf(out, "%s\n", text ? text : "");
+}
+
+static void render_fields_json(FILE *out, const json_t *fields)
+{
+	AUTO_JSON json_t *named = json_object();
+	const char *label;
+	json_t *value;
+	json_object_foreach ((json_t *)fields, label, value) {
+		AUTO_FREE char *name = strdup(label);
+		for (char *p = name; p && *p; p++)
+			*p = *p == ' ' ? '_' : (char)tolower((unsigned char)*p);
+		(void)json_object_set(named, name ? name : label, value);
+	}
+	render_json(out, named);
+}
+
 void render_fields(struct output *output, const json_t *fields)
 {
+	if (output->json) {
+		render_fields_json(output->out, fields);
+		return;
+	}
 	AUTO_STRING struct string text = { 0 };
 	const char *label;
 	json_t *value;

@@ -13,8 +13,15 @@ struct tree_style {
 void render_tree(struct shell *shell, struct output *output, const struct tree_style *style,
                  struct node *node);
 
-/* fields: label -> text, number, list of texts, or object; in order of insertion. */
+/* fields: label -> text, number, list of texts, or object; in order of insertion. As JSON their
+ * names are the labels in small letters with '_' for each blank. */
 void render_fields(struct output *output, const json_t *fields);
+
+/* --json: one value, sorted and indented, with a newline. */
+void render_json(FILE *out, const json_t *value);
+/* The listed node as {"name", "text" (what `ls` shows behind it), "health", "children"}. */
+void render_tree_json(struct shell *shell, struct output *output, unsigned depth,
+                      struct node *node);
 
 /* As many columns as fit, filled row by row, sorted as given. */
 void render_columns(FILE *out, int width, char *const *words, size_t count);

@@ -80,6 +80,7 @@ static const struct verb verbs[] = {
 	  run_export },
 	{ "refresh", "", "Read everything again.", run_refresh },
 	HISTORY_VERB,
+	OWNERS_VERB,
 };
 
 const struct node_kind kind_root = {

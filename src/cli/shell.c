@@ -3,6 +3,7 @@
 
 #include "cli/course.h"
 #include "cli/kinds.h"
+#include "cli/render.h"
 #include "cli/verb.h"
 
 #include <errno.h>
@@ -271,6 +272,10 @@ static enum outcome run_verb(struct shell *shell, struct node *at, const struct 
 	struct signature signature;
 	struct call call = { .at = at, .line = line };
 	verb_signature(verb, &signature);
+	if (shell->output.json && !verb->json) {
+		error_set(&err, -EINVAL, "%s has no form for --json", command);
+		return usage(shell, &err);
+	}
 	if (verb_bind(&signature, line, &call, &err) < 0)
 		return usage(shell, &err);
 	enum outcome outcome = verb->run(shell, &call);
@@ -299,6 +304,10 @@ static enum outcome run_line(struct shell *shell, const struct line *line)
 	struct node *at = shell->at;
 	if (line->path && shell_find(shell, at, line->path, &at, &err) < 0)
 		return usage(shell, &err);
+	if (line->each && shell->output.json) {
+		error_set(&err, -EINVAL, "A path that ends with * does not go with --json");
+		return usage(shell, &err);
+	}
 	if (line->each)
 		return run_each(shell, at, line);
 	if (line->command)
@@ -332,8 +341,10 @@ enum outcome shell_run(struct shell *shell, const char *text)
 	if (!shell->fresh)
 		shell_reload(shell);
 	enum outcome outcome;
+	shell->output.json = line_take_word(&line, "--json");
 	if (!course_run(shell, &line, &outcome))
 		outcome = run_line(shell, &line);
+	shell->output.json = false;
 	settle(shell);
 	fflush(shell->output.out);
 	return outcome;
@@ -373,10 +384,12 @@ void shell_change(struct shell *shell, enum api_method method, const struct fiel
 
 enum outcome shell_report(struct shell *shell, const struct reply *reply, const char *prefix)
 {
-	if (reply_ok(reply)) {
+	if (shell->output.json)
+		render_json(shell->output.out, reply->body);
+	else if (reply_ok(reply))
 		say(&shell->output, SAY_OK, "ok");
+	if (reply_ok(reply))
 		return OUTCOME_DONE;
-	}
 	return shell_refuse(shell, "%s%s", prefix, reply->message);
 }
 

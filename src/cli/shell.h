@@ -71,7 +71,7 @@ const struct verb *shell_verb(const struct node *node, const char *name);
 /* A change through the API; path below /api. */
 void shell_change(struct shell *shell, enum api_method method, const struct field *fields,
                   struct reply *ret_reply, const char *path, ...) PRINTF_LIKE(5, 6);
-/* Says "ok", or `prefix` and the reply's message. */
+/* Says "ok", or `prefix` and the reply's message. With --json the reply's body is printed, too. */
 enum outcome shell_report(struct shell *shell, const struct reply *reply, const char *prefix);
 /* Says the words as a refusal. */
 enum outcome shell_refuse(struct shell *shell, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -87,7 +87,8 @@ static enum outcome run_reconfigure(struct shell *shell, struct call *call)
 
 static const struct verb verbs[] = {
 	{ "info", "[show_secrets=false]",
-	  "Show authentication and controls; show_secrets=true with passwords.", run_info },
+	  "Show authentication and controls; show_secrets=true with passwords.", run_info,
+	  .json = true },
 	{ "auth", CHAP_ARGUMENTS, CHAP_ARGUMENTS_HELP, run_auth, .secret = true },
 	{ "reconfigure", "attribute value",
 	  "Change a control: " TARGET_CONTROLS "; an empty value= takes the default.",
@@ -188,7 +189,7 @@ static enum outcome disk_run_info(struct shell *shell, struct call *call)
 }
 
 static const struct verb disk_verbs[] = {
-	{ "info", "", "Show name and owner.", disk_run_info },
+	{ "info", "", "Show name and owner.", disk_run_info, .json = true },
 };
 
 const struct node_kind kind_target_disk = {

@@ -16,7 +16,7 @@
 
 struct program_options {
 	const char *settings;
-	bool debug, legacy_exit, done;
+	bool debug, legacy_exit, json, done;
 	char **words;
 };
 
@@ -33,6 +33,8 @@ static const char help_text[] =
         "  -d, --debug           name every request on stderr\n"
         "  -t THREADS, --threads THREADS\n"
         "                        accepted and not used\n"
+        "  --json                the command's data as JSON (also behind the command): ls, info,\n"
+        "                        owners, history, owner, drain, undrain\n"
         "  --legacy-exit         as ceph-iscsi: no words, status 0 whatever a command achieved\n"
         "  -v, --version         show the version and exit\n";
 
@@ -61,6 +63,7 @@ static int parse_options(int argc, char **argv, struct program_options *ret_opti
 		{ "debug", no_argument, NULL, 'd' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "legacy-exit", no_argument, NULL, 'L' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "version", no_argument, NULL, 'v' },
 		{ 0 },
 	};
@@ -75,6 +78,8 @@ static int parse_options(int argc, char **argv, struct program_options *ret_opti
 			ret_options->debug = true;
 		else if (c == 'L')
 			ret_options->legacy_exit = true;
+		else if (c == 'j')
+			ret_options->json = true;
 		else if (c == 't' && text_to_uint(optarg, 0, 10000, &number) < 0)
 			return refuse_option("argument -t/--threads: invalid int value: '%s'",
 			                     optarg);
@@ -92,6 +97,8 @@ static int parse_options(int argc, char **argv, struct program_options *ret_opti
 			return 0;
 	}
 	ret_options->words = argv + optind;
+	if (ret_options->json && !ret_options->words[0])
+		return refuse_option("argument %s: expected a command", "--json");
 	return 0;
 }
 
@@ -109,11 +116,13 @@ static char *folder_of_user(void)
 	return folder;
 }
 
-static int run_words(struct shell *shell, char **words)
+static int run_words(struct shell *shell, char **words, bool json)
 {
 	AUTO_STRING struct string line = { 0 };
 	for (; *words; words++)
 		string_format(&line, "%s%s", line.len ? " " : "", *words);
+	if (json)
+		string_add(&line, " --json");
 	enum outcome outcome = shell_run(shell, line.text ? line.text : "");
 	return outcome == OUTCOME_EXIT ? 0 : (int)outcome;
 }
@@ -159,7 +168,7 @@ static int run(const struct program_options *options, const struct settings *set
 		return EXIT_NO_API;
 	}
 	if (one_shot)
-		return run_words(shell, options->words);
+		return run_words(shell, options->words, options->json);
 	return interactive ? console_run(shell) : console_run_pipe(shell, stdin);
 }
 

@@ -281,6 +281,60 @@ def check_the_history_ends_with_the_newest(program):
     equal(place.run('history'), ('', 'Failed to read the history: Not found\n', 1))
 
 
+def check_scripts_read_json(program):
+    world = World(program)
+    place, owners = world.place, with_owners(world)
+    gateways = f'/iscsi-targets/{IQN}/gateways'
+
+    def read(*words, status=0, options=()):
+        out, err, found = place.run(*words, options=options)
+        equal((found, bool(err)), (status, status != 0))
+        return json.loads(out)
+
+    equal(read('owners', '--json'), owners)
+    equal(read('owners', options=['--json']), owners)
+    equal(read('/disks/rbd/disk_1', 'info', '--json')['owner_epoch'], 7)
+    equal(read('/disks', 'info', '--json', 'rbd/disk_1')['image'], 'disk_1')
+    equal(read(gateways, 'info', '--json'), ['ceph-gw-1', 'ceph-gw-2'])
+    equal(read(gateways + '/ceph-gw-2', 'info', '--json')['luns_owned'], 1)
+    equal(read('/cluster/ceph', 'info', '--json')['health'], 'HEALTH_OK')
+    tree = read('ls', '/disks', '--json')
+    equal((tree['name'], tree['children'][0]['children'][0]['health']), ('disks', 'good'))
+    equal('children' in read('ls', '/disks', '1', '--json')['children'][0], False)
+
+    world.gateways.events = [{'time': '2', 'kind': 'take-over'}, {'time': '1', 'kind': 'fence'}]
+    equal([event['time'] for event in read('history', '--json')], ['1', '2'])
+    equal(read('/disks/rbd/disk_1', 'owner', 'ceph-gw-1', '--json')['moved'], True)
+    equal(read(gateways, 'drain', 'ceph-gw-2', '--json'), {'message': 'Gateway ceph-gw-2 owns nothing'})
+    equal(read('/disks/rbd/disk_1', 'owner', 'ceph-gw-2', '--json')['moved'], False)
+    equal(read(gateways, 'drain', 'ceph-gw-1', '--json', status=1),
+          {'message': 'No other gateway could take the LUNs of ceph-gw-1'})
+    equal(read(gateways, 'undrain', 'ceph-gw-2', '--json'), {'message': 'ok'})
+
+    rows = ((['pwd', '--json'], 'pwd has no form for --json\n', 255),
+            ([gateways + '/*', 'info', '--json'],
+             'A path that ends with * does not go with --json\n', 255))
+    for words, said, status in rows:
+        equal(place.run(*words), ('', said, status))
+    equal(place.run('target', 'list', '--json')[2], 2)
+    equal(place.run(options=['--json'])[2], 2)
+    contains(place.run('help', 'owners')[0], 'With --json: as JSON, for scripts.')
+
+
+def check_the_owners_in_one_line_each(program):
+    world = World(program)
+    place = world.place
+    equal(place.run('owners'), ('', 'The gateway does not tell who owns the LUNs\n', 1))
+    lun = with_owners(world)['luns']['rbd/disk_1']
+    equal(place.run('owners'),
+          ('rbd/disk_1: ceph-gw-2, preferred: ceph-gw-1, since 2026-11-21T17:40:12Z '
+           '(take-over from ceph-gw-1)\n', '', 0))
+    lun.update(owner='', why='stop')
+    contains(place.run('owners')[0], 'rbd/disk_1: none, preferred: ceph-gw-1, since ')
+    lun.update(owner='ceph-gw-1', changed=None)
+    equal(place.run('owners')[0], 'rbd/disk_1: ceph-gw-1\n')
+
+
 def check_completion(program):
     world = World(program)
     rows = (

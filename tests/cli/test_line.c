@@ -88,3 +88,28 @@ TEST(what_cannot_be_read_is_an_error_and_never_dropped)
 		ASSERT_NULL(line.command);
 	}
 }
+
+TEST(a_word_is_taken_out_of_the_line_wherever_it_stands)
+{
+	static const struct {
+		const char *text;
+		bool found;
+		const char *first;
+	} rows[] = {
+		{ "ls", false, "-" },
+		{ "ls --json", true, "-" },
+		{ "ls --json / 1", true, "/" },
+		{ "ls / --json 1 --json", true, "/" },
+		{ "ls a --json=1", false, "a" },
+		{ "ls --jso --jsonx", false, "--jso" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_LINE struct line line = { 0 };
+		TEST_ROW("%s", rows[i].text);
+		ASSERT_EQ(line_parse(rows[i].text, &line, NULL), 0);
+		ASSERT_EQ(line_take_word(&line, "--json"), rows[i].found);
+		const char *first = line_positional(&line, 0);
+		ASSERT_STR_EQ(first ? first : "-", rows[i].first);
+		ASSERT_EQ(line_take_word(&line, "--json"), false);
+	}
+}
