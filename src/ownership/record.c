@@ -1,5 +1,9 @@
 /* The row owner/POOL/IMAGE: {"epoch", "state": "active" or "clean", "gateway", "instance",
- * "client", "image" (its id), "next", "why", "at"}. Members of a later release stay as they are. */
+ * "client", "image" (its id), "next", "why", "at"}. Members of a later release stay as they are.
+ *
+ * The row `epochs`: {"least"}, the highest epoch of a record that was ever removed. Records begin
+ * above it: a disk that is deleted and added again under its name, with its old wwn, shares no
+ * epoch with its earlier life, and no message of then is taken for one of now. */
 #include "ownership/record.h"
 
 #include "base/json.h"
@@ -12,6 +16,7 @@
 #include <time.h>
 
 #define OWNER_ROWS "owner/"
+#define EPOCHS_ROW "epochs"
 
 static const char *const state_names[] = {
 	[OWNER_CLEAN] = "clean",
@@ -191,15 +196,66 @@ static int write_record(struct store *store, const char *lun, struct owner_recor
 	return 0;
 }
 
+/* ---- epochs of removed records ---- */
+
+/* *ret_text (free() it) is NULL if there is no row. */
+static int read_least_epoch(struct store *store, uint64_t *ret_epoch, char **ret_text,
+                            struct error *err)
+{
+	int r = store_get_row(store, EPOCHS_ROW, ret_text, err);
+	if (r == -ENOENT)
+		*ret_text = NULL;
+	else if (r < 0)
+		return r;
+	AUTO_JSON json_t *row = *ret_text ? json_loads(*ret_text, 0, NULL) : NULL;
+	json_int_t least = json_number(row, "least", *ret_text ? -1 : 0);
+	if (least < 0)
+		return error_set(err, -EBADMSG,
+		                 "the row " EPOCHS_ROW ", which keeps new disks apart from deleted "
+		                 "ones, is damaged: remove it while all gateways are stopped");
+	*ret_epoch = (uint64_t)least;
+	return 0;
+}
+
+/* Before the record goes. -ECANCELED: another removal was faster. */
+static int keep_epoch(struct store *store, const char *record, struct error *err)
+{
+	AUTO_JSON json_t *row = json_loads(record, 0, NULL);
+	json_int_t epoch = json_number(row, "epoch", 0);
+	AUTO_FREE char *before = NULL, *after = NULL;
+	uint64_t least;
+	int r = read_least_epoch(store, &least, &before, err);
+	if (r < 0 || epoch < 0 || (uint64_t)epoch <= least)
+		return r;
+	AUTO_JSON json_t *kept = json_pack("{sI}", "least", epoch);
+	after = json_format(kept, &json_style_compact);
+	return after ? store_put_row(store, EPOCHS_ROW, before, after, err)
+	             : explain(-ENOMEM, EPOCHS_ROW, err);
+}
+
+/* The epoch that the record is taken with. */
+static int next_epoch(struct store *store, const struct owner_record *record, uint64_t *ret_epoch,
+                      struct error *err)
+{
+	AUTO_FREE char *text = NULL;
+	uint64_t least = record->epoch;
+	int r = record->state == OWNER_NONE ? read_least_epoch(store, &least, &text, err) : 0;
+	if (r == 0)
+		*ret_epoch = least + 1;
+	return r;
+}
+
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
                       const char *gateway, const char *instance, const char *client,
                       const char *image, const char *why, struct error *err)
 {
 	struct owner_record taken = {
 		.state = OWNER_ACTIVE,
-		.epoch = record->epoch + 1,
 		.text = record->text,
 	};
+	int r = next_epoch(store, record, &taken.epoch, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(taken.gateway, sizeof taken.gateway, "%s", gateway);
 	(void)snprintf(taken.instance, sizeof taken.instance, "%s", instance);
 	(void)snprintf(taken.client, sizeof taken.client, "%s", client);
@@ -277,6 +333,8 @@ int owner_record_remove(struct store *store, const char *lun, const struct store
 	int r = read_left(store, lun, rows, err);
 	if (r == 0)
 		r = confirm_object(store, object, err);
+	if (r == 0 && rows[0].text)
+		r = keep_epoch(store, rows[0].text, err);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (r == 0 && rows[i].text)
 			r = store_put_row(store, rows[i].key, rows[i].text, NULL, err);

@@ -42,7 +42,7 @@ int owner_record_list(struct store *store,
                       void (*visit)(void *argument, const char *lun,
                                     const struct owner_record *record),
                       void *argument, struct error *err) MUST_CHECK;
-/* Becomes ACTIVE with epoch + 1 for that gateway, instance, client and image, if the row is still
+/* Becomes ACTIVE with epoch + 1 (without a row: above those of all that were removed) for that gateway, instance, client and image, if the row is still
  * as `seen` (any state). *record (what was seen) is replaced by the new one. -ECANCELED: somebody
  * was faster. */
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,

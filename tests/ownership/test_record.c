@@ -9,6 +9,7 @@
 #define LUN         "rbd/disk_1"
 #define KEY         "owner/rbd/disk_1"
 #define RESERVATION "reservation/rbd/disk_1"
+#define EPOCHS      "epochs"
 
 static int try_to_forget(struct store *store, const struct store_version *object)
 {
@@ -31,6 +32,14 @@ static void forget(struct store *store)
 	ASSERT_EQ(try_to_forget(store, &version), 0);
 }
 
+static void forget_epochs(struct store *store)
+{
+	struct error err = { 0 };
+	AUTO_FREE char *text = NULL;
+	if (store_get_row(store, EPOCHS, &text, &err) == 0)
+		ASSERT_EQ(store_put_row(store, EPOCHS, text, NULL, &err), 0);
+}
+
 static struct store *open_store(void)
 {
 	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
@@ -38,6 +47,7 @@ static struct store *open_store(void)
 	struct error err = { 0 };
 	ASSERT_EQ(store_open(&config, &store, &err), 0);
 	forget(store);
+	forget_epochs(store);
 	return store;
 }
 
@@ -211,6 +221,52 @@ TEST(a_deleted_disk_leaves_neither_owner_nor_reservations)
 	ASSERT_EQ(store_get_row(store, RESERVATION, &text, &err), -ENOENT);
 	ASSERT_EQ(store_get_row(store, RESERVATION "0", &text, &err), 0);
 	ASSERT_EQ(store_put_row(store, RESERVATION "0", text, NULL, &err), 0);
+}
+
+static uint64_t take_anew(struct store *store)
+{
+	struct error err = { 0 };
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
+	uint64_t epoch = record.epoch;
+	owner_record_done(&record);
+	return epoch;
+}
+
+TEST(a_disk_that_is_deleted_and_added_again_shares_no_epoch_with_its_earlier_life)
+{
+	AUTO(store) struct store *store = open_store();
+	struct error err = { 0 };
+	ASSERT_EQ(take_anew(store), 1);
+	ASSERT_EQ(take_anew(store), 2);
+	forget(store);
+	ASSERT_EQ(take_anew(store), 3);
+	forget(store);
+	/* One that saw less does not lower it; what cannot be read says nothing of epochs. */
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":1,\"state\":\"clean\"}", &err), 0);
+	forget(store);
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "torn{", &err), 0);
+	forget(store);
+	ASSERT_EQ(take_anew(store), 4);
+	ASSERT_EQ(take_anew(store), 5);
+}
+
+TEST(without_the_epochs_of_the_past_no_disk_is_new)
+{
+	static const char *const rows[] = { "torn{", "{}", "{\"least\":-1}", "{\"least\":\"9\"}" };
+	AUTO(store) struct store *store = open_store();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = { 0 };
+		struct owner_record record = read_record(store);
+		TEST_ROW("%s", rows[i]);
+		ASSERT_EQ(store_put_row(store, EPOCHS, NULL, rows[i], &err), 0);
+		ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start",
+		                            &err),
+		          -EBADMSG);
+		ASSERT_NOT_NULL(strstr(err.text, EPOCHS));
+		owner_record_done(&record);
+		forget_epochs(store);
+	}
 }
 
 TEST(a_disk_that_was_mapped_again_meanwhile_is_not_forgotten)
