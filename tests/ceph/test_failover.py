@@ -2,6 +2,7 @@
 """High availability on a real Ceph cluster: gateways in namespaces of their own, commands through every
 path, and gateways that die, freeze, are cut off, stop and come back (docs/availability.md)."""
 import contextlib
+import json
 import pathlib
 import subprocess
 import sys
@@ -350,6 +351,84 @@ def of_two_survivors_each_lun_has_one_new_owner():
                 print(f"# {gw.name}: {gw.status()}")
         for w in writers:
             w.stop()
+
+
+def rows(s, prefix):
+    """Rows beside the configuration object, by name, as JSON."""
+    keys = s.cluster.run("rados", "-p", "rbd", "listomapkeys", "gateway.conf.rbdgate").split()
+    found = {}
+    for key in (key for key in keys if key.startswith(f"row/{prefix}")):
+        s.cluster.run("rados", "-p", "rbd", "getomapval", "gateway.conf.rbdgate", key, s.folder / "row")
+        found[key.removeprefix("row/")] = json.loads((s.folder / "row").read_text())
+    return found
+
+
+def find_log(gateways, text):
+    """The first gateway whose log has it."""
+    return next((gw for gw in gateways if text in gw.io.log.read_text()), None)
+
+
+@case
+def the_survivor_dies_during_the_take_over_and_the_third_goes_on_where_it_ended():
+    with site(3) as s:
+        owner = s.owner()
+        epochs = {key: row["epoch"] for key, row in rows(s, "owner/").items()}
+        third = s.others(owner)[0]
+        writer = Writer(s, third)
+        wait_for(lambda: writer.count() > 50, "writes")
+        # Nobody can fence now: whoever takes over stands in the middle of it.
+        s.cluster.rig("mon-pause")
+        owner.kill()
+        wait_for(lambda: find_log(s.others(owner), f"{owner.name} is condemned"), "a survivor that condemns")
+        second = next(gw for gw in s.others(owner) if gw is not third)
+        second.kill()
+        before = writer.count()
+        s.cluster.rig("mon-resume")
+        s.wait_settled([third], deadline_s=60)
+        wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
+        writer.stop()
+        print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
+        check_acknowledged(s, writer, third)
+        now = rows(s, "owner/")
+        for key, epoch in epochs.items():
+            expect_eq(now[key]["gateway"], third.name, f"owner of {key}")
+        expect(now["owner/rbd/disk_0"]["epoch"] > epochs["owner/rbd/disk_0"], f"epochs {epochs}, {now}")
+        in_debt = {row["gateway"] for row in rows(s, "debt/").values()}
+        expect_eq(in_debt, {owner.name, second.name}, "gateways whose clients are in debt")
+        # Those who died in the middle come back, and all is as it was.
+        for gw in (owner, second):
+            gw.io.start()
+            gw.api.start()
+        s.wait_settled(deadline_s=60)
+        check_acknowledged(s, writer, owner)
+
+
+@case
+def without_the_monitors_io_goes_on_and_nobody_takes_what_he_cannot_fence():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instances = [s.instance(gw) for gw in s.gateways]
+        writer = Writer(s, other)
+        wait_for(lambda: writer.count() > 50, "writes")
+        s.cluster.rig("mon-pause")
+        paused, before = time.monotonic(), writer.count()
+        wait_for(lambda: writer.count() > before + 50 and time.monotonic() > paused + 5, "writes for 5 s")
+        expect_eq([s.instance(gw) for gw in s.gateways], instances, "instances while the monitors are away")
+        expect(not find_log(s.gateways, "is condemned"), "somebody was condemned")
+        owner.kill()
+        wait_for(lambda: find_log([other], f"{owner.name} is condemned"), "the survivor to condemn the owner")
+        # It waits, and says so.
+        wait_for(lambda: s.state(other, 0) in ("busy", "transitioning"), "commands to be told to wait")
+        expect_eq(writer.errors, [], "errors before the take-over")
+        expect("taken (take-over" not in other.io.log.read_text(), "it took what it could not fence")
+        s.cluster.rig("mon-resume")
+        wait_for(lambda: s.state(other, 0) == "ready", "take-over", deadline_s=60)
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
+        writer.stop()
+        print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
+        check_acknowledged(s, writer, other)
 
 
 if __name__ == "__main__":
