@@ -117,3 +117,17 @@ struct lun_counters {
 	                          * of this gateway (not from peers); 0: never */
 };
 void lun_get_counters(const struct lun *lun, struct lun_counters *ret_counters);
+
+/* A request that the backend has not answered yet. */
+struct lun_request {
+	uint64_t since_ms;       /* clock_monotonic_ms(); 0: there is none */
+	uint64_t offset, length; /* bytes */
+};
+/* Any thread, cheap. False: there is none for certain. */
+bool lun_has_requests(const struct lun *lun);
+/* On `origin`, where found() comes, never inside: the oldest of those that have a range. -ENOMEM.
+ */
+struct reactor;
+int lun_find_oldest(struct lun *lun, struct reactor *origin,
+                    void (*found)(void *argument, const struct lun_request *oldest),
+                    void *argument) MUST_CHECK;

@@ -136,6 +136,7 @@ static bool backend_lost(const struct scsi_task *task, int result)
 static void io_finished(struct io *io)
 {
 	struct scsi_task *task = container_of(io, struct scsi_task, state.io);
+	task->state.submitted_ms = 0;
 	if (backend_lost(task, io->result))
 		hold_unknown(task, lun_get_epoch(task_lun(task)));
 	else if (task->state.abort != ABORT_NOT)
@@ -158,6 +159,7 @@ static void submit(struct scsi_task *task, enum io_op op, unsigned flags, uint64
 	io->iov_count = iov_count;
 	io->reactor = task->nexus->reactor;
 	io->done = io_finished;
+	task->state.submitted_ms = reactor_now_ms(io->reactor);
 	backend_submit(task_lun(task)->backend, io);
 }
 
@@ -401,6 +403,7 @@ static void task_reset(struct scsi_task *task)
 	task->state.blocks = 0;
 	task->state.cdb_bytes = 0;
 	task->state.started_ms = reactor_now_ms(task->nexus->reactor);
+	task->state.submitted_ms = 0;
 	task->state.reserved_bytes = 0;
 	task->state.phase = TASK_BEGINNING;
 	task->state.abort = ABORT_NOT;

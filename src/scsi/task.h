@@ -92,6 +92,7 @@ struct scsi_task {
 		uint32_t blocks;
 		uint64_t cdb_bytes; /* that the CDB asks to move */
 		uint64_t started_ms;
+		uint64_t submitted_ms; /* what is with the backend; 0: nothing is */
 		/* Situations of the LUN (lun_private.h): in which all checks were passed; in which
 		 * it went to the backend or the relay. */
 		uint64_t checked, sent;
