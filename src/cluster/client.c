@@ -1,29 +1,15 @@
-/* One connection to the cluster: options, connecting with errors that say what to do, pools,
- * fencing. See client.h. */
-#include "cluster/client.h"
+/* One connection to the cluster: options, connecting with errors that say what to do, pools. See
+ * client.h. */
+#include "cluster/client_private.h"
 #include "cluster/version.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <rados/librados.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_CONNECT_TIMEOUT_S 5
-
-struct cluster_client {
-	rados_t rados;
-	char *name, *address;
-	pthread_mutex_t lock;
-	struct fenced *fenced; /* under lock */
-};
-
-/* What this client has fenced. A few for each gateway that died while we live. */
-struct fenced {
-	struct fenced *next;
-	char address[];
-};
 
 /* Set over what the configuration file says. Names that the library does not know (other releases)
  * are passed over. */
@@ -248,53 +234,6 @@ void cluster_pool_close(void *pool)
 {
 	if (pool)
 		rados_ioctx_destroy(pool);
-}
-
-bool cluster_has_fenced(struct cluster_client *client, const char *address)
-{
-	(void)pthread_mutex_lock(&client->lock);
-	struct fenced *fenced = client->fenced;
-	while (fenced && strcmp(fenced->address, address) != 0)
-		fenced = fenced->next;
-	(void)pthread_mutex_unlock(&client->lock);
-	return fenced;
-}
-
-static void remember_fenced(struct cluster_client *client, const char *address)
-{
-	if (cluster_has_fenced(client, address))
-		return;
-	size_t size = strlen(address) + 1;
-	struct fenced *fenced = malloc(sizeof *fenced + size);
-	if (!fenced)
-		return; /* it is fenced once more, when somebody asks */
-	memcpy(fenced->address, address, size);
-	(void)pthread_mutex_lock(&client->lock);
-	fenced->next = client->fenced;
-	client->fenced = fenced;
-	(void)pthread_mutex_unlock(&client->lock);
-}
-
-int cluster_fence(struct cluster_client *client, const char *address, unsigned expire_s,
-                  struct error *err)
-{
-	AUTO_FREE char *copy = strdup(address); /* librados wants it writable */
-	if (!copy)
-		return error_set(err, -ENOMEM, "out of memory");
-	int r = version_blocklist_add(client->rados, copy, expire_s);
-	if (r == -EACCES || r == -EPERM)
-		return error_set(
-		        err, r,
-		        "may not fence %s: the client needs the capability mon 'profile rbd'",
-		        address);
-	if (r < 0)
-		return error_set(err, r, "cannot fence %s: %s", address, strerror(-r));
-	r = rados_wait_for_latest_osdmap(client->rados);
-	if (r < 0)
-		return error_set(err, r, "%s is fenced, but the new OSD map does not come: %s",
-		                 address, strerror(-r));
-	remember_fenced(client, address);
-	return 0;
 }
 
 int cluster_wait_for_map(struct cluster_client *client, struct error *err)

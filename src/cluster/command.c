@@ -2,14 +2,14 @@
 #include "cluster/command.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "cluster/client_private.h"
 
 #include <errno.h>
 #include <rados/librados.h>
 #include <string.h>
-#include <time.h>
 
-/* Takes command. free() the answer. */
-static int ask(struct cluster_client *client, json_t *command, char **ret_answer)
+int command_ask(struct cluster_client *client, json_t *command, char **ret_answer,
+                char **ret_status)
 {
 	AUTO_JSON json_t *owned = command;
 	AUTO_FREE char *text = owned ? json_format(owned, &json_style_compact) : NULL;
@@ -18,17 +18,26 @@ static int ask(struct cluster_client *client, json_t *command, char **ret_answer
 	const char *commands[] = { text };
 	char *answer = NULL, *status = NULL;
 	size_t answer_len = 0, status_len = 0;
-	int r = rados_mon_command(cluster_client_handle(client), commands, 1, "", 0, &answer,
-	                          &answer_len, &status, &status_len);
-	char *copy = r < 0 ? NULL : text_from_bytes(answer, answer_len);
+	int r = rados_mon_command(client->rados, commands, 1, "", 0, &answer, &answer_len, &status,
+	                          &status_len);
+	AUTO_FREE char *answer_copy = r < 0 ? NULL : text_from_bytes(answer, answer_len);
+	AUTO_FREE char *status_copy = r < 0 ? NULL : text_from_bytes(status, status_len);
 	rados_buffer_free(answer);
 	rados_buffer_free(status);
 	if (r < 0)
 		return r;
-	if (!copy)
+	if (!answer_copy || !status_copy)
 		return -ENOMEM;
-	*ret_answer = copy;
+	*ret_answer = steal(&answer_copy);
+	*ret_status = steal(&status_copy);
 	return 0;
+}
+
+/* Takes command. free() the answer. */
+static int ask(struct cluster_client *client, json_t *command, char **ret_answer)
+{
+	AUTO_FREE char *status = NULL;
+	return command_ask(client, command, ret_answer, &status);
 }
 
 int cluster_ask(struct cluster_client *client, json_t *command, json_t **ret_answer)
@@ -101,67 +110,5 @@ int cluster_pool_solid_state(struct cluster_client *client, const char *pool, bo
 	if (r < 0)
 		return error_set(err, r, "cannot learn the device class of pool '%s': %s", pool,
 		                 strerror(-r));
-	return 0;
-}
-
-/* "2036-11-18T17:24:02.123456+0000", in the zone of the monitor. 0 if it is none. */
-static json_int_t read_time(const char *text)
-{
-	struct tm parts = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-	if (!rest)
-		return 0;
-	rest += strspn(rest, ".0123456789");
-	char zone[8] = "";
-	int sign = *rest == '-' ? -1 : 1, hours = 0, minutes = 0;
-	if (*rest == '+' || *rest == '-') {
-		(void)strncat(zone, rest + 1, 4);
-		int digits = atoi(zone);
-		hours = digits / 100;
-		minutes = digits % 100;
-	}
-	return (json_int_t)timegm(&parts) - (json_int_t)sign * (hours * 3600 + minutes * 60);
-}
-
-/* An address may carry the protocol's name in front. */
-static const char *plain_address(const char *address)
-{
-	return text_starts(address, "v1:") || text_starts(address, "v2:") ? address + 3 : address;
-}
-
-static int read_fences(const json_t *list, json_t *entries)
-{
-	json_int_t now = (json_int_t)time(NULL);
-	size_t index;
-	json_t *item;
-	json_array_foreach (list, index, item) {
-		const char *address = json_text(item, "addr", NULL);
-		json_int_t left = read_time(json_text(item, "until", "")) - now;
-		if (address &&
-		    json_object_set_new(entries, plain_address(address), json_integer(left)) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-int cluster_list_fences(struct cluster_client *client, json_t **ret_entries, struct error *err)
-{
-	/* 16 renamed it. */
-	static const char *const commands[] = { "osd blocklist ls", "osd blacklist ls" };
-	AUTO_FREE char *text = NULL;
-	AUTO_JSON json_t *list = NULL, *entries = json_object();
-	int r = -EINVAL;
-	for (size_t i = 0; r == -EINVAL && i < ARRAY_LEN(commands); i++)
-		r = ask(client, json_pack("{s:s,s:s}", "prefix", commands[i], "format", "json"),
-		        &text);
-	/* Two arrays may stand side by side: of addresses, then of ranges. */
-	if (r == 0 && !(list = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL)))
-		r = -EPROTO;
-	if (r == 0)
-		r = entries ? read_fences(list, entries) : -ENOMEM;
-	if (r < 0)
-		return error_set(err, r, "cannot read the list of fenced clients: %s",
-		                 strerror(-r));
-	*ret_entries = steal(&entries);
 	return 0;
 }

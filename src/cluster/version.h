@@ -2,22 +2,10 @@
  * before and after the change. */
 #pragma once
 
-#include <errno.h>
 #include <rados/librados.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* the old names, on purpose */
-
-/* 16 renamed blacklist to blocklist. */
-extern int rados_blocklist_add(rados_t, char *, uint32_t) __attribute__((weak));
-extern int rados_blacklist_add(rados_t, char *, uint32_t) __attribute__((weak));
-
-static inline int version_blocklist_add(rados_t rados, char *address, uint32_t expire_s)
-{
-	if (rados_blocklist_add)
-		return rados_blocklist_add(rados, address, expire_s);
-	return rados_blacklist_add ? rados_blacklist_add(rados, address, expire_s) : -ENOSYS;
-}
 
 /* 16 renamed osdmap_full_try to pool_full_try. */
 extern void rados_set_pool_full_try(rados_ioctx_t) __attribute__((weak));

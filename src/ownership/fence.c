@@ -268,8 +268,11 @@ static int judge(struct round *round, struct address *address, const json_t *ent
 static int judge_all(struct round *round, bool *ret_open, struct error *err)
 {
 	AUTO_JSON json_t *entries = NULL;
-	int r = cluster_list_fences(round->fence->control, &entries, err);
+	bool any = false;
+	for (size_t i = 0; i < round->count; i++)
+		any = any || !round->list[i].done;
 	*ret_open = false;
+	int r = any ? cluster_list_fences(round->fence->control, &entries, err) : 0;
 	for (size_t i = 0; r == 0 && i < round->count; i++) {
 		if (round->list[i].done)
 			continue;
@@ -336,6 +339,17 @@ static int add_debt(void *argument, const char *address, const json_t *debt)
 	return round_add(argument, address);
 }
 
+/* To add what is on the list already changes nothing, and the answer tells the time by which
+ * entries end. */
+static void learn_time(struct round *round)
+{
+	for (size_t i = 0; i < round->count && !cluster_knows_time(round->fence->control); i++) {
+		round->list[i].wanted = true;
+		add_wanted(round);
+		round->list[i].adds = 0;
+	}
+}
+
 int fence_renew(struct fence *fence, struct error *err)
 {
 	if (!fence->control)
@@ -343,8 +357,10 @@ int fence_renew(struct fence *fence, struct error *err)
 	struct round round = { .fence = fence };
 	set_due(fence, clock_monotonic_ms() + DUE_MS_MAX);
 	int r = debt_list(fence->store, add_debt, &round, err);
-	if (r == 0 && round.count > 0)
+	if (r == 0 && round.count > 0) {
+		learn_time(&round);
 		r = make_last(&round, err);
+	}
 	round_done(&round);
 	return r;
 }

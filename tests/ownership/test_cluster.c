@@ -15,6 +15,7 @@
 #include <rados/librados.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DEADLINE_MS 60000
 
@@ -76,6 +77,19 @@ static bool has_debt(const struct place *place, const char *address)
 	AUTO_FREE char *text = NULL;
 	(void)snprintf(key, sizeof key, "debt/%s", address);
 	return store_get_row(place->store, key, &text, NULL) == 0;
+}
+
+/* This gateway's clock: all of it asks here. */
+static time_t ahead_s;
+
+time_t time(time_t *ret_now)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += ahead_s;
+	if (ret_now)
+		*ret_now = now.tv_sec;
+	return now.tv_sec;
 }
 
 #define VICTIMS 5
@@ -159,6 +173,32 @@ TEST(an_entry_of_somebody_else_that_ends_in_a_while_is_due_then)
 	ASSERT_FALSE(is_listed(&place, address, 1000)); /* the monitors keep the first entry */
 	ASSERT_TRUE(fence_due_ms(place.fence) < clock_monotonic_ms() + 600000);
 	ASSERT_EQ(fence_settle(place.fence, "i1", &err), 0);
+}
+
+/* By its own clock each new entry would be over at once, or what ends soon would last (H14). */
+TEST(a_gateway_whose_clock_is_years_off_fences_and_renews_all_the_same)
+{
+	char address[] = "10.5.5.5:0/1";
+	char *addresses[] = { address };
+	static const time_t years[] = { 11, -11 };
+	for (size_t i = 0; i < ARRAY_LEN(years); i++) {
+		AUTO_PLACE struct place shortly = place_open("years", 6),
+		                        off = place_open("years", 0),
+		                        off_too = place_open("years", 0);
+		struct error err = { 0 };
+		TEST_ROW("%d years", (int)years[i]);
+		address[strlen(address) - 1]++;
+		ASSERT_EQ(fence_addresses(shortly.fence, addresses, 1, "gw-1", "i1", &err), 0);
+		ahead_s = years[i] * 365 * 24 * 3600;
+		int r = fence_addresses(off.fence, addresses, 1, "gw-1", "i1", &err);
+		int renewed = r < 0 ? r : fence_renew(off_too.fence, &err);
+		ahead_s = 0;
+		ASSERT_EQ(r, 0);
+		ASSERT_EQ(renewed, 0);
+		ASSERT_TRUE(is_listed(&shortly, address, 100000000));
+		ASSERT_TRUE(fence_due_ms(off_too.fence) > clock_monotonic_ms() + 1000000);
+		ASSERT_EQ(fence_settle(off.fence, "i1", &err), 0);
+	}
 }
 
 /* ---- condemning one that is just adding clients ---- */
