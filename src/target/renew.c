@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +36,26 @@ static int read_arguments(char *room, size_t size, char **ret_arguments)
 	return 0;
 }
 
+static void wait_for_the_end(int signal)
+{
+	for (;;)
+		(void)pause();
+}
+
+/* While execve() reads the program Linux lets no thread be started, and librados, which a worker
+ * may be connecting just now, aborts if it cannot start one. That thread waits instead. */
+static void survive_aborts(void)
+{
+	struct sigaction action = { .sa_handler = wait_for_the_end };
+	(void)sigaction(SIGABRT, &action, NULL);
+}
+
 void renew(const char *former_instance)
 {
 	static char room[BYTES_MAX];
 	static char *arguments[ARGUMENTS_MAX + 1];
 	int r = read_arguments(room, sizeof room, arguments);
+	survive_aborts();
 	/* Whatever a library forgot to mark; in the same moment all of it is closed. */
 	if (r == 0 && setenv(VARIABLE, former_instance, 1) == 0 &&
 	    syscall(SYS_close_range, 3u, ~0u, (unsigned)CLOSE_RANGE_CLOEXEC) == 0)
