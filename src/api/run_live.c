@@ -232,12 +232,15 @@ void run_clientinfo(struct request *request)
 
 /* ---- one disk ---- */
 
-/* States of LUNs in upstream's words. A LUN that another gateway owns is well. */
-static const char *state_word(const char *state)
+/* States of LUNs in upstream's words. A LUN that another gateway owns is well; one whose storage
+ * does not answer is not. */
+static const char *state_word(const json_t *here)
 {
+	const char *state = json_text(here, "state", "");
 	static const struct {
 		const char *state, *word;
 	} words[] = {
+		{ "hung", "Degraded - cluster access failure" },
 		{ "ready", "Online" },
 		{ "standby", "Online" },
 		{ "forwarded", "Online" },
@@ -246,6 +249,8 @@ static const char *state_word(const char *state)
 		{ "transitioning", "Degraded - cluster access failure" },
 		{ "failed", "Degraded - cluster access failure" },
 	};
+	if (json_number(here, "hung_s", 0) > 0)
+		state = "hung";
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (strcmp(words[i].state, state) == 0)
 			return words[i].word;
@@ -268,9 +273,8 @@ json_t *disk_status(const json_t *status, const char *gateway, const char *id, c
 	json_array_foreach (json_object_get(status, "luns"), i, here) {
 		if (strcmp(json_text(here, "name", ""), id) != 0)
 			continue;
-		return json_pack("{s:s, s:s, s:{s:{s:i, s:i, s:i}}}", "state",
-		                 state_word(json_text(here, "state", "")), "lock_owner",
-		                 lock_owner(here, gateway, lun), "gateways", gateway,
+		return json_pack("{s:s, s:s, s:{s:{s:i, s:i, s:i}}}", "state", state_word(here),
+		                 "lock_owner", lock_owner(here, gateway, lun), "gateways", gateway,
 		                 "lock_lost_cnt", 0, "conn_lost_cnt", 0, "cmd_timed_out_cnt", 0);
 	}
 	return json_pack("{s:s}", "state", "Unknown");

@@ -384,6 +384,7 @@ static void start_take(struct disk *disk)
 {
 	disk->settled = false;
 	disk->others_up = disk->order.others_up;
+	disk->close_wanted = !disk->attempt.busy;
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
 	start_record_job(disk, take_work, take_done);
 }
@@ -410,7 +411,7 @@ static void disk_gone(struct disk *disk)
 {
 	/* The backend, which alone posts events, is closed; a message of it may still be on its
 	 * way. */
-	if (atomic_load(&disk->event_posted))
+	if (atomic_load(&disk->event_posted) || disk->looking)
 		return;
 	reactor_disarm(disk->host->manager, &disk->retry);
 	reactor_disarm(disk->host->manager, &disk->awaited);
@@ -444,7 +445,8 @@ static void step_open(struct disk *disk)
 	if (!must_close)
 		disk_show_order(disk);
 	if (must_close) {
-		start_release(disk, true);
+		if (!disk->attempt.busy) /* its end steps on */
+			start_release(disk, true);
 	} else if (disk->resize_wanted) {
 		disk->resize_wanted = false;
 		start_job(disk, refresh_work, refresh_done);
@@ -459,6 +461,7 @@ static void step_open(struct disk *disk)
 
 void disk_step(struct disk *disk)
 {
+	bool must_close;
 	if (disk->busy)
 		return;
 	switch (disk->phase) {
@@ -479,7 +482,9 @@ void disk_step(struct disk *disk)
 		}
 		return;
 	case DRAINED:
-		start_release(disk, disk->gone_wanted || disk->lost);
+		must_close = disk->gone_wanted || disk->lost;
+		if (!must_close || !disk->attempt.busy)
+			start_release(disk, must_close);
 		return;
 	}
 }

@@ -53,7 +53,9 @@ struct disk {
 	struct cluster_client *client;
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
-	bool close_wanted, others_up, released;
+	bool close_wanted; /* the job may close the image, and should (take: if it is another one)
+	                    */
+	bool others_up, released;
 	uint64_t started_ms;
 	char job_why[64], job_next[GATEWAY_NAME_MAX];
 	struct message quiesced;
@@ -65,6 +67,17 @@ struct disk {
 	struct message event_message;
 	atomic_bool lost; /* the cluster client was fenced; workers look at it, too */
 	bool doubted;     /* somebody changed what only the owner may change: take it anew */
+
+	/* disk_try.c */
+	bool looking;
+	struct lun_request oldest;
+	struct attempt {
+		bool busy; /* the image must stay open */
+		struct io io;
+		struct iovec iov;
+		void (*done)(void *argument, int result);
+		void *argument;
+	} attempt;
 
 	struct keeper {
 		struct reservation_keeper ops;

@@ -176,7 +176,8 @@ static const char *const state_names[LUN_STATE_COUNT] = {
 	[LUN_BUSY] = "busy",
 };
 
-static json_t *disk_status(const struct plan_disk *wanted, const struct disk *disk)
+static json_t *disk_status(const struct owners *owners, const struct plan_disk *wanted,
+                           const struct disk *disk)
 {
 	struct lun_counters counters;
 	lun_get_counters(disk_lun(disk), &counters);
@@ -189,7 +190,7 @@ static json_t *disk_status(const struct plan_disk *wanted, const struct disk *di
 	        "write_bytes", (json_int_t)counters.write_bytes, "forwarded",
 	        (json_int_t)counters.forwarded, "in_flight", (int)counters.in_flight, "held",
 	        (int)counters.held, "nexuses", (int)counters.nexuses);
-	if (!row || owners_add_disk_status(wanted, disk, row) < 0)
+	if (!row || owners_add_disk_status(owners, wanted, disk, row) < 0)
 		return NULL;
 	return steal(&row);
 }
@@ -200,7 +201,8 @@ json_t *disk_set_status(const struct disk_set *set)
 	for (size_t i = 0; array && set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
 		if (disk &&
-		    json_array_append_new(array, disk_status(&set->plan->disks[i], disk)) < 0)
+		    json_array_append_new(array,
+		                          disk_status(set->owners, &set->plan->disks[i], disk)) < 0)
 			return NULL;
 	}
 	return steal(&array);

@@ -143,7 +143,7 @@ static void set_result(struct disk *disk, int r)
 void disk_take(struct disk *disk)
 {
 	set_result(disk, take(disk, &disk->job_error));
-	if (disk->job_error.code == -ESTALE)
+	if (disk->job_error.code == -ESTALE && disk->close_wanted)
 		disk_close_image(disk); /* opened anew by its name: it may be the right one then */
 }
 

@@ -62,9 +62,10 @@ static int condemn(struct fencing *fencing, struct error *err)
 		registration_row_done(&row);
 		return error_set(err, -ESTALE, "%s has started anew meanwhile", fencing->gateway);
 	}
-	log_warning("%s is condemned: %s", fencing->gateway, fencing->why);
+	/* Whoever was first has said why. */
+	log_warning("%s is condemned: %s", fencing->gateway, row.why);
 	history_write(members->history, "condemn", "", "%s is condemned: %s", fencing->gateway,
-	              fencing->why);
+	              row.why);
 	r = fence_all(fencing, row.clients, row.client_count, err);
 	registration_row_done(&row);
 	if (r == 0)

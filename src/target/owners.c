@@ -43,7 +43,7 @@ static void see_records(struct owners *owners, const struct look *look)
 	}
 }
 
-static void condemned(struct owners *owners, const char *why)
+void owners_condemned(struct owners *owners, const char *why)
 {
 	if (owners->condemned)
 		return;
@@ -58,7 +58,8 @@ static void look_failed(struct owners *owners)
 	log_limited(LOG_LEVEL_WARNING, 10000, "rows of the gateways not read: %s",
 	            owners->look_error.text);
 	if (owners->look_error.code == -ESHUTDOWN)
-		condemned(owners, "was fenced: its client for the configuration is blocklisted");
+		owners_condemned(owners,
+		                 "was fenced: its client for the configuration is blocklisted");
 }
 
 static void look_done(struct job *job)
@@ -77,7 +78,7 @@ static void look_done(struct job *job)
 	owners->looked_ms = reactor_now_ms(owners->config.manager);
 	owners->known_since_ms = owners->look_started_ms;
 	if (look->own == -EOWNERDEAD) {
-		condemned(owners, "was condemned by another gateway");
+		owners_condemned(owners, "was condemned by another gateway");
 		return;
 	}
 	owners->members.interconnect = peers_interconnect(owners->config.peers);
@@ -120,10 +121,12 @@ static void tell_stalled(struct owners *owners)
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
 	uint64_t age_ms = owners->looked_ms ? now_ms - owners->looked_ms : 0;
 	owners->members.stalled = age_ms > STALLED_MS;
+	uint32_t stalled_ms =
+	        age_ms > STALLED_MS && age_ms > hangs_ms ? (uint32_t)age_ms : hangs_ms;
+	if (owners->hung.cautious)
+		stalled_ms = UINT32_MAX; /* so nobody gives it a LUN */
 	if (interconnect)
-		interconnect_set_stalled(interconnect, age_ms > STALLED_MS && age_ms > hangs_ms
-		                                               ? (uint32_t)age_ms
-		                                               : hangs_ms);
+		interconnect_set_stalled(interconnect, stalled_ms);
 }
 
 static void arm_tick(struct owners *owners)
@@ -146,6 +149,7 @@ static void tick(struct timer *timer)
 	    (owners->look_wanted || now_ms >= owners->look_started_ms + LOOK_MS))
 		start_look(owners);
 	debt_renew_if_due(&owners->debt, owners->config.manager, now_ms);
+	hung_review(owners);
 	tell_stalled(owners);
 	members_review(&owners->members);
 	owners_decide(owners);
@@ -277,6 +281,7 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "%s",
 	               registration_instance(registration));
 	owners->start_ms = reactor_now_ms(owners->config.manager);
+	hung_begin(owners);
 	start_look(owners);
 	reactor_arm(owners->config.manager, &owners->tick, TICK_FAST_MS);
 }
@@ -286,6 +291,7 @@ void owners_free(struct owners *owners)
 	if (!owners)
 		return;
 	job_queue_free(owners->jobs);
+	hung_done(owners);
 	members_done(&owners->members);
 	watchdog_done(&owners->watchdog);
 	free(owners);
@@ -308,7 +314,7 @@ void owners_leave(struct owners *owners)
 void owners_check_stopped(struct owners *owners)
 {
 	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
-	    owners->probes || owners->watchdog.waiting || owners->debt.busy ||
+	    owners->probes || owners->watchdog.waiting || owners->debt.busy || owners->hung.busy ||
 	    owners->decide_posted || !owners->stopped)
 		return;
 	void (*stopped)(void *) = owners->stopped;

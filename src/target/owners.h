@@ -66,5 +66,5 @@ void owners_stop(struct owners *owners, void (*stopped)(void *argument), void *a
 /* Adds `members`: a row for each gateway. -ENOMEM. */
 int owners_add_status(const struct owners *owners, json_t *status) MUST_CHECK;
 /* Adds what is known of the disk's ownership to its row. -ENOMEM. */
-int owners_add_disk_status(const struct plan_disk *wanted, const struct disk *disk,
-                           json_t *row) MUST_CHECK;
+int owners_add_disk_status(const struct owners *owners, const struct plan_disk *wanted,
+                           const struct disk *disk, json_t *row) MUST_CHECK;

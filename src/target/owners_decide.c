@@ -18,7 +18,7 @@ struct roll {
 	size_t count;
 };
 
-static void call_roll(const struct owners *owners, struct roll *roll)
+static void call_members(const struct owners *owners, struct roll *roll)
 {
 	const struct owners_config *config = &owners->config;
 	*roll = (struct roll){ .count = 1 };
@@ -42,6 +42,24 @@ static void call_roll(const struct owners *owners, struct roll *roll)
 		row->up_since_ms = member->up_since_ms;
 		row->fenced_at_ms = member->since_ms;
 	}
+}
+
+/* Unless it is certain that no other gateway is there. */
+static bool others_up(const struct roll *roll)
+{
+	for (size_t i = 1; i < roll->count; i++) {
+		enum member_health health = roll->rows[i].health;
+		if (health != MEMBER_ABSENT && health != MEMBER_FENCED)
+			return true;
+	}
+	return false;
+}
+
+static void call_roll(const struct owners *owners, struct roll *roll)
+{
+	call_members(owners, roll);
+	if (owners->hung.cautious && others_up(roll))
+		roll->rows[0].takes = false;
 }
 
 /* ---- port groups ---- */
@@ -115,18 +133,6 @@ static void find_past(struct owners *owners, const struct disk *disk)
 		members_add_past(&owners->members, record);
 }
 
-/* Unless it is certain that no other gateway has sessions: reservations that are dropped by mistake
- * let somebody in. */
-static bool others_up(const struct roll *roll)
-{
-	for (size_t i = 1; i < roll->count; i++) {
-		enum member_health health = roll->rows[i].health;
-		if (health != MEMBER_ABSENT && health != MEMBER_FENCED)
-			return true;
-	}
-	return false;
-}
-
 static struct disk_order order_from(const struct decision_result *result, const struct roll *roll,
                                     const struct disk *disk)
 {
@@ -145,6 +151,7 @@ static struct disk_order order_from(const struct decision_result *result, const 
 		if (!member->has_peer)
 			order.role = DISK_WAIT;
 	}
+	/* Else reservations are dropped; by mistake, that would let somebody in. */
 	order.others_up = others_up(roll);
 	return order;
 }

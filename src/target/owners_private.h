@@ -2,6 +2,7 @@
 #pragma once
 
 #include "target/debt.h"
+#include "target/hung.h"
 #include "target/job.h"
 #include "target/members.h"
 #include "target/owners.h"
@@ -25,6 +26,7 @@ struct owners {
 	uint64_t looked_ms;       /* the last good one ended */
 
 	struct debt_renewal debt;
+	struct hung hung;
 	struct timer tick;
 	struct watchdog watchdog;
 	struct message decide_message;
@@ -47,6 +49,8 @@ struct owners {
 
 /* owners.c */
 void owners_check_stopped(struct owners *owners);
+/* This instance must not go on. */
+void owners_condemned(struct owners *owners, const char *why);
 
 /* owners_decide.c */
 void owners_decide(struct owners *owners);

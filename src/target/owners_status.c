@@ -38,7 +38,8 @@ int owners_add_status(const struct owners *owners, json_t *status)
 	return 0;
 }
 
-int owners_add_disk_status(const struct plan_disk *wanted, const struct disk *disk, json_t *row)
+int owners_add_disk_status(const struct owners *owners, const struct plan_disk *wanted,
+                           const struct disk *disk, json_t *row)
 {
 	static const char *const names[] = {
 		[OWNER_NONE] = "none",
@@ -48,9 +49,10 @@ int owners_add_disk_status(const struct plan_disk *wanted, const struct disk *di
 	const struct owner_record *record = disk_record(disk);
 	bool owned = record->state == OWNER_ACTIVE;
 	AUTO_JSON json_t *facts =
-	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I}", "owner_gateway",
+	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I}", "owner_gateway",
 	                  owned ? record->gateway : "", "ownership", names[record->state], "epoch",
 	                  (json_int_t)record->epoch, "preferred_gateway", wanted->preferred, "why",
-	                  record->why, "changed_at", (json_int_t)record->at);
+	                  record->why, "changed_at", (json_int_t)record->at, "hung_s",
+	                  (json_int_t)(hung_for_ms(owners, disk) / 1000));
 	return facts && json_object_update(row, facts) == 0 ? 0 : -ENOMEM;
 }

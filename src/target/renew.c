@@ -16,8 +16,16 @@
 #include <unistd.h>
 
 #define VARIABLE      "RBDGATE_FORMER_INSTANCE"
+#define NOTE          "RBDGATE_HUNG"
 #define ARGUMENTS_MAX 64
 #define BYTES_MAX     16384
+
+static char note[1024];
+
+void renew_set_note(const char *text)
+{
+	(void)snprintf(note, sizeof note, "%s", text ? text : "");
+}
 
 /* The arguments of this process, as the kernel has them. */
 static int read_arguments(char *room, size_t size, char **ret_arguments)
@@ -57,7 +65,8 @@ void renew(const char *former_instance)
 	int r = read_arguments(room, sizeof room, arguments);
 	survive_aborts();
 	/* Whatever a library forgot to mark; in the same moment all of it is closed. */
-	if (r == 0 && setenv(VARIABLE, former_instance, 1) == 0 &&
+	int noted = *note ? setenv(NOTE, note, 1) : unsetenv(NOTE);
+	if (r == 0 && noted == 0 && setenv(VARIABLE, former_instance, 1) == 0 &&
 	    syscall(SYS_close_range, 3u, ~0u, (unsigned)CLOSE_RANGE_CLOEXEC) == 0)
 		(void)execv("/proc/self/exe", arguments);
 	log_error("cannot start anew in place (%s): ends, to be started by the service manager",
@@ -68,4 +77,9 @@ void renew(const char *former_instance)
 const char *renewed_from(void)
 {
 	return getenv(VARIABLE);
+}
+
+const char *renewed_note(void)
+{
+	return getenv(NOTE);
 }

@@ -4,6 +4,8 @@
  *   {"record": ...}  this LUN was taken or given back
  *   {"ask": ...}     are you there, and may I have these LUNs?
  *   {"answer": ...}  I am
+ *   {"try": ...}     can you read this place? (hung.c)
+ *   {"tried": ...}   I can
  *
  * All of it is only a hint to look or to decide: what counts stands in the rows. */
 #include "target/owners_private.h"
@@ -249,6 +251,10 @@ void talk_heard(struct owners *owners, const json_t *message)
 		if (strcmp(json_text(part, "to_instance", ""), owners->members.instance) == 0)
 			members_answered(&owners->members,
 			                 (uint64_t)json_number(part, "number", 0));
+	} else if ((part = json_object_get(message, "try"))) {
+		hung_heard_try(owners, part);
+	} else if ((part = json_object_get(message, "tried"))) {
+		hung_heard_tried(owners, part);
 	} else if (json_object_get(message, "wake")) {
 		owners_look(owners);
 	}

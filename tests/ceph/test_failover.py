@@ -20,18 +20,18 @@ DISKS = 4
 class Site:
     """A cluster and the initiators on the hub, and gateways beside it."""
 
-    def __init__(self, stack, gateways):
+    def __init__(self, stack, gateways, osds=1, return_after=5):
         self.names = {f"gw-{n}": f"10.77.0.{n}" for n in range(1, gateways + 1)}
         self.network = stack.enter_context(Network(self.names))
         self.hub = prefix_of(self.network.hub)
-        self.cluster = stack.enter_context(Cluster("--osds", "1", prefix=self.hub, address=self.network.hub_address))
+        self.cluster = stack.enter_context(Cluster("--osds", osds, prefix=self.hub, address=self.network.hub_address))
         self.folder = stack.enter_context(harness.folder())
         environment = self.cluster.user("gw")
         self.gateways = [
             Gateway(self.folder / name, name=name, store="rados", address=address, api_port=5000, portal_port=PORT,
                     prefix=prefix_of(self.network.namespaces[name]), env=environment,
                     settings={"ceph_config_dir": self.cluster.folder, "cluster_client_name": "client.gw"},
-                    rbdgate={"return_after": 5})
+                    rbdgate={"return_after": return_after})
             for name, address in self.names.items()]
         stack.callback(self.end)
 
@@ -102,10 +102,12 @@ class Site:
             expect("failed" not in out.lower() and "could not" not in out.lower(), out)
         return out
 
-    def cut(self, gateway, address):
-        """Drops packets between a gateway and that address, both ways."""
-        rules = (f"table inet cut {{\nchain in {{\ntype filter hook input priority 0;\nip saddr {address} drop\n}}\n"
-                 f"chain out {{\ntype filter hook output priority 0;\nip daddr {address} drop\n}}\n}}\n")
+    def cut(self, gateway, address, ports=()):
+        """Drops packets between a gateway and that address (its TCP ports only), both ways."""
+        which = f" tcp %sport {{ {', '.join(map(str, ports))} }}" if ports else ""
+        there, back = (which and which % side for side in "sd")
+        rules = (f"table inet cut {{\nchain in {{\ntype filter hook input priority 0;\nip saddr {address}{there} drop\n}}\n"
+                 f"chain out {{\ntype filter hook output priority 0;\nip daddr {address}{back} drop\n}}\n}}\n")
         run(*gateway.prefix, "nft", "-f", "-", input=rules)
 
     def heal(self, gateway):
@@ -121,9 +123,10 @@ class Writer:
     """Writes through one gateway, one block after the other, and notes what was acknowledged, what failed, and the
     longest pause. One session; errors end nothing."""
 
-    def __init__(self, site, gateway, n=0):
+    def __init__(self, site, gateway, n=0, blocks=4096, step=4096):
+        self.blocks, self.step = blocks, step
         self.command = [*site.hub, "qemu-io", "-f", "raw", site.url(gateway, n)]
-        self.acknowledged, self.errors, self.pause_s, self.ended = {}, [], 0.0, False
+        self.acknowledged, self.errors, self.pause_s, self.ended, self.writes = {}, [], 0.0, False, 0
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, bufsize=1)
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -134,8 +137,9 @@ class Writer:
         while not self.ended:
             started = time.monotonic()
             pattern = block % 255 + 1
+            self.acknowledged.pop(block % self.blocks, None)  # nobody knows, until it is answered
             try:
-                self.process.stdin.write(f"write -P {pattern} {block % 4096 * 4096} 4096\n")
+                self.process.stdin.write(f"write -P {pattern} {block % self.blocks * self.step} 4096\n")
                 line = self.process.stdout.readline()
                 while line and "wrote" not in line and "write failed" not in line:
                     line = self.process.stdout.readline()
@@ -144,14 +148,15 @@ class Writer:
             if not line:
                 return
             if "wrote" in line:
-                self.acknowledged[block % 4096] = pattern
+                self.writes += 1
+                self.acknowledged[block % self.blocks] = pattern
             else:
                 self.errors.append(line.strip())
             self.pause_s = max(self.pause_s, time.monotonic() - started)
             block += 1
 
     def count(self):
-        return len(self.acknowledged)
+        return self.writes
 
     def stop(self):
         """Answered or not: the initiator is gone."""
@@ -164,13 +169,13 @@ class Writer:
 def check_acknowledged(s, writer, gateway, n=0):
     items = sorted(writer.acknowledged.items())
     for start in range(0, len(items), 256):
-        s.qemu_io(gateway, *(f"read -P {p} {b * 4096} 4096" for b, p in items[start:start + 256]), n=n)
+        s.qemu_io(gateway, *(f"read -P {p} {b * writer.step} 4096" for b, p in items[start:start + 256]), n=n)
 
 
 @contextlib.contextmanager
-def site(gateways=2):
+def site(gateways=2, **options):
     with contextlib.ExitStack() as stack:
-        s = Site(stack, gateways)
+        s = Site(stack, gateways, **options)
         try:
             s.start()
             yield s
@@ -428,6 +433,76 @@ def without_the_monitors_io_goes_on_and_nobody_takes_what_he_cannot_fence():
         wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
         writer.stop()
         print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
+        check_acknowledged(s, writer, other)
+
+
+class Osds:
+    """Two OSDs: the rows are on one of them, and LUN 0 is on both."""
+
+    def __init__(self, s):
+        self.s = s
+        self.with_rows = self.osd_of("gateway.conf.rbdgate")
+        self.other = 1 - self.with_rows
+
+    def ask(self, *question):
+        return json.loads(self.s.cluster.run("ceph", "osd", *question, "--format", "json"))
+
+    def osd_of(self, name):
+        return self.ask("map", "rbd", name)["acting_primary"]
+
+    def ports(self, number):
+        addresses = next(o for o in self.ask("dump")["osds"] if o["osd"] == number)["public_addrs"]["addrvec"]
+        return [a["addr"].rsplit(":", 1)[1] for a in addresses]
+
+
+@case
+def an_owner_that_one_osd_alone_does_not_answer_gives_its_luns_to_one_that_it_answers():
+    with site(osds=2, return_after=2) as s:
+        osds = Osds(s)
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instance, kept = s.instance(owner), s.instance(other)
+        writer = Writer(s, other, blocks=64, step=1 << 20)
+        wait_for(lambda: writer.count() >= 64, "writes to all objects")
+        s.cut(owner, s.network.hub_address, osds.ports(osds.other))
+        cut = time.monotonic()
+        wait_for(lambda: s.state(other, 0) == "ready", "take-over", deadline_s=20)
+        print(f"# taken over in {time.monotonic() - cut:.2f} s")
+        wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance")
+        # It is given nothing back as long as that OSD does not answer it.
+        steady = time.monotonic()
+        wait_for(lambda: s.state(other, 0) != "ready" or time.monotonic() > steady + 4, "nothing")
+        expect_eq(s.state(other, 0), "ready", "the LUN, at the one that the OSD answers")
+        expect(not find_log([owner], "this gateway takes LUNs"), "too early")
+        s.heal(owner)
+        wait_for(lambda: s.state(owner, 0) == "ready", "the return", deadline_s=60)
+        writer.stop()
+        print(f"# {len(writer.errors)} errors {writer.errors[:3]}, longest pause {writer.pause_s:.2f} s")
+        expect_eq(s.instance(other), kept, "the instance of the other gateway")
+        check_acknowledged(s, writer, other)
+
+
+@case
+def when_an_osd_answers_nobody_nobody_is_fenced_and_io_goes_on_after_it():
+    with site(osds=2) as s:
+        osds = Osds(s)
+        owner = s.owner()
+        other = s.others(owner)[0]
+        instances = [s.instance(gw) for gw in s.gateways]
+        writer = Writer(s, other, blocks=64, step=1 << 20)
+        wait_for(lambda: writer.count() >= 64, "writes to all objects")
+        s.cluster.rig("osd-pause", osds.other)
+        wait_for(lambda: find_log([owner], "no other gateway that could read there"), "words about it", deadline_s=60)
+        expect(s.lun(owner, 0)["hung_s"] >= 4, s.lun(owner, 0))
+        s.cluster.rig("osd-resume", osds.other)
+        s.cluster.run("ceph", "osd", "down", osds.other)
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 64, "writes go on", deadline_s=60)
+        writer.stop()
+        expect_eq(writer.errors, [], "errors")
+        wait_for(lambda: s.lun(owner, 0)["hung_s"] == 0, "nothing to hang")
+        expect_eq([s.instance(gw) for gw in s.gateways], instances, "instances")
+        expect(not find_log(s.gateways, "condemned"), "somebody was condemned")
         check_acknowledged(s, writer, other)
 
 

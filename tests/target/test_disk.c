@@ -7,6 +7,7 @@
 #include "target/job.h"
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -127,6 +128,26 @@ static uint64_t stepped_ms;
 static uint64_t stepped_clock(void)
 {
 	return stepped_ms;
+}
+
+struct tried {
+	unsigned count;
+	int result;
+};
+
+static void count_tried(void *argument, int result)
+{
+	struct tried *tried = argument;
+	tried->count++;
+	tried->result = result;
+}
+
+static void wait_tried(struct world *world, const struct tried *tried, unsigned count)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (tried->count < count && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_EQ(tried->count, count);
 }
 
 static const struct disk_order serve = { .role = DISK_SERVE, .why = "start" };
@@ -340,4 +361,37 @@ TEST(a_disk_that_hangs_while_it_is_opened_is_awaited_for_ten_seconds_only)
 	world_done(&world);
 	close(blocker.pipe[0]);
 	close(blocker.pipe[1]);
+}
+
+TEST(a_place_is_read_by_whoever_has_the_image_open)
+{
+	struct world world;
+	struct tried tried = { 0 };
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "tried", 16 * MIB, &err), 0);
+	struct disk_config config = config_for("tried", "rbd/tried");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	ASSERT_EQ(disk_try(world.disk, 0, 512, count_tried, &tried), -ENOTCONN); /* being opened */
+	disk_give_order(world.disk, &(struct disk_order){ .role = DISK_UNAVAILABLE });
+	wait_state(&world, LUN_FAILED);
+	/* Open, and not ours. */
+	ASSERT_EQ(disk_try(world.disk, 512, 0, count_tried, &tried), -EINVAL);
+	ASSERT_EQ(disk_try(world.disk, 512, 4096, count_tried, &tried), 0);
+	ASSERT_EQ(tried.count, 0); /* never inside */
+	ASSERT_EQ(disk_try(world.disk, 512, 4096, count_tried, &tried), -EBUSY);
+	wait_tried(&world, &tried, 1);
+	ASSERT_EQ(tried.result, 0);
+	ASSERT_EQ(disk_try(world.disk, 16 * MIB, 512, count_tried, &tried), 0);
+	wait_tried(&world, &tried, 2);
+	ASSERT_EQ(tried.result, -ERANGE);
+	/* Ours. A long one is cut; and the image is not closed before it is answered. */
+	disk_give_order(world.disk, &serve);
+	wait_state(&world, LUN_READY);
+	disk_look_for_oldest(world.disk);
+	ASSERT_EQ(disk_oldest(world.disk)->since_ms, 0);
+	ASSERT_EQ(disk_try(world.disk, 0, 2 * DISK_TRY_BYTES_MAX, count_tried, &tried), 0);
+	world_done(&world);
+	ASSERT_EQ(tried.count, 3);
+	ASSERT_EQ(tried.result, 0);
 }
