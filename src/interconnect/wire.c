@@ -8,10 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define DIRECT_MIN_BYTES 4096u       /* less is copied: cheaper than a second piece */
-#define BULK_BYTES       (16u << 10) /* data from here on is followed by more of its kind */
-#define BEHIND_BYTES     (16u << 10) /* read beside a place while large data comes */
-#define EXACT_BYTES      2048u
+#define EXACT_BYTES 2048u
 
 void wire_close(struct wire *wire)
 {
@@ -67,43 +64,24 @@ void wire_send(struct wire *wire, struct outgoing *outgoing)
 	reactor_at_turn_end(wire->reactor, &wire->flush);
 }
 
-static void take_bytes(struct wire *wire, const uint8_t *bytes, size_t len, size_t placed)
-{
-	int r = 0;
-	if (placed > len)
-		placed = len;
-	if (placed)
-		r = receiver_placed(&wire->rx, placed);
-	if (r == 0 && len > placed)
-		r = receiver_take(&wire->rx, bytes, len - placed);
-	if (r < 0)
-		wire_break(wire, "protocol error");
-}
-
 static void read_some(struct wire *wire)
 {
 	uint8_t exact[EXACT_BYTES];
-	struct iovec iov[2];
-	struct msghdr message = { .msg_iov = iov };
-	struct iovec place = receiver_place(&wire->rx);
-	uint8_t *buffer = wire->buffer ? wire->buffer : exact;
-	size_t placed = 0, room = WIRE_RECEIVE_BYTES;
+	struct iovec pieces[RECEIVE_PIECES] = { { exact, receiver_wants(&wire->rx) } };
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 1 };
 
-	if (!wire->buffer)
-		room = receiver_wants(&wire->rx) < EXACT_BYTES ? receiver_wants(&wire->rx)
-		                                               : EXACT_BYTES;
-	else if (wire->bulk)
-		room = BEHIND_BYTES;
-	if (wire->buffer && place.iov_len >= DIRECT_MIN_BYTES) {
-		iov[message.msg_iovlen++] = place;
-		placed = place.iov_len;
-		wire->bulk = placed >= BULK_BYTES;
-	}
-	iov[message.msg_iovlen++] = (struct iovec){ buffer, room };
+	if (wire->buffer)
+		message.msg_iovlen = receiver_pieces(
+		        &wire->rx, (struct iovec){ wire->buffer, WIRE_RECEIVE_BYTES }, false,
+		        pieces);
+	else if (pieces[0].iov_len > EXACT_BYTES)
+		pieces[0].iov_len = EXACT_BYTES;
 	ssize_t n = recvmsg(wire->watch.fd, &message, MSG_DONTWAIT);
 	if (n > 0) {
 		wire->heard_ms = reactor_now_ms(wire->reactor);
-		take_bytes(wire, buffer, (size_t)n, placed);
+		if (receiver_take_pieces(&wire->rx, pieces, (unsigned)message.msg_iovlen,
+		                         (size_t)n) < 0)
+			wire_break(wire, "protocol error");
 	} else if (n == 0) {
 		wire_break(wire, "closed by the peer");
 	} else if (errno != EAGAIN && errno != EINTR) {

@@ -31,7 +31,7 @@ struct wire {
 	uint8_t *buffer;   /* WIRE_RECEIVE_BYTES, shared by all of a reactor; NULL: never reads
 	                    * over the end of a PDU */
 	uint64_t heard_ms; /* when the last bytes came */
-	bool open, connecting, bulk;
+	bool open, connecting;
 	bool accepted; /* by us: what is unread ends with the connection */
 };
 

@@ -17,8 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define DIRECT_MIN_BYTES 4096u        /* less is copied: cheaper than a second piece */
-#define SOLICITED_BYTES  (16u << 10)  /* read beside a place while large data is expected */
 #define QUEUED_MAX_BYTES (256u << 10) /* of small PDUs; then nothing more is read */
 #define LINGER_MS        1000
 #define TICK_MIN_MS      50
@@ -184,17 +182,10 @@ static void read_and_drop(struct connection *connection)
 		connection_close(connection);
 }
 
-static void take_bytes(struct connection *connection, size_t len, size_t placed)
+static void take_bytes(struct connection *connection, const struct msghdr *message, size_t len)
 {
-	int r = 0;
-
-	if (placed > len)
-		placed = len;
-	if (placed)
-		r = receiver_placed(&connection->rx, placed);
-	if (r == 0)
-		r = receiver_take(&connection->rx, connection->worker->receive_buffer,
-		                  len - placed);
+	int r = receiver_take_pieces(&connection->rx, message->msg_iov,
+	                             (unsigned)message->msg_iovlen, len);
 	if (r == -EBADMSG)
 		connection_drop(connection, "header digest error");
 	else if (r < 0 && connection->state == CONNECTION_FULL_FEATURE)
@@ -203,25 +194,17 @@ static void take_bytes(struct connection *connection, size_t len, size_t placed)
 
 static void read_full_feature(struct connection *connection)
 {
-	struct iovec iov[2];
-	struct msghdr message = { .msg_iov = iov };
-	struct iovec place = receiver_place(&connection->rx);
-	size_t placed = 0;
+	struct iovec pieces[RECEIVE_PIECES];
+	struct msghdr message = { .msg_iov = pieces };
+	const struct iovec buffer = { connection->worker->receive_buffer, RECEIVE_BUFFER_BYTES };
 
-	if (place.iov_len >= DIRECT_MIN_BYTES) {
-		iov[message.msg_iovlen++] = place;
-		placed = place.iov_len;
-	}
-	bool solicited = session_expects_large_data(connection->session);
-	iov[message.msg_iovlen++] = (struct iovec){
-		connection->worker->receive_buffer,
-		solicited ? SOLICITED_BYTES : RECEIVE_BUFFER_BYTES,
-	};
+	message.msg_iovlen = receiver_pieces(
+	        &connection->rx, buffer, session_expects_large_data(connection->session), pieces);
 	ssize_t n = recvmsg(connection->watch.fd, &message, MSG_DONTWAIT);
 	if (n > 0) {
 		connection->received_ms = now_ms(connection);
 		barrier_received(connection->worker);
-		take_bytes(connection, (size_t)n, placed);
+		take_bytes(connection, &message, (size_t)n);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		connection_close(connection);
 	}

@@ -6,6 +6,10 @@
 
 #include <errno.h>
 
+#define DIRECT_MIN_BYTES 4096u       /* less is copied: cheaper than a second piece */
+#define BULK_BYTES       (16u << 10) /* data from here on is followed by more of its kind */
+#define BEHIND_BYTES     4096u       /* read beside a place while large data comes */
+
 static void expect_header(struct receiver *rx)
 {
 	rx->step = RECEIVE_HEADER;
@@ -18,6 +22,7 @@ void receiver_init(struct receiver *rx, const struct receiver_ops *ops)
 	rx->ops = ops;
 	rx->header_digest = rx->data_digest = false;
 	rx->data = NULL;
+	rx->bulk = false;
 	expect_header(rx);
 }
 
@@ -43,6 +48,7 @@ static int end_of_header(struct receiver *rx)
 	if (r < 0)
 		return r;
 	uint32_t data_len = pdu_data_len(rx->header);
+	rx->bulk = rx->data && data_len >= BULK_BYTES;
 	if (data_len == 0)
 		return complete(rx, true);
 	rx->step = RECEIVE_DATA;
@@ -122,17 +128,36 @@ size_t receiver_wants(const struct receiver *rx)
 	return rx->need - rx->have;
 }
 
-struct iovec receiver_place(const struct receiver *rx)
+unsigned receiver_pieces(const struct receiver *rx, struct iovec buffer, bool expects_bulk,
+                         struct iovec *ret_pieces)
 {
-	if (rx->step != RECEIVE_DATA || !rx->data)
-		return (struct iovec){ 0 };
-	return (struct iovec){ rx->data + rx->have, rx->need - rx->have };
+	unsigned count = 0;
+
+	if (rx->step == RECEIVE_DATA && rx->data && rx->need - rx->have >= DIRECT_MIN_BYTES)
+		ret_pieces[count++] = (struct iovec){ rx->data + rx->have, rx->need - rx->have };
+	if ((rx->bulk || expects_bulk) && buffer.iov_len > BEHIND_BYTES)
+		buffer.iov_len = BEHIND_BYTES;
+	ret_pieces[count++] = buffer;
+	return count;
 }
 
-int receiver_placed(struct receiver *rx, size_t len)
+static int placed(struct receiver *rx, size_t len)
 {
 	if (rx->data_digest)
 		rx->crc = digest_add(rx->crc, rx->data + rx->have, len);
 	rx->have += (uint32_t)len;
 	return rx->have < rx->need ? 0 : end_of_step(rx);
+}
+
+int receiver_take_pieces(struct receiver *rx, const struct iovec *pieces, unsigned count,
+                         size_t len)
+{
+	if (count == RECEIVE_PIECES) {
+		size_t direct = len < pieces[0].iov_len ? len : pieces[0].iov_len;
+		int r = placed(rx, direct);
+		if (r < 0)
+			return r;
+		len -= direct;
+	}
+	return receiver_take(rx, pieces[count - 1].iov_base, len);
 }

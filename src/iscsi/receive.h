@@ -25,6 +25,7 @@ struct receiver {
 	const struct receiver_ops *ops;
 	bool header_digest, data_digest; /* from the next header on */
 	uint8_t *data;                   /* where the data goes; set by ops->header */
+	bool bulk;                       /* the last data were large: more of the kind follow */
 
 	/* The header of the PDU that is coming in: BHS, AHS. */
 	uint8_t header[BHS_BYTES + AHS_MAX_BYTES + DIGEST_BYTES];
@@ -41,7 +42,12 @@ void receiver_init(struct receiver *rx, const struct receiver_ops *ops);
 int receiver_take(struct receiver *rx, const uint8_t *bytes, size_t len) MUST_CHECK;
 /* Bytes needed until the next decision; never reads over the end of this PDU. */
 size_t receiver_wants(const struct receiver *rx);
-/* Where data that is still missing may be received directly; len 0: nowhere. */
-struct iovec receiver_place(const struct receiver *rx);
-/* len bytes were put at receiver_place(). */
-int receiver_placed(struct receiver *rx, size_t len) MUST_CHECK;
+/* Where the next bytes may be received: missing data straight into their place, what follows into
+ * the buffer; a little of it only while large data are expected, for what lands there is copied
+ * once more. ret_pieces: RECEIVE_PIECES of them. Returns how many. */
+#define RECEIVE_PIECES 2
+unsigned receiver_pieces(const struct receiver *rx, struct iovec buffer, bool expects_bulk,
+                         struct iovec *ret_pieces) MUST_CHECK;
+/* len bytes were put into those pieces. As receiver_take(). */
+int receiver_take_pieces(struct receiver *rx, const struct iovec *pieces, unsigned count,
+                         size_t len) MUST_CHECK;

@@ -93,28 +93,123 @@ TEST(pieces_of_every_size_give_the_same_pdus)
 	}
 }
 
-TEST(data_may_be_put_into_its_place_directly)
-{
-	static uint8_t stream[2048];
-	static struct receiver rx;
-	size_t len = build(stream, true), at = 0;
+/* ---- straight into place ---- */
 
-	start(&rx, true);
-	while (at < len) {
-		struct iovec place = receiver_place(&rx);
-		size_t n = receiver_wants(&rx);
-		if (place.iov_len) {
-			n = place.iov_len > 7 ? 7 : place.iov_len;
-			memcpy(place.iov_base, stream + at, n);
-			ASSERT_EQ(receiver_placed(&rx, n), 0);
-		} else {
-			ASSERT_EQ(receiver_take(&rx, stream + at, n), 0);
-		}
-		at += n;
+#define LARGE 40000u
+#define SMALL 100u
+
+static const uint32_t lengths[] = { SMALL, LARGE, LARGE, LARGE, 0, SMALL, LARGE, 5000 };
+
+static struct {
+	uint8_t data[LARGE];
+	unsigned completes, wrong;
+} large;
+
+static int take_large_header(struct receiver *rx)
+{
+	rx->data = large.data;
+	return 0;
+}
+
+static int take_large_pdu(struct receiver *rx, bool data_digest_ok)
+{
+	uint32_t len = pdu_data_len(rx->header);
+	large.wrong += len != lengths[large.completes] || !data_digest_ok;
+	for (uint32_t i = 0; i < len; i++)
+		large.wrong += large.data[i] != (uint8_t)(i * 7 + large.completes);
+	large.completes++;
+	return 0;
+}
+
+static const struct receiver_ops large_ops = { take_large_header, take_large_pdu };
+
+static size_t build_large(uint8_t *stream)
+{
+	size_t at = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(lengths); i++) {
+		pdu_start(stream + at, PDU_NOP_OUT, FLAG_FINAL, i);
+		pdu_put_data_len(stream + at, lengths[i]);
+		at += BHS_BYTES;
+		for (uint32_t j = 0; j < lengths[i]; j++)
+			stream[at++] = (uint8_t)(j * 7 + i);
 	}
-	ASSERT_EQ(seen.completes, PDU_COUNT);
-	ASSERT_EQ(seen.bad_digests, 0);
-	ASSERT_EQ(seen.sum, 8 + 201 + 64);
+	return at;
+}
+
+/* As recvmsg does. Returns how many bytes went into the last piece. */
+static size_t scatter(const uint8_t *stream, size_t len, const struct iovec *pieces, unsigned count)
+{
+	size_t first = count > 1 && len > pieces[0].iov_len ? pieces[0].iov_len
+	               : count > 1                          ? len
+	                                                    : 0;
+	memcpy(pieces[0].iov_base, stream, first);
+	memcpy(pieces[count - 1].iov_base, stream + first, len - first);
+	return len - first;
+}
+
+/* Receives all of the stream, at most `step` bytes at a time. Returns how much was copied twice. */
+static size_t receive_large(const uint8_t *stream, size_t len, size_t step, bool expects_bulk)
+{
+	static uint8_t buffer[128u << 10];
+	static struct receiver rx;
+	size_t behind = 0;
+
+	memset(&large, 0, sizeof(large));
+	receiver_init(&rx, &large_ops);
+	for (size_t at = 0, n; at < len; at += n) {
+		struct iovec pieces[RECEIVE_PIECES];
+		const struct iovec all = { buffer, sizeof(buffer) };
+		unsigned count = receiver_pieces(&rx, all, expects_bulk, pieces);
+		size_t room = pieces[count - 1].iov_len + (count > 1 ? pieces[0].iov_len : 0);
+		n = len - at < step ? len - at : step;
+		n = n < room ? n : room;
+		behind += scatter(stream + at, n, pieces, count);
+		ASSERT_EQ(receiver_take_pieces(&rx, pieces, count, n), 0);
+	}
+	ASSERT_EQ(large.completes, ARRAY_LEN(lengths));
+	ASSERT_EQ(large.wrong, 0);
+	return behind;
+}
+
+TEST(data_come_straight_into_place_however_the_stream_is_cut)
+{
+	static uint8_t stream[256u << 10];
+	static const size_t steps[] = { 1, 47, 48, 49, 4095, 4096, 4097, 16384, 65536, 1u << 20 };
+	size_t len = build_large(stream);
+
+	for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+		(void)receive_large(stream, len, steps[i], false);
+		(void)receive_large(stream, len, steps[i], true);
+	}
+}
+
+TEST(of_large_data_only_a_little_is_copied_twice)
+{
+	static uint8_t stream[256u << 10];
+	size_t len = build_large(stream);
+
+	size_t unforeseen = receive_large(stream, len, LARGE, false);
+	ASSERT_TRUE(unforeseen < 3u * LARGE);
+	ASSERT_TRUE(receive_large(stream, len, LARGE, true) < unforeseen / 2);
+}
+
+TEST(after_large_data_small_commands_are_read_many_at_once)
+{
+	static uint8_t buffer[64u << 10];
+	static struct receiver rx;
+	struct iovec pieces[RECEIVE_PIECES];
+	const struct iovec all = { buffer, sizeof(buffer) };
+	static uint8_t stream[256u << 10];
+	size_t len = build_large(stream);
+
+	memset(&large, 0, sizeof(large));
+	receiver_init(&rx, &large_ops);
+	ASSERT_EQ(receiver_take(&rx, stream, len - 5000 - BHS_BYTES), 0);
+	ASSERT_EQ(receiver_pieces(&rx, all, false, pieces), 1);
+	ASSERT_TRUE(pieces[0].iov_len < sizeof(buffer));
+	ASSERT_EQ(receiver_take(&rx, stream + len - 5000 - BHS_BYTES, 5000 + BHS_BYTES), 0);
+	ASSERT_EQ(receiver_pieces(&rx, all, false, pieces), 1);
+	ASSERT_EQ(pieces[0].iov_len, sizeof(buffer));
 }
 
 TEST(a_flipped_bit_is_found_where_it_is)
