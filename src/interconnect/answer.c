@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* So many answers, or bytes of them, are confirmed without waiting for a command or heartbeat. */
-#define CONFIRM_ANSWERS 32
+/* So many answers, or bytes of them, are confirmed without waiting for a command or heartbeat. Not
+ * fewer than a batch of commands may be: the next batch confirms them anyway. */
+#define CONFIRM_ANSWERS CHANNEL_WINDOW
 #define CONFIRM_BYTES   (4u << 20)
 
 static struct buffer_pool *buffers_of(const struct channel *channel)
