@@ -14,10 +14,10 @@
 enum task_phase {
 	TASK_BEGINNING,
 	TASK_COLLECTING, /* the transport brings its data */
-	TASK_QUEUED,     /* waits for older tasks [SAM-5 8] */
-	TASK_LOCKING,    /* waits for its range */
-	TASK_HELD,       /* waits for the next state of the LUN: hold.c */
-	TASK_RELAYED,    /* is with the relay: forward.c */
+	TASK_QUEUED,  /* waits for older tasks [SAM-5 8], or those of a predecessor: succession.h */
+	TASK_LOCKING, /* waits for its range */
+	TASK_HELD,    /* waits for the next state of the LUN: hold.c */
+	TASK_RELAYED, /* is with the relay: forward.c */
 	TASK_RUNNING,
 	TASK_ENDED, /* done() will come in this turn */
 	TASK_DONE,

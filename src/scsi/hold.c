@@ -131,6 +131,7 @@ static void run_wake(struct message *message)
 		hold_remove(task);
 		task_enable(task);
 	}
+	task_start_queued(itl); /* the predecessors of its nexus may have ended */
 	management_wake(itl);
 	itl_put(itl);
 }

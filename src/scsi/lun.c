@@ -2,6 +2,7 @@
 #include "scsi/lun.h"
 
 #include "scsi/lun_private.h"
+#include "scsi/succession.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -416,6 +417,7 @@ void lun_attach(struct lun *lun, struct itl *itl)
 	(void)pthread_mutex_lock(&lun->lock);
 	list_append(&lun->itls, &itl->lun_link);
 	lun->itl_count++;
+	succession_attached(lun, itl);
 	reservation_attached(lun, itl);
 	reservations_apply(lun);
 	(void)pthread_mutex_unlock(&lun->lock);
@@ -439,7 +441,9 @@ void lun_detach(struct itl *itl)
 {
 	struct lun *lun = itl->lun;
 	assert(list_empty(&itl->tasks) && list_empty(&itl->shares) && !itl->relaying);
+	succession_done(itl);
 	(void)pthread_mutex_lock(&lun->lock);
+	succession_detach(lun, itl);
 	list_remove(&itl->lun_link);
 	lun->itl_count--;
 	reservation_detached(lun, itl);

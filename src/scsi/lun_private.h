@@ -93,12 +93,18 @@ struct itl {
 	struct reactor *reactor;
 	struct lun *lun;
 	uint16_t number;
-	bool proxy;   /* constant: of a proxy nexus */
-	bool leaving; /* not in the map of its nexus any more */
+	bool proxy; /* constant: of a proxy nexus */
 	bool prevents_removal;
 	bool has_queued; /* a task waits for older ones */
 	atomic_bool read_only;
 	atomic_bool preempted; /* lost its registration: its tasks are to be aborted */
+	/* Not in the map of its nexus any more: gone when its last task has ended. Written on the
+	 * reactor, with lun->lock held. */
+	bool leaving;
+	/* Older ones of the same nexus that are leaving: succession.h. Written with lun->lock held.
+	 */
+	atomic_uint behind;
+	struct timer patience; /* of tasks that wait for them */
 	unsigned ordered;      /* ORDERED tasks in `tasks` */
 	struct list tasks;     /* begun and not done, in order of arrival */
 	struct list visits;    /* of walks that wait for tasks */

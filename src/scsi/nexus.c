@@ -3,6 +3,7 @@
 
 #include "scsi/execute.h"
 #include "scsi/relay.h"
+#include "scsi/succession.h"
 #include "scsi/walk.h"
 
 #include <assert.h>
@@ -132,6 +133,7 @@ static void set_identity(struct nexus *nexus)
 	(void)snprintf(identity->target, sizeof identity->target, "%s", nexus->port.target_name);
 	memcpy(identity->isid, nexus->isid, sizeof identity->isid);
 	identity->tag = nexus->port.tag;
+	identity->serial = nexus->serial;
 }
 
 int nexus_new(const struct nexus_config *config, struct nexus **ret_nexus)
@@ -205,14 +207,6 @@ static bool itl_is_busy(const struct itl *itl)
 	return !list_empty(&itl->tasks) || !list_empty(&itl->shares) || itl->relaying;
 }
 
-static bool nexus_is_busy(const struct nexus *nexus)
-{
-	bool busy = nexus->task_count != 0;
-	for (size_t i = 0; i < nexus->itl_count && !busy; i++)
-		busy = itl_is_busy(nexus->itls[i]);
-	return busy;
-}
-
 static void settle(struct message *message)
 {
 	struct nexus *nexus = container_of(message, struct nexus, settle);
@@ -232,10 +226,9 @@ static void settle(struct message *message)
 		nexus->changed = NULL;
 		changed(nexus->changed_argument);
 	}
-	if (nexus->stopping && nexus->ended && !nexus_is_busy(nexus)) {
+	if (nexus->stopping && nexus->ended && nexus->task_count == 0) {
 		void (*ended)(void *argument) = nexus->ended;
 		nexus->ended = NULL;
-		detach_all(nexus);
 		if (nexus->relay)
 			nexus->relay->ops->nexus_ended(nexus->relay, nexus->serial);
 		ended(nexus->ended_argument); /* may free the nexus */
@@ -253,13 +246,16 @@ static void settle_later(struct nexus *nexus)
 
 void nexus_task_ended(struct nexus *nexus)
 {
-	if (nexus->changed || (nexus->stopping && nexus->task_count == 0))
+	if (nexus->changed || nexus->stopping)
 		settle_later(nexus);
 }
 
-/* The itl is ending: its tasks are aborted, and its task management waits no longer. */
-static void abort_all(struct itl *itl)
+/* Its tasks are aborted, its task management waits no longer, and it goes when all that has ended.
+ */
+static void leave(struct nexus *nexus, struct itl *itl)
 {
+	list_append(&nexus->leaving, &itl->link);
+	succession_leave(itl);
 	struct scsi_task *task;
 	list_for_each (task, &itl->tasks, state.link)
 		task_abort(task, ABORT_SILENT);
@@ -284,9 +280,7 @@ int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, si
 			continue;
 		}
 		differs = true;
-		list_append(&nexus->leaving, &itl->link);
-		itl->leaving = true;
-		abort_all(itl);
+		leave(nexus, itl);
 	}
 	free(nexus->itls);
 	nexus->itls = itls;
@@ -314,7 +308,8 @@ void nexus_stop(struct nexus *nexus, void (*ended)(void *argument), void *argume
 	nexus->ended = ended;
 	nexus->ended_argument = argument;
 	for (size_t i = 0; i < nexus->itl_count; i++)
-		abort_all(nexus->itls[i]);
+		leave(nexus, nexus->itls[i]);
+	nexus->itl_count = 0;
 	settle_later(nexus);
 }
 

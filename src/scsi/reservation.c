@@ -84,8 +84,8 @@ void reservation_notices_free(struct list *notices)
 
 static bool same_initiator(const struct reservation_port *a, const struct reservation_port *b)
 {
-	return strcasecmp(a->initiator, b->initiator) == 0 &&
-	       memcmp(a->isid, b->isid, sizeof a->isid) == 0;
+	return memcmp(a->isid, b->isid, sizeof a->isid) == 0 &&
+	       strcasecmp(a->initiator, b->initiator) == 0;
 }
 
 bool reservation_port_equal(const struct reservation_port *a, const struct reservation_port *b)

@@ -26,6 +26,9 @@ struct reservation_port {
 	char target[RESERVATION_NAME_MAX];
 	uint8_t isid[6];
 	uint16_t tag;
+	/* Of the nexus object; 0: not known. No part of the name: a login of the same initiator
+	 * port makes another object of the same name. */
+	uint64_t serial;
 };
 
 /* One registered I_T nexus. */

@@ -427,34 +427,52 @@ void reservation_attached(struct lun *lun, struct itl *itl)
 	}
 }
 
-static bool release6(struct reservations *reservations, const struct reservation_port *port)
+/* Whose RESERVE(6) ends. */
+struct release {
+	const struct reservation_port *port; /* NULL: anybody's */
+	bool any;                            /* any nexus' of this name, not just this one's */
+};
+
+static bool release6(struct reservations *reservations, struct release release)
 {
-	if (!reservations->reserved ||
-	    (port && !reservation_port_equal(&reservations->reserver, port)))
+	const struct reservation_port *reserver = &reservations->reserver;
+	if (!reservations->reserved)
+		return false;
+	if (release.port && (!reservation_port_equal(reserver, release.port) ||
+	                     (reserver->serial != release.port->serial && !release.any)))
 		return false;
 	reservations->reserved = false;
 	return true;
 }
 
-/* Of anybody (NULL), or of a nexus: in the draft under way too, which would bring it back. */
-static void release6_everywhere(struct lun *lun, const struct reservation_port *port)
+/* In the draft under way too, which would bring it back. */
+static void release6_everywhere(struct lun *lun, struct release release)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
-	bool released = release6(&lun->reservations, port);
-	bool withdrawn = queue->change && release6(&queue->change->draft, port);
+	bool released = release6(&lun->reservations, release);
+	bool withdrawn = queue->change && release6(&queue->change->draft, release);
 	queue->dirty = queue->dirty || released || withdrawn;
 	if (released)
 		reservations_apply(lun);
 }
 
-void reservation_detached(struct lun *lun, const struct itl *itl)
+static bool is_last_of_nexus(const struct lun *lun, const struct itl *itl)
 {
 	const struct itl *other;
 	list_for_each (other, &lun->itls, lun_link) {
 		if (reservation_port_equal(other->port, itl->port))
-			return; /* the same nexus by another way in */
+			return false;
 	}
-	release6_everywhere(lun, itl->port);
+	return true;
+}
+
+void reservation_detached(struct lun *lun, const struct itl *itl)
+{
+	bool last = is_last_of_nexus(lun, itl);
+	/* Who logged in again, or came in by another way, keeps what it has reserved itself. */
+	release6_everywhere(lun, (struct release){ .port = itl->port, .any = last });
+	if (!last)
+		return;
 	struct reservation_notice *notice, *following;
 	list_for_each_safe (notice, following, &lun->reservation_queue.notices, link) {
 		if (reservation_port_equal(&notice->port, itl->port)) {
@@ -466,7 +484,7 @@ void reservation_detached(struct lun *lun, const struct itl *itl)
 
 void reservation_reset(struct lun *lun)
 {
-	release6_everywhere(lun, NULL);
+	release6_everywhere(lun, (struct release){ .port = NULL });
 }
 
 void reservation_passed_on(struct lun *lun)

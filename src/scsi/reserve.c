@@ -69,6 +69,16 @@ static enum verdict look(struct scsi_task *task, bool *ret_reserved, bool *ret_o
 	return verdict;
 }
 
+/* It is the nexus' own already, maybe by an object of that name which ends now: from here on it
+ * ends with this one. */
+static void adopt(struct scsi_task *task)
+{
+	struct lun *lun = task_lun(task);
+	(void)pthread_mutex_lock(&lun->lock);
+	lun->reservations.reserver.serial = task->state.itl->port->serial;
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
 static void reserve(struct scsi_task *task)
 {
 	bool reserved, own;
@@ -77,7 +87,9 @@ static void reserve(struct scsi_task *task)
 		change(task, true);
 		return;
 	}
-	if (verdict == VERDICT_NONE && !own)
+	if (verdict == VERDICT_NONE && own)
+		adopt(task);
+	else if (verdict == VERDICT_NONE)
 		verdict = VERDICT_CONFLICT;
 	end_unchanged(task, verdict);
 }

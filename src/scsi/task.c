@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "scsi/execute.h"
+#include "scsi/succession.h"
 #include "scsi/walk.h"
 
 #include <assert.h>
@@ -338,6 +339,8 @@ void task_enable(struct scsi_task *task)
 static bool task_must_wait(const struct scsi_task *task)
 {
 	const struct itl *itl = task->state.itl;
+	if (itl && succession_holds(task))
+		return true;
 	if (!itl || itl->ordered == 0 || task->attribute == SCSI_HEAD_OF_QUEUE ||
 	    (task->state.opcode->flags & OP_HEAD))
 		return false;
@@ -356,6 +359,8 @@ static void task_start(struct scsi_task *task)
 	if (task_must_wait(task)) {
 		task->state.phase = TASK_QUEUED;
 		task->state.itl->has_queued = true;
+		if (succession_holds(task))
+			succession_wait(task);
 	} else {
 		task_enable(task);
 	}

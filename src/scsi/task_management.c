@@ -4,6 +4,7 @@
  * it, by and by. */
 #include "scsi/execute.h"
 #include "scsi/relay.h"
+#include "scsi/succession.h"
 #include "scsi/walk.h"
 
 #include <stdlib.h>
@@ -71,6 +72,8 @@ static void arrive(void *argument, struct itl *itl)
 	const struct share *share = argument;
 	const struct task_management *request = share->request;
 	bool own = itl->nexus == request->nexus;
+	if (!share->row->all_nexuses && itl != share->itl)
+		return; /* a predecessor: it has aborted its tasks itself */
 	struct scsi_task *task;
 	list_for_each (task, &itl->tasks, state.link) {
 		if (own && share->later)
@@ -88,7 +91,16 @@ static bool holds(const void *argument, const struct scsi_task *task)
 	const struct share *share = argument;
 	if (share->request->function == TMF_ABORT_TASK)
 		return task == share->request->task;
+	if (!share->row->all_nexuses && !succession_same_nexus(task->state.itl, share->itl))
+		return false;
 	return task->state.abort != ABORT_NOT;
+}
+
+/* Those of the session before this one, too, belong to the task set of the nexus. */
+static bool reaches_others(const struct share *share)
+{
+	return share->row->all_nexuses ||
+	       (share->request->function == TMF_ABORT_TASK_SET && succession_pending(share->itl));
 }
 
 static void walked(void *argument)
@@ -100,8 +112,8 @@ static void share_walk(struct share *share)
 {
 	static const struct walk_ops ops = { .arrive = arrive, .holds = holds, .finished = walked };
 	struct itl *itl = share->itl;
-	int r = share->row->all_nexuses ? walk_lun(itl->lun, itl->reactor, &ops, share)
-	                                : walk_itl(itl, itl->reactor, &ops, share);
+	int r = reaches_others(share) ? walk_lun(itl->lun, itl->reactor, &ops, share)
+	                              : walk_itl(itl, itl->reactor, &ops, share);
 	if (r < 0)
 		share->request->response = TMF_REJECTED; /* the initiator tries harder */
 	else

@@ -93,6 +93,19 @@ static struct fake *fake_new(uint64_t size_bytes)
 
 /* ---- the rig ---- */
 
+static uint64_t advanced_ms;
+
+static uint64_t rig_clock(void)
+{
+	return clock_monotonic_ms() + advanced_ms;
+}
+
+void rig_advance(struct rig *rig, unsigned ms)
+{
+	advanced_ms += ms;
+	rig_turn(rig);
+}
+
 void rig_turn(struct rig *rig)
 {
 	for (unsigned turn = 0; turn < 8; turn++) {
@@ -166,8 +179,8 @@ struct rig *rig_new_kept(uint32_t block_size, uint64_t blocks, struct reservatio
 	rig->fake = fake_new(block_size * blocks);
 	lun_serve(rig->lun, &rig->fake->backend);
 	for (unsigned i = 0; i < RIG_NEXUSES; i++)
-		assert_int_equal(reactor_new("test", NULL, &rig->reactors[i]), 0);
-	rig->nexuses[0] = rig_nexus(rig, 0, "iqn.1994-05.com.redhat:rh7-client", 1);
+		assert_int_equal(reactor_new("test", rig_clock, &rig->reactors[i]), 0);
+	rig->nexuses[0] = rig_nexus(rig, 0, RIG_INITIATOR, 1);
 	rig->nexuses[1] = rig_nexus(rig, 1, "iqn.1994-05.com.redhat:client2", 1);
 	return rig;
 }

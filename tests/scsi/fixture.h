@@ -48,6 +48,8 @@ void rig_free(struct rig *rig);
 DEFINE_AUTO(rig);
 /* Turns all reactors until nothing moves. */
 void rig_turn(struct rig *rig);
+/* All clocks of the rigs of this test go forward, and the reactors turn. */
+void rig_advance(struct rig *rig, unsigned ms);
 /* Leaves READY, with nothing in the backend; and back, as the owner in that epoch. */
 void rig_leave(struct rig *rig, enum lun_state state);
 void rig_serve(struct rig *rig, uint64_t epoch);
@@ -56,6 +58,8 @@ void rig_forward(struct rig *rig, uint32_t peer, uint64_t epoch);
 void rig_make_proxy(struct rig *rig, uint16_t tag);
 /* A further nexus of the given initiator; the caller stops it. */
 struct nexus *rig_nexus(struct rig *rig, unsigned reactor, const char *initiator, uint8_t isid);
+/* The initiator of the first nexus, whose ISID is 1. */
+#define RIG_INITIATOR "iqn.1994-05.com.redhat:rh7-client"
 void rig_stop(struct rig *rig, struct nexus *nexus);
 
 /* A command with what becomes of it. */
