@@ -1,5 +1,6 @@
 /* The life of a session: start behind the final login response, numbers, deadlines, and an end that
- * waits for every task. [RFC 7143 4.2, 6.3, 11.5] */
+ * waits for every task, while the next session of the same name may have begun (H9).
+ * [RFC 7143 4.2, 6.3, 11.5] */
 #include "iscsi/session.h"
 
 #include "iscsi/barrier.h"
@@ -131,7 +132,7 @@ static void nexus_has_ended(void *argument)
 
 	session->ended = true;
 	atomic_fetch_sub(&session->worker->server->logged_in_count, 1);
-	session_table_unlist(session->entry.table, &session->entry, session->window.exp_cmd_sn);
+	session_table_unlist(session->entry.table, &session->entry);
 	session_apply_waits_done(session);
 	if (session->logout_response)
 		control_send(steal(&session->logout_response));
@@ -154,10 +155,11 @@ void session_stop(struct session *session)
 	text_exchange_done(session);
 	if (session->nexus) {
 		nexus_stop(session->nexus, nexus_has_ended, session);
-		return;
+	} else {
+		session->end_message.run = end_without_nexus;
+		reactor_defer(session->worker->reactor, &session->end_message);
 	}
-	session->end_message.run = end_without_nexus;
-	reactor_defer(session->worker->reactor, &session->end_message);
+	session_table_linger(session->entry.table, &session->entry, session->window.exp_cmd_sn);
 }
 
 void session_connection_lost(struct session *session)

@@ -88,7 +88,7 @@ void session_discard(struct session *session);
 int session_start(struct session *session, uint32_t exp_cmd_sn) MUST_CHECK;
 /* The connection is gone: I_T nexus loss. */
 void session_connection_lost(struct session *session);
-/* Aborts all tasks and waits for them; then the session's place is free. */
+/* Aborts all tasks; the session's place is free then. It stays until they have ended. */
 void session_stop(struct session *session);
 /* Async "will drop", then the end. */
 void session_expel(struct session *session, const char *why);

@@ -1,4 +1,5 @@
-/* Sessions by I_T nexus. A claim finds the nexus free, or tells its session to stop and waits.
+/* Sessions by I_T nexus. A claim finds the nexus free, or tells its session to stop and waits until
+ * it lingers, at most.
  * [RFC 7143 6.3.1, 6.3.5] */
 #include "iscsi/session_table.h"
 
@@ -43,6 +44,14 @@ static const char *target_of(const struct login_result *login)
 	return login->discovery ? "" : login->target->name;
 }
 
+static bool is_of_nexus(const struct session_entry *entry, const struct login_result *login)
+{
+	return memcmp(entry->isid, login->isid, sizeof(entry->isid)) == 0 &&
+	       entry->portal_group_tag == login->portal_group_tag &&
+	       strcmp(entry->initiator_name, login->initiator_name) == 0 &&
+	       strcmp(entry->target_name, target_of(login)) == 0;
+}
+
 static struct session_entry *find_nexus(const struct session_table *table,
                                         const struct login_result *login)
 {
@@ -50,20 +59,34 @@ static struct session_entry *find_nexus(const struct session_table *table,
 	if (login->discovery)
 		return NULL; /* each discovery login is a session of its own */
 	list_for_each (entry, &table->entries, link) {
-		if (memcmp(entry->isid, login->isid, sizeof(entry->isid)) == 0 &&
-		    entry->portal_group_tag == login->portal_group_tag &&
-		    strcmp(entry->initiator_name, login->initiator_name) == 0 &&
-		    strcmp(entry->target_name, target_of(login)) == 0)
+		if (!entry->lingering && is_of_nexus(entry, login))
 			return entry;
 	}
 	return NULL;
+}
+
+/* The oldest of the nexus' sessions that linger, if there are as many as may be. */
+static struct session_entry *find_lingering(const struct session_table *table,
+                                            const struct login_result *login)
+{
+	struct session_entry *entry, *oldest = NULL;
+	unsigned count = 0;
+	if (login->discovery)
+		return NULL;
+	list_for_each (entry, &table->entries, link) {
+		if (!entry->lingering || !is_of_nexus(entry, login))
+			continue;
+		if (count++ == 0)
+			oldest = entry;
+	}
+	return count < SESSIONS_LINGERING_MAX ? NULL : oldest;
 }
 
 static bool tsih_in_use(const struct session_table *table, uint16_t tsih)
 {
 	const struct session_entry *entry;
 	list_for_each (entry, &table->entries, link) {
-		if (entry->tsih == tsih)
+		if (!entry->lingering && entry->tsih == tsih)
 			return true;
 	}
 	return false;
@@ -112,9 +135,9 @@ static void run_stop(struct message *message)
 		entry->stop(entry);
 }
 
-static void wait_for_end(struct session_entry *old, struct session_waiter *waiter, bool resumes)
+static void wait_for_stop(struct session_entry *old, struct session_waiter *waiter)
 {
-	waiter->resumes = resumes;
+	waiter->admitted = true;
 	list_append(&old->waiters, &waiter->link);
 	if (old->stop_posted)
 		return;
@@ -140,20 +163,24 @@ static int claim_locked(struct session_table *table, struct session_entry *entry
                         uint32_t *ret_exp_cmd_sn, enum login_status *ret_status)
 {
 	struct session_entry *old = find_nexus(table, login);
-	bool joins = login->requested_tsih && !waiter->resumes;
-	if (joins) {
+	struct session_entry *lingering = waiter->admitted ? NULL : find_lingering(table, login);
+	if (login->requested_tsih && !waiter->admitted) {
 		enum login_status status = check_join(table, login);
 		if (status != LOGIN_SUCCESS) {
 			*ret_status = status;
 			return -ENOENT;
 		}
 	}
+	if (lingering) {
+		list_append(&lingering->waiters, &waiter->link);
+		return -EAGAIN;
+	}
 	if (old) {
-		wait_for_end(old, waiter, login->requested_tsih != 0);
+		wait_for_stop(old, waiter);
 		return -EAGAIN;
 	}
 	fill_entry(table, entry, login);
-	if (waiter->resumes && !tsih_in_use(table, login->requested_tsih)) {
+	if (login->requested_tsih && !tsih_in_use(table, login->requested_tsih)) {
 		entry->tsih = login->requested_tsih;
 		*ret_exp_cmd_sn = waiter->exp_cmd_sn;
 	} else {
@@ -178,17 +205,30 @@ int session_table_claim(struct session_table *table, struct session_entry *entry
 	return r;
 }
 
-void session_table_unlist(struct session_table *table, struct session_entry *entry,
-                          uint32_t exp_cmd_sn)
+static void wake_waiters(struct session_entry *entry, uint32_t exp_cmd_sn)
 {
-	pthread_mutex_lock(&table->lock);
-	list_remove(&entry->link);
 	for (struct list *link; (link = list_take_first(&entry->waiters));) {
 		struct session_waiter *waiter = list_entry(link, struct session_waiter, link);
 		waiter->exp_cmd_sn = exp_cmd_sn;
 		waiter->posted = true;
 		reactor_post(waiter->reactor, &waiter->message);
 	}
+}
+
+void session_table_linger(struct session_table *table, struct session_entry *entry,
+                          uint32_t exp_cmd_sn)
+{
+	pthread_mutex_lock(&table->lock);
+	entry->lingering = true;
+	wake_waiters(entry, exp_cmd_sn);
+	pthread_mutex_unlock(&table->lock);
+}
+
+void session_table_unlist(struct session_table *table, struct session_entry *entry)
+{
+	pthread_mutex_lock(&table->lock);
+	list_remove(&entry->link);
+	wake_waiters(entry, 0);
 	pthread_mutex_unlock(&table->lock);
 }
 

@@ -1,5 +1,8 @@
 /* All sessions of the server by I_T nexus: gives out TSIHs, and makes a login of the same initiator
- * port wait until its old session has really ended. Any thread; one lock, held for a walk only.
+ * port wait until its old session takes nothing more. What that one has left behind may take long
+ * to end, if storage hangs; it keeps its session in the table as a lingering one, and the nexus of
+ * the new session waits for it, LUN by LUN (scsi/succession.h). Of each initiator port so many may
+ * linger; then a login waits for the end of one. Any thread; one lock, held for a walk only.
  * [RFC 7143 6.3.1, 6.3.5] */
 #pragma once
 
@@ -24,11 +27,13 @@ struct session_entry {
 	struct list link;
 	struct list waiters;
 	bool stop_posted; /* until stop_message has run */
+	bool lingering;   /* it takes nothing more, and is no obstacle to others */
 	bool removed;
-	uint32_t exp_cmd_sn; /* where the session ended: for connection reinstatement */
 	struct message stop_message;
 	void (*freed)(struct session_entry *entry);
 };
+
+#define SESSIONS_LINGERING_MAX 8 /* of one initiator port at one target port */
 
 /* A login that waits for a session to end: embedded in its connection. */
 struct session_waiter {
@@ -36,8 +41,9 @@ struct session_waiter {
 	struct message message; /* run() is set by the owner: claim again */
 	/* Under the table's lock. */
 	struct list link;
-	bool posted;  /* the message is on its way; the owner clears it in run() */
-	bool resumes; /* connection reinstatement: keep TSIH and numbering */
+	bool posted;   /* the message is on its way; the owner clears it in run() */
+	bool admitted; /* an old session was told to stop for it */
+	/* Where that ended. Connection reinstatement keeps TSIH and numbering. */
 	uint32_t exp_cmd_sn;
 };
 
@@ -45,14 +51,17 @@ int session_table_new(struct session_table **ret_table) MUST_CHECK;
 void session_table_free(struct session_table *table);
 
 /* Puts a session into the table. 0: entry->tsih and *ret_exp_cmd_sn are set. -EAGAIN: an old
- * session has to end first; it was told to, and waiter->message will be posted.
+ * session has to stop first, and was told to, or too many linger; waiter->message will be posted.
  * Else a negative errno with the status to refuse with in *ret_status. */
 int session_table_claim(struct session_table *table, struct session_entry *entry,
                         const struct login_result *login, struct session_waiter *waiter,
                         uint32_t *ret_exp_cmd_sn, enum login_status *ret_status) MUST_CHECK;
-/* The nexus has ended: takes the session out and wakes who waits for its place. */
-void session_table_unlist(struct session_table *table, struct session_entry *entry,
+/* The nexus is stopping and the session takes nothing more: its place is free, and who waits for it
+ * is woken. */
+void session_table_linger(struct session_table *table, struct session_entry *entry,
                           uint32_t exp_cmd_sn);
+/* The nexus has ended: takes the session out. */
+void session_table_unlist(struct session_table *table, struct session_entry *entry);
 /* Nothing is left of the session, unlisted before: freed(entry) is called, on its reactor, now or
  * when a stop that is on its way has arrived. */
 void session_table_remove(struct session_table *table, struct session_entry *entry,

@@ -42,6 +42,16 @@ static void submit(struct backend *backend, struct io *io)
 		carry_out(rig, io);
 }
 
+static void submit_other(struct backend *backend, struct io *io)
+{
+	struct rig *rig = container_of(backend, struct rig, others);
+
+	if (rig->others_hang)
+		submit(&rig->backend, io);
+	else
+		carry_out(rig, io);
+}
+
 static void get_info(const struct backend *backend, struct backend_info *ret_info)
 {
 	*ret_info = (struct backend_info){ .size_bytes = RIG_BYTES };
@@ -50,6 +60,12 @@ static void get_info(const struct backend *backend, struct backend_info *ret_inf
 static const struct backend_ops disk_ops = {
 	.name = "held memory",
 	.submit = { submit, submit, submit, submit, submit },
+	.get_info = get_info,
+};
+
+static const struct backend_ops other_ops = {
+	.name = "memory",
+	.submit = { submit_other, submit_other, submit_other, submit_other, submit_other },
 	.get_info = get_info,
 };
 
@@ -152,21 +168,33 @@ static void find_address(struct rig *rig)
 	snprintf(rig->address, sizeof(rig->address), "%s:%u", ip, ntohs(address.sin_port));
 }
 
+static void make_luns(struct rig *rig)
+{
+	for (unsigned i = 0; i < RIG_LUNS; i++) {
+		char wwn[64];
+		struct lun_config config = {
+			.name = "test/disk",
+			.wwn = wwn,
+			.vendor_id = "test/disk",
+			.block_size = RIG_BLOCK,
+			.max_sectors = 8192,
+		};
+		snprintf(wwn, sizeof(wwn), "11111111-2222-3333-4444-55555555555%u", i);
+		ASSERT_EQ(lun_new(&config, &rig->luns[i]), 0);
+	}
+	rig->lun = rig->luns[0];
+	rig->lun_count = 1;
+}
+
 struct rig *rig_new(void)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	struct lun_config lun_config = {
-		.name = "test/disk",
-		.wwn = "11111111-2222-3333-4444-555555555555",
-		.vendor_id = "test/disk",
-		.block_size = RIG_BLOCK,
-		.max_sectors = 8192,
-	};
 
 	ASSERT_NOT_NULL(rig);
 	pthread_mutex_init(&rig->lock, NULL);
 	rig->memory = calloc(1, RIG_BYTES);
 	rig->backend.ops = &disk_ops;
+	rig->others.ops = &other_ops;
 	iscsi_limits_default(&rig->limits);
 	rig->limits.boot_clock = test_clock;
 	rig->controls = (struct iscsi_controls){
@@ -183,7 +211,7 @@ struct rig *rig_new(void)
 	};
 	rig->ready = rig->with_lun = rig->with_target = rig->loaded = true;
 	find_address(rig);
-	ASSERT_EQ(lun_new(&lun_config, &rig->lun), 0);
+	make_luns(rig);
 	for (unsigned i = 0; i < RIG_REACTORS; i++) {
 		ASSERT_EQ(reactor_new("io", NULL, &rig->reactors[i]), 0);
 		ASSERT_EQ(reactor_start(rig->reactors[i], -1), 0);
@@ -196,9 +224,13 @@ static void fill_mappings(const struct rig *rig, struct lun_mapping **ret_mappin
 {
 	if (!rig->with_lun)
 		return;
-	*ret_mappings = calloc(1, sizeof(**ret_mappings));
-	(*ret_mappings)->lun = lun_get(rig->lun);
-	*ret_count = 1;
+	struct lun_mapping *mappings = calloc(rig->lun_count, sizeof(*mappings));
+	for (unsigned i = 0; i < rig->lun_count; i++) {
+		mappings[i].number = (uint16_t)i;
+		mappings[i].lun = lun_get(rig->luns[i]);
+	}
+	*ret_mappings = mappings;
+	*ret_count = rig->lun_count;
 }
 
 static void fill_target(const struct rig *rig, struct iscsi_target *target)
@@ -238,7 +270,8 @@ static void applied(void *argument, const struct error *err)
 void rig_apply_start(struct rig *rig)
 {
 	if (!rig->server) {
-		lun_serve(rig->lun, &rig->backend);
+		for (unsigned i = 0; i < RIG_LUNS; i++)
+			lun_serve(rig->luns[i], i ? &rig->others : &rig->backend);
 		ASSERT_EQ(iscsi_server_new(rig->reactors, RIG_REACTORS, &rig->limits, &rig->server),
 		          0);
 	}
@@ -277,18 +310,21 @@ void rig_free(struct rig *rig)
 {
 	if (!rig)
 		return;
-	atomic_bool quiet = false;
 	rig_release(rig);
 	if (rig->server) {
 		rig_stop_start(rig, 0);
 		EVENTUALLY(atomic_load(&rig->stopped));
-		lun_quiesce(rig->lun, LUN_FAILED, set_flag, &quiet);
-		EVENTUALLY(atomic_load(&quiet));
+		for (unsigned i = 0; i < RIG_LUNS; i++) {
+			atomic_bool quiet = false;
+			lun_quiesce(rig->luns[i], LUN_FAILED, set_flag, &quiet);
+			EVENTUALLY(atomic_load(&quiet));
+		}
 	}
 	for (unsigned i = 0; i < RIG_REACTORS; i++)
 		reactor_stop(rig->reactors[i]);
 	iscsi_server_free(rig->server);
-	lun_put(rig->lun);
+	for (unsigned i = 0; i < RIG_LUNS; i++)
+		lun_put(rig->luns[i]);
 	for (unsigned i = 0; i < RIG_REACTORS; i++)
 		reactor_free(rig->reactors[i]);
 	pthread_mutex_destroy(&rig->lock);

@@ -1,5 +1,5 @@
 /* A whole iSCSI server on loopback: two reactor threads, one target with one LUN on a disk in
- * memory whose requests a test can hold. */
+ * memory whose requests a test can hold, and more LUNs on the same memory if asked for. */
 #pragma once
 
 #include "backend/backend.h"
@@ -18,23 +18,26 @@
 #define RIG_BLOCK     512u
 #define RIG_BYTES     (16u << 20)
 #define RIG_REACTORS  2
+#define RIG_LUNS      9
 #define HELD_MAX      256
 
 struct rig {
 	struct reactor *reactors[RIG_REACTORS];
 	struct iscsi_server *server;
 	struct iscsi_limits limits;
-	struct lun *lun;
-	char address[PORTAL_TEXT_MAX]; /* to connect to */
-	char portal[PORTAL_TEXT_MAX];  /* of the configuration, if it differs */
+	struct lun *lun, *luns[RIG_LUNS]; /* the first of luns is lun */
+	char address[PORTAL_TEXT_MAX];    /* to connect to */
+	char portal[PORTAL_TEXT_MAX];     /* of the configuration, if it differs */
 
 	/* For the next rig_apply(). */
 	struct iscsi_controls controls;
 	bool ready, with_lun, with_acl, with_target, loaded;
+	unsigned lun_count; /* 1 */
 	const char *user, *secret;
 
 	/* The disk. */
-	struct backend backend;
+	struct backend backend, others; /* of the first LUN; of all others */
+	bool others_hang;               /* as well, when requests are kept */
 	uint8_t *memory;
 	pthread_mutex_t lock;
 	bool hold; /* under the lock, as what follows */

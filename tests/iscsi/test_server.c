@@ -4,6 +4,7 @@
 
 #include "base/reactor.h"
 #include "iscsi/connection.h"
+#include "iscsi/session_table.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -14,14 +15,45 @@ static const uint8_t test_unit_ready[6];
 
 static const char login_keys[] = "InitiatorName=" RIG_INITIATOR "\nTargetName=" RIG_TARGET "\n";
 
-TEST(a_new_login_waits_until_the_old_sessions_writes_have_ended)
+/* A READ(10) or a TEST UNIT READY of any LUN. */
+static uint32_t ask(struct raw *raw, uint8_t lun, bool reads)
+{
+	static const uint8_t read[10] = { 0x28, [8] = 1 };
+	return reads ? raw_command(raw, lun, FLAG_FINAL | FLAG_READ, read, 10, RIG_BLOCK, NULL, 0)
+	             : raw_command(raw, lun, FLAG_FINAL, test_unit_ready, 6, 0, NULL, 0);
+}
+
+/* One that has waited for 3 s by then was told BUSY. */
+static void expect_good_after_all(struct raw *raw, uint8_t fill)
+{
+	uint8_t data[RIG_BLOCK];
+
+	memset(data, fill, sizeof(data));
+	for (;;) {
+		raw_expect(raw, PDU_SCSI_RESPONSE);
+		if (raw->pdu.bhs[BHS_STATUS] == 0)
+			return;
+		ASSERT_EQ(raw->pdu.bhs[BHS_STATUS], SCSI_BUSY);
+		(void)raw_write(raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	}
+}
+
+/* Takes the unit attention of a new nexus. */
+static void take_attention(struct raw *raw, uint8_t lun)
+{
+	raw_expect_sense(raw, ask(raw, lun, false), 0x062901);
+}
+
+TEST(a_new_login_does_not_wait_for_the_old_sessions_writes)
 {
 	AUTO(rig) struct rig *rig = rig_new();
 	static struct raw old, new, third;
-	static uint8_t data[512];
+	static uint8_t data[512], back[512];
 
+	rig->lun_count = 2;
 	rig_apply(rig);
 	for (unsigned round = 0; round < 4; round++) {
+		memset(data, 2 * (int)round + 1, sizeof(data));
 		rig_login(rig, &old, 7, "");
 		/* Moves which reactor comes next, so that both cases are seen. */
 		rig_login(rig, &third, 8, "");
@@ -29,45 +61,127 @@ TEST(a_new_login_waits_until_the_old_sessions_writes_have_ended)
 		(void)raw_write(&old, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
 		rig_wait_held(rig, 1);
 		raw_connect(&new, rig->address);
-		raw_send_login(&new, 7, login_keys);
-		raw_expect_close(&old); /* the old connection goes first */
-		ASSERT_TRUE(raw_silent(&new));
-		rig_release(rig);
-		ASSERT_EQ(raw_login_result(&new), LOGIN_SUCCESS);
+		ASSERT_EQ(raw_login(&new, 7, login_keys), LOGIN_SUCCESS);
 		ASSERT_NE(new.tsih, old.tsih);
+		raw_expect_close(&old);
+
+		/* What follows at the same LUN does not overtake it; the other LUN is there. */
+		take_attention(&new, 0);
+		take_attention(&new, 1);
+		memset(data, 2 * (int)round + 2, sizeof(data));
+		uint32_t read = ask(&new, 1, true);
+		raw_expect_data(&new, read, back, sizeof(back));
+		(void)raw_write(&new, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+		raw_expect_good(&new, ask(&new, 0, false)); /* the write has come */
+		ASSERT_EQ(rig_held(rig), 1);
+		rig_release(rig);
+		expect_good_after_all(&new, data[0]);
+		ASSERT_EQ(rig->memory[0], 2 * round + 2);
+		ASSERT_EQ(rig_sessions(rig), 2);
 		raw_close(&old);
 		raw_close(&new);
-		if (round % 2)
-			raw_close(&third);
+		raw_close(&third);
+		rig_wait_sessions(rig, 0);
 	}
-	raw_close(&third);
-	rig_wait_sessions(rig, 0);
 }
 
-TEST(a_login_does_not_wait_for_ever_for_an_old_session)
+TEST(an_initiator_that_logs_in_again_and_again_leaves_one_session_behind)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[512];
+
+	/* Those that linger count: three at once is all that there ever is. */
+	rig->limits.connections_max = 3;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_hold(rig);
+	(void)raw_write(&raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		int last = raw.fd;
+		raw_connect(&raw, rig->address);
+		ASSERT_EQ(raw_login(&raw, 1, login_keys), LOGIN_SUCCESS);
+		close(last);
+		take_attention(&raw, 0);
+		(void)raw_write(&raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	}
+	ASSERT_EQ(rig_held(rig), 1);
+	ASSERT_EQ(rig_sessions(rig), 1);
+	rig_release(rig);
+	expect_good_after_all(&raw, data[0]);
+	ASSERT_EQ(rig_writes(rig), 2);
+	raw_close(&raw);
+}
+
+TEST(a_connection_that_takes_over_the_session_goes_on_with_its_numbers)
 {
 	AUTO(rig) struct rig *rig = rig_new();
 	static struct raw old, new;
 	static uint8_t data[512];
 
-	rig->limits.ready_wait_s = 1;
 	rig_apply(rig);
 	rig_login(rig, &old, 1, "");
 	rig_hold(rig);
 	(void)raw_write(&old, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
 	rig_wait_held(rig, 1);
 	raw_connect(&new, rig->address);
+	new.tsih = old.tsih;
+	ASSERT_EQ(raw_login(&new, 1, login_keys), LOGIN_SUCCESS);
+	ASSERT_EQ(new.tsih, old.tsih);
+	ASSERT_EQ(new.cmd_sn, old.cmd_sn);
+	raw_expect_close(&old);
+	take_attention(&new, 0);
+	(void)raw_write(&new, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	raw_expect_good(&new, ask(&new, 0, false));
+	ASSERT_EQ(rig_held(rig), 1);
+	rig_release(rig);
+	expect_good_after_all(&new, data[0]);
+	raw_close(&old);
+	raw_close(&new);
+}
+
+/* So many sessions of one port that each has left something behind. */
+static void leave_behind(struct rig *rig, unsigned count)
+{
+	static struct raw raw;
+
+	rig_hold(rig);
+	for (unsigned i = 0; i < count; i++) {
+		raw_connect(&raw, rig->address);
+		ASSERT_EQ(raw_login(&raw, 1, login_keys), LOGIN_SUCCESS);
+		take_attention(&raw, (uint8_t)i);
+		(void)ask(&raw, (uint8_t)i, true);
+		rig_wait_held(rig, i + 1);
+		raw_close(&raw);
+	}
+}
+
+TEST(a_login_waits_while_too_many_sessions_of_its_port_linger)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw new, other;
+
+	rig->limits.ready_wait_s = 1;
+	rig->lun_count = SESSIONS_LINGERING_MAX;
+	rig->others_hang = true;
+	rig_apply(rig);
+	leave_behind(rig, SESSIONS_LINGERING_MAX);
+	raw_connect(&new, rig->address);
 	ASSERT_EQ(raw_login(&new, 1, login_keys), LOGIN_OUT_OF_RESOURCES);
 	raw_close(&new);
-	raw_close(&old);
-	/* One that goes away while it waits leaves nothing behind. The last one is another port, as
-	 * the server may see the three in any order. */
+	rig_login(rig, &other, 2, ""); /* another port of the initiator is none of them */
+	/* One that goes away while it waits leaves nothing behind. */
 	raw_connect(&new, rig->address);
 	raw_send_login(&new, 1, login_keys);
 	raw_close(&new);
+	raw_connect(&new, rig->address);
+	raw_send_login(&new, 1, login_keys);
+	ASSERT_TRUE(raw_silent(&new));
 	rig_release(rig);
-	rig_login(rig, &new, 2, "");
+	ASSERT_EQ(raw_login_result(&new), LOGIN_SUCCESS);
 	raw_close(&new);
+	raw_close(&other);
 }
 
 TEST(another_isid_is_another_session)
