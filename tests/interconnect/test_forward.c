@@ -342,3 +342,36 @@ TEST(a_lun_that_the_owner_makes_anew_is_found_again)
 	assert_good(&a);
 	world_nexus_end(world, nexus);
 }
+
+TEST(a_new_session_waits_for_what_the_old_one_has_at_the_owner)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *old = world_nexus(world, 0, 0, 1);
+	struct gateway *owner = &world->gateways[1];
+	bool ended = false;
+	owner->disk.hold = true;
+	write_start(&a, old, 8, 1, 0x11);
+	EVENTUALLY(world, owner->disk.held_count == 1);
+	nexus_stop(old, set_flag, &ended);
+	struct nexus *new = world_nexus(world, 0, 1, 1); /* by another channel */
+	write_start(&b, new, 8, 1, 0x22);
+	world_pass(world, 50);
+	ASSERT_EQ(owner->disk.held_count, 1);
+	ASSERT_EQ(b.done, 0);
+	ASSERT_FALSE(ended);
+	/* Not even a broken connection, on which nothing is heard of it, lets it pass. */
+	cutter_cut(&owner->cutter);
+	world_pass(world, 200);
+	ASSERT_EQ(owner->disk.held_count, 1);
+	ASSERT_EQ(b.done, 0);
+
+	disk_release(&owner->disk);
+	command_wait(world, &b);
+	assert_good(&b);
+	ASSERT_TRUE(ended);
+	ASSERT_TRUE(a.task.aborted);
+	ASSERT_EQ(owner->disk.writes[8], 2);
+	ASSERT_EQ(owner->disk.memory[8 * WORLD_BLOCK + 4], 0x22);
+	nexus_free(old);
+	world_nexus_end(world, new);
+}

@@ -5,6 +5,7 @@
 #include "base/reactor.h"
 #include "iscsi/connection.h"
 #include "iscsi/session_table.h"
+#include "scsi/task.h"
 
 #include <errno.h>
 #include <sched.h>
