@@ -84,7 +84,7 @@ struct iscsi_limits {
 	unsigned connections_max;       /* logged in; default 1024 */
 	unsigned login_connections_max; /* not yet logged in: the oldest gives way; 256 */
 	unsigned login_timeout_s;       /* 15 */
-	/* A login waits for its target to be ready, or for the old session of the same initiator
+	/* A login waits for its target to be ready, or for one of too many old sessions of its
 	 * port to end; 10 */
 	unsigned ready_wait_s;
 	unsigned slow_reader_s;      /* a peer that takes nothing of what waits for it; 30 */
