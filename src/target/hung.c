@@ -1,11 +1,12 @@
 /* A command that has waited for its storage for long raises a question: the owner reads that place
- * itself, and asks its peers, once a second, to do the same. While its own read has no answer, and
- * each of several questions in a row was answered by a peer that could read it, the owner is the
- * one who is cut off: it condemns itself. Nothing else follows from any time that passes here: the
- * fence is what keeps late writes out, as ever [H1, H5]. */
+ * itself, and asks its peers, once a second, to do the same. While neither its own read nor that
+ * command has an answer, and each of several questions in a row was answered by a peer that could
+ * read it, the owner is the one who is cut off: it condemns itself. Nothing else follows from any
+ * time that passes here: the fence is what keeps late writes out, as ever [H1, H5]. */
 #include "target/hung.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "interconnect/interconnect.h"
 #include "ownership/history_writer.h"
 #include "store/store.h"
@@ -25,7 +26,8 @@
 #define ASK_MS     1000 /* an answer counts until the next question */
 #define ANSWERS    3    /* to questions in a row */
 #define TELL_MS    30000
-#define TRUST_MS   5000 /* rows looked at within: this gateway can take what it reads */
+#define STAY_MS    60000 /* what was just taken over is not given up: storage is slow for all */
+#define TRUST_MS   5000  /* rows looked at within: this gateway can take what it reads */
 #define TELL_AFTER (ANSWERS * ASK_MS)
 
 static uint64_t now_of(const struct owners *owners)
@@ -125,7 +127,19 @@ static void begin_question(struct owners *owners, struct disk *disk)
 	hung->reading = true;
 	hung->since_ms = now_of(owners);
 	hung->asked_ms = hung->told_ms = 0;
+	hung->command_ms = oldest->since_ms;
 	hung->answers = 0;
+}
+
+/* Storage that is slow, not hung, answers one command after the other. */
+static void notice_progress(struct owners *owners)
+{
+	struct hung *hung = &owners->hung;
+	const struct disk *disk = find_disk(owners, hung->place.lun);
+	uint64_t command_ms = disk ? disk_oldest(disk)->since_ms : 0;
+	if (command_ms != hung->command_ms)
+		hung->answers = 0;
+	hung->command_ms = command_ms;
 }
 
 static void ask_peers(struct owners *owners)
@@ -189,8 +203,18 @@ static void review_question(struct owners *owners)
 		begin_question(owners, worst);
 	if (!hung->reading || hung->busy)
 		return;
+	notice_progress(owners);
 	tell_people(owners);
 	ask_peers(owners);
+}
+
+/* If gateways gave a LUN up in turn, that would help nobody. */
+static bool may_give_up(const struct owners *owners)
+{
+	const struct disk *disk = find_disk(owners, owners->hung.place.lun);
+	return disk && owners->hung.command_ms &&
+	       !(text_starts(disk_record(disk)->why, "take-over") &&
+	         now_of(owners) < disk_record_seen_ms(disk) + STAY_MS);
 }
 
 void hung_heard_tried(struct owners *owners, const json_t *message)
@@ -201,7 +225,7 @@ void hung_heard_tried(struct owners *owners, const json_t *message)
 	    number == hung->answered || now_of(owners) >= hung->asked_ms + ASK_MS)
 		return;
 	hung->answered = number;
-	if (++hung->answers >= ANSWERS)
+	if (++hung->answers >= ANSWERS && may_give_up(owners))
 		give_up(owners, json_text(message, "from", "another gateway"));
 }
 
@@ -260,10 +284,10 @@ void hung_heard_try(struct owners *owners, const json_t *message)
 
 /* ---- after having given up ---- */
 
-static void end_caution(struct owners *owners)
+static void end_caution(struct owners *owners, const char *why)
 {
 	struct hung *hung = &owners->hung;
-	log_info("%s: the storage answers here again: this gateway takes LUNs", hung->doubted.lun);
+	log_info("%s: %s: this gateway takes LUNs", hung->doubted.lun, why);
 	hung->cautious = false;
 	renew_set_note(NULL);
 	owners_changed(owners);
@@ -274,7 +298,7 @@ static void proven(void *argument, int result)
 	struct owners *owners = argument;
 	bool answered = result == 0 || result == -ERANGE;
 	if (answered && owners->hung.cautious && !owners->stopping)
-		end_caution(owners);
+		end_caution(owners, "the storage answers here again");
 }
 
 static void review_caution(struct owners *owners)
@@ -285,7 +309,7 @@ static void review_caution(struct owners *owners)
 		return;
 	struct disk *disk = find_disk(owners, hung->doubted.lun);
 	if (!disk)
-		end_caution(owners); /* the LUN is gone */
+		end_caution(owners, "is gone");
 	else
 		(void)!disk_try(disk, hung->doubted.offset, hung->doubted.length, proven, owners);
 }
@@ -297,7 +321,8 @@ void hung_begin(struct owners *owners)
 	uint64_t offset, length;
 	int name_at = 0;
 	if (!note || sscanf(note, "%" SCNu64 " %" SCNu64 " %n", &offset, &length, &name_at) != 2 ||
-	    !name_at || place_set(&hung->doubted, note + name_at, offset, length) < 0)
+	    !name_at || !note[name_at] ||
+	    place_set(&hung->doubted, note + name_at, offset, length) < 0)
 		return;
 	hung->cautious = true;
 	renew_set_note(note); /* of a further life as well, until it is proven */

@@ -27,6 +27,7 @@ struct hung {
 	bool reading;
 	struct hung_place place;
 	uint64_t since_ms;         /* of the own read */
+	uint64_t command_ms;       /* since when the oldest command waits */
 	uint64_t number, asked_ms; /* of the last question to the peers */
 	uint64_t answered;         /* the last one that a peer has answered */
 	unsigned answers;          /* of questions in a row */

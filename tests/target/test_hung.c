@@ -1,0 +1,415 @@
+/* When an owner gives its LUNs up: its disk, its peers and its rows are the test's, time as well.
+ */
+#include "target/owners_private.h"
+
+#include "interconnect/interconnect.h"
+#include "ownership/history_writer.h"
+#include "store/kinds.h"
+#include "target/disk_set.h"
+#include "target/peers.h"
+#include "target/renew.h"
+#include "test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEADLINE_MS 20000
+#define LUN         "rbd/disk_0"
+
+/* ---- what hung.c calls ---- */
+
+static uint64_t now_ms;
+static struct lun_request oldest;
+static enum disk_role role;
+static struct owner_record record;
+static uint64_t record_seen_ms;
+static int try_result; /* of disk_try() itself */
+static unsigned tries, told, condemnations, lives;
+static void (*try_done)(void *argument, int result); /* NULL: no read is under way */
+static void *try_argument;
+static char last_told[1024];
+static const char *note;
+
+static uint64_t stepped_clock(void)
+{
+	return now_ms;
+}
+
+struct disk *disk_set_at(const struct disk_set *set, size_t i)
+{
+	return (struct disk *)&oldest; /* nobody looks inside */
+}
+
+size_t plan_find_disk(const struct plan *plan, const char *name)
+{
+	return strcmp(name, LUN) == 0 ? 0 : SIZE_MAX;
+}
+
+const char *disk_name(const struct disk *disk)
+{
+	return LUN;
+}
+
+void disk_look_for_oldest(struct disk *disk)
+{
+}
+
+const struct lun_request *disk_oldest(const struct disk *disk)
+{
+	return &oldest;
+}
+
+enum disk_role disk_role(const struct disk *disk)
+{
+	return role;
+}
+
+const struct owner_record *disk_record(const struct disk *disk)
+{
+	return &record;
+}
+
+uint64_t disk_record_seen_ms(const struct disk *disk)
+{
+	return record_seen_ms;
+}
+
+int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
+             void (*done)(void *argument, int result), void *argument)
+{
+	if (try_result < 0 || try_done)
+		return try_result < 0 ? try_result : -EBUSY;
+	tries++;
+	try_done = done;
+	try_argument = argument;
+	return 0;
+}
+
+struct interconnect *peers_interconnect(struct peers *peers)
+{
+	return (struct interconnect *)&told; /* nobody looks inside */
+}
+
+int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text)
+{
+	told++;
+	(void)snprintf(last_told, sizeof last_told, "%s", text);
+	return 0;
+}
+
+struct member *members_find_instance(const struct members *members, const char *gateway,
+                                     const char *instance)
+{
+	struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (strcmp(member->gateway, gateway) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+int registration_condemn(struct store *store, const char *gateway, const char *instance,
+                         const char *by, const char *why, struct error *err)
+{
+	condemnations++;
+	ASSERT_STR_EQ(gateway, "gw-1");
+	ASSERT_STR_EQ(instance, "one");
+	return 0;
+}
+
+void history_write(struct history_writer *writer, const char *kind, const char *lun,
+                   const char *format, ...)
+{
+}
+
+void owners_condemned(struct owners *owners, const char *why)
+{
+	owners->condemned = true;
+	lives++;
+}
+
+void owners_check_stopped(struct owners *owners)
+{
+}
+
+void owners_changed(struct owners *owners)
+{
+}
+
+void renew_set_note(const char *text)
+{
+}
+
+const char *renewed_note(void)
+{
+	return note;
+}
+
+static int tell(struct store *store, const char *text, struct error *err)
+{
+	return 0;
+}
+
+/* ---- the world ---- */
+
+struct world {
+	struct reactor *manager;
+	struct disk_set disks;
+	struct plan plan;
+	struct store store;
+	struct owners owners;
+	struct member member;
+};
+
+static void world_init(struct world *world)
+{
+	static const struct store_ops ops = { .tell = tell };
+	*world = (struct world){ .store = { .ops = &ops } };
+	now_ms = 1000000;
+	oldest = (struct lun_request){ 0 };
+	record = (struct owner_record){ .state = OWNER_ACTIVE, .why = "start" };
+	record_seen_ms = now_ms;
+	role = DISK_SERVE;
+	try_result = 0;
+	try_done = NULL;
+	tries = told = condemnations = lives = 0;
+	ASSERT_EQ(reactor_new("manager", stepped_clock, &world->manager), 0);
+	world->plan.disk_count = 1;
+	world->disks.plan = &world->plan;
+	struct owners *owners = &world->owners;
+	owners->config = (struct owners_config){ .manager = world->manager,
+		                                 .disks = &world->disks,
+		                                 .gateway = "gw-1" };
+	owners->store = &world->store;
+	owners->looked_ms = now_ms;
+	ASSERT_EQ(job_queue_new(1, &owners->jobs), 0);
+	list_init(&owners->members.list);
+	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "one");
+	world->member = (struct member){
+		.gateway = "gw-2", .instance = "two", .has_peer = true, .health = MEMBER_UP
+	};
+	list_append(&owners->members.list, &world->member.link);
+}
+
+static void world_done(struct world *world)
+{
+	job_queue_free(world->owners.jobs);
+	hung_done(&world->owners);
+	reactor_free(world->manager);
+}
+
+static void answer_own_read(int result)
+{
+	void (*done)(void *, int) = try_done;
+	try_done = NULL;
+	ASSERT_NOT_NULL(done);
+	done(try_argument, result);
+}
+
+/* A second passes, and a review. */
+static void pass(struct world *world)
+{
+	now_ms += 1000;
+	world->owners.looked_ms = now_ms;
+	(void)reactor_turn(world->manager, 0); /* reads the clock */
+	hung_review(&world->owners);
+}
+
+static void hear(struct world *world, uint64_t number)
+{
+	AUTO_JSON json_t *message =
+	        json_pack("{s:I, s:s}", "number", (json_int_t)number, "from", "gw-2");
+	hung_heard_tried(&world->owners, message);
+}
+
+static void wait_end(struct world *world)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (world->owners.hung.busy && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 5);
+	ASSERT_FALSE(world->owners.hung.busy);
+}
+
+/* A command hangs, and the question has been raised and asked for the first time. */
+static void raise_question(struct world *world)
+{
+	oldest = (struct lun_request){ .since_ms = now_ms, .offset = 4096, .length = 512 };
+	for (unsigned second = 0; second < 5 && !tries; second++)
+		pass(world);
+	ASSERT_EQ(tries, 1);
+	ASSERT_TRUE(now_ms >= oldest.since_ms + 4000);
+	ASSERT_EQ(told, 1);
+}
+
+static uint64_t number_of(const struct world *world)
+{
+	return world->owners.hung.number;
+}
+
+/* ---- the owner ---- */
+
+TEST(a_peer_that_reads_three_times_what_the_owner_cannot_ends_this_life)
+{
+	struct world world;
+	world_init(&world);
+	raise_question(&world);
+	ASSERT_NOT_NULL(strstr(last_told, "\"offset\":4096"));
+	for (unsigned answers = 1; answers <= 3; answers++) {
+		ASSERT_EQ(condemnations, 0);
+		hear(&world, number_of(&world));
+		hear(&world, number_of(&world)); /* of another peer: it counts once */
+		if (answers < 3)
+			pass(&world);
+	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	ASSERT_EQ(lives, 1);
+	hear(&world, number_of(&world));
+	ASSERT_EQ(condemnations, 1);
+	answer_own_read(-ESHUTDOWN);
+	world_done(&world);
+}
+
+enum what { SILENCE, EARLIER, LATE, OWN_READ, PROGRESS, JUST_TAKEN };
+
+TEST(nothing_less_than_that_proves_anything)
+{
+	static const enum what rows[] = { SILENCE, EARLIER, LATE, OWN_READ, PROGRESS, JUST_TAKEN };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world world;
+		TEST_ROW("%d", rows[i]);
+		world_init(&world);
+		raise_question(&world);
+		if (rows[i] == JUST_TAKEN)
+			record = (struct owner_record){ .state = OWNER_ACTIVE,
+				                        .why = "take-over from gw-3" };
+		for (unsigned second = 0; second < 20; second++) {
+			bool third = second % 3 == 2;
+			if (third && rows[i] == SILENCE) {
+				pass(&world);
+				continue;
+			}
+			if (third && rows[i] == OWN_READ && try_done)
+				answer_own_read(0);
+			if (third && rows[i] == PROGRESS)
+				oldest.since_ms += 2500;
+			if (rows[i] == LATE)
+				now_ms += 1000;
+			(void)reactor_turn(world.manager, 0);
+			if (!third || rows[i] != PROGRESS)
+				hear(&world, number_of(&world) - (third && rows[i] == EARLIER));
+			pass(&world);
+		}
+		ASSERT_EQ(condemnations, 0);
+		ASSERT_EQ(lives, 0);
+		if (try_done)
+			answer_own_read(0);
+		world_done(&world);
+	}
+}
+
+TEST(what_was_taken_over_long_ago_may_be_given_up)
+{
+	struct world world;
+	world_init(&world);
+	record = (struct owner_record){ .state = OWNER_ACTIVE, .why = "take-over from gw-3" };
+	now_ms += 60000;
+	raise_question(&world);
+	for (unsigned answers = 1; answers <= 3; answers++) {
+		hear(&world, number_of(&world));
+		if (answers < 3)
+			pass(&world);
+	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	answer_own_read(-ESHUTDOWN);
+	world_done(&world);
+}
+
+/* ---- the peer ---- */
+
+static void ask(struct world *world, const char *lun)
+{
+	AUTO_JSON json_t *message =
+	        json_pack("{s:i, s:s, s:s, s:s, s:i, s:i}", "number", 7, "from", "gw-2",
+	                  "from_instance", "two", "lun", lun, "offset", 4096, "length", 512);
+	(void)reactor_turn(world->manager, 0);
+	hung_heard_try(&world->owners, message);
+}
+
+TEST(a_peer_answers_what_it_has_read_if_it_could_take_the_lun)
+{
+	struct world world;
+	world_init(&world);
+	role = DISK_FORWARD;
+	ask(&world, LUN);
+	ASSERT_EQ(tries, 1);
+	ASSERT_EQ(told, 0);
+	answer_own_read(0);
+	ASSERT_EQ(told, 1);
+	ASSERT_STR_EQ(last_told, "{\"tried\":{\"from\":\"gw-1\",\"number\":7}}");
+	/* Not what it has not read. */
+	ask(&world, LUN);
+	answer_own_read(-ERANGE);
+	ask(&world, "rbd/other");
+	ASSERT_EQ(told, 1);
+	ASSERT_EQ(tries, 2);
+	/* Nor if it could not take it. */
+	bool *const reasons[] = { &world.owners.leaving, &world.owners.condemned,
+		                  &world.owners.members.maintenance, &world.owners.hung.cautious };
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		*reasons[i] = true;
+		ask(&world, LUN);
+		*reasons[i] = false;
+	}
+	role = DISK_SERVE;
+	ask(&world, LUN);
+	role = DISK_FORWARD;
+	now_ms += 6000; /* rows not read for so long */
+	ask(&world, LUN);
+	ASSERT_EQ(tries, 2);
+	world_done(&world);
+}
+
+/* ---- the life after ---- */
+
+TEST(the_next_life_is_cautious_until_it_has_read_the_place)
+{
+	struct world world;
+	note = "4096 512 " LUN;
+	world_init(&world);
+	hung_begin(&world.owners);
+	ASSERT_TRUE(world.owners.hung.cautious);
+	try_result = -ENOTCONN; /* the image cannot be opened */
+	pass(&world);
+	try_result = 0;
+	pass(&world);
+	ASSERT_EQ(tries, 1);
+	answer_own_read(-EIO);
+	ASSERT_TRUE(world.owners.hung.cautious);
+	pass(&world);
+	answer_own_read(0);
+	ASSERT_FALSE(world.owners.hung.cautious);
+	pass(&world);
+	ASSERT_EQ(tries, 2);
+	world_done(&world);
+	note = NULL;
+}
+
+TEST(a_note_about_a_lun_that_is_gone_or_that_is_no_note_ends_by_itself)
+{
+	static const char *const notes[] = { "4096 512 rbd/gone", "", "4096 512", "x y z" };
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+		struct world world;
+		TEST_ROW("'%s'", notes[i]);
+		note = notes[i];
+		world_init(&world);
+		hung_begin(&world.owners);
+		ASSERT_EQ(world.owners.hung.cautious, i == 0);
+		pass(&world);
+		ASSERT_FALSE(world.owners.hung.cautious);
+		world_done(&world);
+	}
+	note = NULL;
+}
