@@ -72,6 +72,19 @@ def cut(networks, how="drop", longest=12.0):
     return fault
 
 
+def cut_one_osd(world, rng):
+    """The monitors answer that gateway, and the other OSDs; with its rows on that OSD it looks stalled, else only its commands hang."""
+    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    dump = json.loads(world.cluster.run("ceph", "osd", "dump", "--format", "json"))
+    addresses = rng.choice(dump["osds"])["public_addrs"]["addrvec"]
+    ports = ", ".join(a["addr"].rsplit(":", 1)[1] for a in addresses)
+    world.network.inside(world.network.namespaces[gw.name], "nft", "-f", "-", input=(
+        f"table inet cut {{\nchain in {{ type filter hook input priority 0; tcp sport {{ {ports} }} drop; }}\n"
+        f"chain out {{ type filter hook output priority 0; tcp dport {{ {ports} }} drop; }}\n}}\n"))
+    yield rng.uniform(5, 12)
+    world.network.heal(gw.name)
+
+
 def cut_and_freeze(world, rng):
     """Writes wait in the kernel of a stopped process, which sends them when the network is back."""
     gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
@@ -165,6 +178,7 @@ FAULTS = {
     "cut peers": (cut(["peers"]), 3),
     "cut front and peers": (cut(["front", "peers"]), 2),
     "cut cluster and peers": (cut(["cluster", "peers"]), 2),
+    "cut one OSD": (cut_one_osd, 1),
     "cut cluster, freeze": (cut_and_freeze, 1),
     "cut all": (cut(["front", "cluster", "peers"]), 3),
     "reset front": (cut(["front"], "reject", 3), 1),
