@@ -164,6 +164,27 @@ def paths_dropped(world, rng):
         yield rng.uniform(0, 0.1)
 
 
+def any_jump(rng):
+    """A minute, more than the life of a ticket of cephx, a day, a year, more than a fence lasts."""
+    return rng.choice((60, 3700, 86400, 366 * 86400, 12 * 366 * 86400)) * rng.uniform(1, 1.6) * rng.choice((-1, 1))
+
+
+def clock_jumps(world, rng):
+    """The time of day of one gateway jumps, and may stay there."""
+    gw = rng.choice(world.gateways)
+    world.clocks[gw.name].jump(any_jump(rng))
+    yield rng.uniform(0, 3)
+    if rng.random() < 0.5:
+        world.clocks[gw.name].jump(0)
+
+
+def clocks_jump_and_owner_kill(world, rng):
+    """Who takes over and who comes back have times of their own."""
+    for clock in world.clocks.values():
+        clock.jump(any_jump(rng))
+    yield from owner_kill(world, rng)
+
+
 # name: fault, how often it is drawn
 FAULTS = {
     "kill": (gateway_kill, 3),
@@ -190,7 +211,11 @@ FAULTS = {
     "pause monitors, kill": (monitor_pause_and_owner_kill, 1),
     "full": (full, 1),
     "fenced by an outsider": (outsider_fences, 2),
+    "clock jumps": (clock_jumps, 2),
+    "clocks jump, kill": (clocks_jump_and_owner_kill, 2),
     "hand over": (hand_over, 3),
     "drain": (drain, 2),
     "drop paths": (paths_dropped, 2),
 }
+# What needs a world at rest: it asks the API, or ends what must end well.
+CALM = ("stop and start", "hand over", "drain", "fenced by an outsider")

@@ -2,8 +2,9 @@
 """The proof of high availability: initiators work on registers, counters and reservations through all
 gateways while faults are drawn by lot; afterwards the checker judges what they were answered.
 
-A history goes on until the time is over or `--faults` were made. After each fault all LUNs must be
-served again through all paths, within a bounded time. With --planted NAME the gateways have that
+A history goes on until the time is over or `--faults` were made. Some faults come one at a time, some
+on the heels of another. After each such storm all LUNs must be served again through all paths, within
+a bounded time. With --planted NAME the gateways have that
 mistake built in, and the checker must find a violation."""
 import argparse
 import random
@@ -13,10 +14,11 @@ import time
 import traceback
 
 import world as worlds
-from faults import FAULTS
+from faults import CALM, FAULTS
 from world import PROOF, Failure, expect, served_everywhere, wait_for
 
 CONVERGE_S = 45
+STORMS = (1, 2, 3), (6, 3, 2)  # faults in a row, how often
 # What brings a planted mistake to light.
 REVEALING = {"no-fence": "cut cluster, freeze", "short-fence": "cut cluster, freeze", "early-answer": "kill the owner/pause an OSD"}
 CHECK_S = 600
@@ -39,20 +41,24 @@ def arguments():
 
 
 class Table:
-    """Count and gaps of each kind of fault."""
+    """How often each kind of fault was made, and the gaps of those that came alone."""
 
     def __init__(self):
-        self.gaps = {}
+        self.counts, self.gaps = {}, {}
 
-    def add(self, name, gap_ms):
-        self.gaps.setdefault(name, []).append(gap_ms)
+    def add(self, storm, gap_ms):
+        for name in storm:
+            self.counts[name] = self.counts.get(name, 0) + 1
+        if len(storm) == 1:
+            self.gaps.setdefault(storm[0], []).append(gap_ms)
 
     def show(self):
         print(f"# {'fault':24} {'count':>6} {'median gap':>12} {'worst gap':>12}")
-        for name, gaps in sorted(self.gaps.items()):
-            gaps = sorted(gaps)
-            print(f"# {name:24} {len(gaps):6} {gaps[len(gaps) // 2]:9.0f} ms {gaps[-1]:9.0f} ms")
-        print(f"# {'all':24} {sum(map(len, self.gaps.values())):6}", flush=True)
+        for name, count in sorted(self.counts.items()):
+            gaps = sorted(self.gaps.get(name, []))
+            shown = f"{gaps[len(gaps) // 2]:9.0f} ms {gaps[-1]:9.0f} ms" if gaps else "never alone"
+            print(f"# {name:24} {count:6} {shown}")
+        print(f"# {'all':24} {sum(self.counts.values()):6}", flush=True)
 
 
 def choose_faults(options):
@@ -88,24 +94,34 @@ def converge(world):
         raise Failure(f"{failure}: {world.driver.status()}") from None
 
 
-def one_fault(world, rng, name, table, started):
-    driver = world.driver
-    driver.reset()
-    driver.mark(f"fault: {name}")
+def one_fault(world, rng, name):
+    world.driver.mark(f"fault: {name}")
     seed = rng.randrange(2**31)
-    begun = time.monotonic()
     for seconds in FAULTS[name][0](world, random.Random(seed)):
         hold(world, seconds)
-    driver.mark(f"healed: {name}")
+    world.driver.mark(f"healed: {name}")
+
+
+def one_storm(world, rng, storm, table, started):
+    driver = world.driver
+    driver.reset()
+    begun = time.monotonic()
+    for name in storm:
+        one_fault(world, rng, name)
     lasted = time.monotonic() - begun
     gap = driver.status()["worst_gap_ms"]
     driver.reset()
     converge(world)
-    status = driver.status()
-    gap = max(gap, status["worst_gap_ms"])
-    table.add(name, gap)
-    print(f"# {time.monotonic() - started:7.1f} s: {name}: lasted {lasted:.1f} s, converged "
+    gap = max(gap, driver.status()["worst_gap_ms"])
+    table.add(storm, gap)
+    print(f"# {time.monotonic() - started:7.1f} s: {' + '.join(storm)}: lasted {lasted:.1f} s, converged "
           f"{time.monotonic() - begun - lasted:.1f} s later, worst gap {gap:.0f} ms", flush=True)
+
+
+def draw_storm(rng, names, weights, at_most):
+    count = min(rng.choices(*STORMS)[0], at_most)
+    storm = rng.choices(names, weights, k=count)
+    return storm[:1] + [name for name in storm[1:] if name not in CALM]
 
 
 def inject(world, options, table):
@@ -116,15 +132,15 @@ def inject(world, options, table):
     converge(world)
     made = 0
     while time.monotonic() - started < options.seconds and made < options.faults:
-        name = rng.choices(names, weights)[0]
+        storm = draw_storm(rng, names, weights, 1 if options.planted else options.faults - made)
         try:
-            one_fault(world, rng, name, table, started)
+            one_storm(world, rng, storm, table, started)
         except (Failure, subprocess.TimeoutExpired) as failure:
-            print(f"# seed {options.seed}: fault {made + 1}, {name}: {failure}", flush=True)
+            print(f"# seed {options.seed}: fault {made + 1}, {' + '.join(storm)}: {failure}", flush=True)
             world.logs()
             hold(world, options.hold)
-            return f"{name}: {failure}"
-        made += 1
+            return f"{' + '.join(storm)}: {failure}"
+        made += len(storm)
     return None
 
 

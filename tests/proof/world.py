@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +19,26 @@ PROOF = pathlib.Path(os.environ.get("RBDGATE_PROOF", harness.BIN.parent.parent /
 PORT = 3260
 NETWORKS = {"front": "10.77.0", "cluster": "10.78.0", "peers": "10.79.0"}
 DISK_BYTES = "128M"
+
+
+class Clock:
+    """The time of day of one gateway's processes, as clock.c gives it to them."""
+
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "clock"
+        self.jump(0)
+
+    def jump(self, seconds):
+        """Seconds ahead of the true time; in place, for it is mapped."""
+        with open(self.file, "r+b" if self.file.exists() else "wb") as file:
+            file.write(struct.pack("=q", int(seconds)))
+
+    def environment(self):
+        options = os.environ.get("ASAN_OPTIONS", "")
+        library = (PROOF / "libproof-clock.so").resolve(strict=True)
+        return {"LD_PRELOAD": str(library), "RBDGATE_PROOF_CLOCK": str(self.file),
+                "ASAN_OPTIONS": f"{options}{':' if options else ''}verify_asan_link_order=0"}
 
 
 class Networks(Network):
@@ -122,10 +143,11 @@ class World:
         self.folder = stack.enter_context(harness.folder())
         user = self.cluster.user("gw")
         user.update(environment or {})
-        self.gateways = []
+        self.gateways, self.clocks = [], {}
         for number, name in enumerate(self.names, 1):
+            clock = self.clocks[name] = Clock(self.folder / name)
             gw = Gateway(self.folder / name, name=name, store="rados", address=f"{NETWORKS['front']}.{number}",
-                         api_port=5000, portal_port=PORT, prefix=prefix_of(self.network.namespaces[name]), env=user,
+                         api_port=5000, portal_port=PORT, prefix=prefix_of(self.network.namespaces[name]), env={**user, **clock.environment()},
                          settings={"minimum_gateways": 1, "ceph_config_dir": self.cluster.folder,
                                    "cluster_client_name": "client.gw"},
                          rbdgate={"interconnect_address": f"{NETWORKS['peers']}.{number}", **(settings or {})})
