@@ -78,6 +78,21 @@ enum disk_role disk_role(const struct disk *disk)
 	return disk->order.role;
 }
 
+uint64_t disk_role_since_ms(const struct disk *disk)
+{
+	return disk->role_since_ms;
+}
+
+void disk_mark(struct disk *disk, bool marked)
+{
+	disk->marked = marked;
+}
+
+bool disk_marked(const struct disk *disk)
+{
+	return disk->marked;
+}
+
 void disk_ask_for(struct disk *disk, const char *gateway)
 {
 	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);
@@ -550,6 +565,7 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	if (disk->gone_wanted)
 		return;
 	if (order->role != disk->order.role) {
+		disk->role_since_ms = reactor_now_ms(disk->host->manager);
 		reactor_disarm(disk->host->manager, &disk->retry);
 		disk->retry_ms = 0;
 	}

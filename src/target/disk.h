@@ -91,8 +91,12 @@ bool disk_settled(const struct disk *disk);
 bool disk_awaited(const struct disk *disk);
 /* Why it does not do what is wanted, or "". */
 const char *disk_problem(const struct disk *disk);
-/* What it was ordered last. */
+/* What it was ordered last, and since when it is of that kind. */
 enum disk_role disk_role(const struct disk *disk);
+uint64_t disk_role_since_ms(const struct disk *disk);
+/* A mark of who gives orders: it is to be decided about anew. */
+void disk_mark(struct disk *disk, bool marked);
+bool disk_marked(const struct disk *disk);
 /* The record says that this very instance owns it. */
 bool disk_record_is_own(const struct disk *disk);
 /* A gateway that cannot reach this one wants it. */

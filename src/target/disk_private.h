@@ -25,6 +25,8 @@ struct disk {
 	struct lun *lun;
 
 	struct disk_order order;
+	uint64_t role_since_ms; /* order.role */
+	bool marked;
 	char next[GATEWAY_NAME_MAX]; /* order.next */
 	bool gone_wanted;
 	enum phase phase;

@@ -67,7 +67,7 @@ static void disk_changed(struct disk_host *host, struct disk *disk)
 	struct gateway *gateway = container_of(host, struct gateway, host);
 	if (gateway->snapshot_unready)
 		gateway->apply_wanted = true;
-	owners_changed(gateway->owners);
+	owners_disk_changed(gateway->owners, disk);
 	gateway_step_later(gateway);
 }
 

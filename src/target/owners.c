@@ -148,6 +148,8 @@ static void tick(struct timer *timer)
 	if (!owners->look_busy &&
 	    (owners->look_wanted || now_ms >= owners->look_started_ms + LOOK_MS))
 		start_look(owners);
+	owners->all_wanted |= now_ms >= owners->all_ms + TICK_MS ||
+	                      (owners->again_ms && now_ms >= owners->again_ms);
 	debt_renew_if_due(&owners->debt, owners->config.manager, now_ms);
 	hung_review(owners);
 	tell_stalled(owners);
@@ -171,7 +173,7 @@ static void decide_message(struct message *message)
 	arm_tick(owners);
 }
 
-void owners_changed(struct owners *owners)
+static void decide_soon(struct owners *owners)
 {
 	if (owners->decide_posted)
 		return;
@@ -179,12 +181,26 @@ void owners_changed(struct owners *owners)
 	reactor_deliver(owners->config.manager, &owners->decide_message);
 }
 
+void owners_changed(struct owners *owners)
+{
+	owners->all_wanted = true;
+	decide_soon(owners);
+}
+
+void owners_disk_changed(struct owners *owners, struct disk *disk)
+{
+	disk_mark(disk, true);
+	decide_soon(owners);
+}
+
 void owners_moved(struct owners *owners, struct disk *disk)
 {
 	if (owners->stopping)
 		return;
+	if (owners->leaving)
+		owners->leave_ms = reactor_now_ms(owners->config.manager);
 	talk_record(owners, disk);
-	owners_changed(owners);
+	owners_disk_changed(owners, disk);
 }
 
 void owners_told(struct owners *owners, const char *text)

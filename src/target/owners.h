@@ -45,6 +45,8 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 void owners_set_return_after(struct owners *owners, uint64_t return_after_ms);
 /* Something has changed: decides anew, soon. */
 void owners_changed(struct owners *owners);
+/* The same, about one disk only. */
+void owners_disk_changed(struct owners *owners, struct disk *disk);
 /* Looks at the rows now. */
 void owners_look(struct owners *owners);
 /* A message of another manager, or the own echo. */

@@ -1,4 +1,6 @@
-/* Asks decide() about each disk, and makes an order of the answer. */
+/* Asks decide() about each disk, and makes an order of the answer. What happens to one disk leads
+ * to a decision about that disk; about all of them it is decided when gateways change, and as time
+ * goes by. */
 #include "target/owners_private.h"
 
 #include "target/disk_set.h"
@@ -6,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEAVE_MS    10000 /* for giving everything away */
+#define LEAVE_MS    10000 /* without a LUN that could be given away: nobody takes the rest */
 #define MEMBERS_MAX 64
+#define MOVES_MAX   2    /* at a time: initiators of each wait for its own move only */
+#define MOVE_MS     1000 /* one that takes longer does not keep the others */
 #define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
 
 /* ---- members as decide() wants them ---- */
@@ -178,6 +182,43 @@ static void yield_to_asker(struct owners *owners, struct disk *disk, struct disk
 		order->role = DISK_WAIT;
 }
 
+/* ---- turns ---- */
+
+/* Given away, and its next owner has not said yet that it has it. */
+static bool is_moving(const struct owners *owners, const struct disk *disk)
+{
+	const struct owner_record *record = disk_record(disk);
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	if (disk_role(disk) == DISK_GIVE)
+		return now_ms < disk_role_since_ms(disk) + MOVE_MS;
+	return record->state == OWNER_CLEAN && *record->next &&
+	       now_ms < disk_record_seen_ms(disk) + MOVE_MS &&
+	       strcmp(record->instance, owners->members.instance) == 0;
+}
+
+static void count_moving(struct owners *owners)
+{
+	const struct disk_set *set = owners->config.disks;
+	owners->moving = 0;
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		owners->moving += disk && is_moving(owners, disk);
+	}
+}
+
+/* True: it is not its turn, and it is served here until then. */
+static bool await_turn(struct owners *owners, const struct disk *disk, struct disk_order *order)
+{
+	if (disk_role(disk) == DISK_GIVE || !disk_is_owner(disk))
+		return false;
+	if (owners->moving < MOVES_MAX) {
+		owners->moving++;
+		return false;
+	}
+	*order = (struct disk_order){ .role = DISK_SERVE, .why = "others are moving" };
+	return true;
+}
+
 static void note_again(struct owners *owners, uint64_t again_ms)
 {
 	if (again_ms && (!owners->again_ms || again_ms < owners->again_ms))
@@ -202,16 +243,20 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 		.serves = disk_is_owner(disk),
 	};
 	struct disk_order order = { .role = DISK_STANDBY };
+	bool waits = false;
 	find_past(owners, disk);
 	if (!is_foreign(owners, wanted, disk)) {
 		decide(&input, &result);
 		note_again(owners, result.again_ms);
 		order = order_from(&result, roll, disk);
+		waits = order.role == DISK_GIVE && await_turn(owners, disk, &order);
 		yield_to_asker(owners, disk, &order);
 	}
-	owners->undecided |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
-	                     (order.role == DISK_SERVE && !disk_is_owner(disk)) ||
-	                     (order.role == DISK_FORWARD && input.commands_wait);
+	waits |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
+	         (order.role == DISK_SERVE && !disk_is_owner(disk)) ||
+	         (order.role == DISK_FORWARD && input.commands_wait);
+	owners->undecided |= waits;
+	disk_mark(disk, waits); /* by its order it may be marked again */
 	disk_give_order(disk, &order);
 	set_port_groups(owners, wanted, disk);
 }
@@ -264,14 +309,20 @@ void owners_decide(struct owners *owners)
 {
 	struct roll roll;
 	const struct disk_set *set = owners->config.disks;
-	owners->again_ms = 0;
+	bool all = owners->all_wanted;
 	owners->undecided = false;
 	if (!owners->members.known || owners->condemned)
 		return; /* nobody knows anything yet, or any more */
+	owners->all_wanted = false;
+	if (all) {
+		owners->all_ms = reactor_now_ms(owners->config.manager);
+		owners->again_ms = 0;
+	}
 	call_roll(owners, &roll);
+	count_moving(owners);
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		struct disk *disk = disk_set_at(set, i);
-		if (disk)
+		if (disk && (all || disk_marked(disk)))
 			decide_disk(owners, &roll, &set->plan->disks[i], disk);
 	}
 	check_left(owners, &roll);

@@ -149,7 +149,7 @@ static void heard_record(struct owners *owners, const json_t *message)
 	copy_text(message, "next", record.next, sizeof record.next);
 	copy_text(message, "why", record.why, sizeof record.why);
 	if (disk_saw_record(disk, &record))
-		owners_changed(owners);
+		owners_disk_changed(owners, disk);
 }
 
 /* ---- ask ---- */

@@ -1,0 +1,270 @@
+/* Which disks are decided about, and how many move at a time. The disks are the test's. */
+#include "target/owners_private.h"
+
+#include "ownership/registration.h"
+#include "store/store.h"
+#include "target/disk_set.h"
+#include "target/plan.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DISKS 16
+#define MOVES 2 /* that the owners let go at a time */
+
+struct disk {
+	struct owner_record record;
+	uint64_t seen_ms, role_since_ms;
+	struct disk_order order;
+	bool marked, waited_for;
+	unsigned orders;
+};
+static struct disk disks[DISKS];
+
+/* ---- what owners_decide.c calls ---- */
+
+struct disk *disk_set_at(const struct disk_set *set, size_t i)
+{
+	return &disks[i];
+}
+
+const struct owner_record *disk_record(const struct disk *disk)
+{
+	return &disk->record;
+}
+
+uint64_t disk_record_seen_ms(const struct disk *disk)
+{
+	return disk->seen_ms;
+}
+
+bool disk_record_is_own(const struct disk *disk)
+{
+	return disk->record.state == OWNER_ACTIVE && strcmp(disk->record.gateway, "gw-1") == 0;
+}
+
+bool disk_is_owner(const struct disk *disk)
+{
+	return disk_record_is_own(disk);
+}
+
+enum disk_role disk_role(const struct disk *disk)
+{
+	return disk->order.role;
+}
+
+uint64_t disk_role_since_ms(const struct disk *disk)
+{
+	return disk->role_since_ms;
+}
+
+void disk_mark(struct disk *disk, bool marked)
+{
+	disk->marked = marked;
+}
+
+bool disk_marked(const struct disk *disk)
+{
+	return disk->marked;
+}
+
+bool disk_commands_wait(const struct disk *disk)
+{
+	return disk->waited_for;
+}
+
+const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
+{
+	*ret_asked_ms = 0;
+	return "";
+}
+
+void disk_set_port_groups(struct disk *disk, const struct port_group *groups, size_t count)
+{
+}
+
+static uint64_t now_ms;
+
+void disk_give_order(struct disk *disk, const struct disk_order *order)
+{
+	if (order->role != disk->order.role)
+		disk->role_since_ms = now_ms;
+	disk->order = *order;
+	disk->orders++;
+}
+
+/* ---- the world: this gateway owns all disks, and gw-2 is up ---- */
+
+struct world {
+	struct reactor *manager;
+	struct store *store;
+	struct registration *registration;
+	struct disk_set set;
+	struct plan plan;
+	struct plan_disk wanted[DISKS];
+	struct owners owners;
+	struct member peer;
+};
+
+static void own(struct world *world, struct disk *disk)
+{
+	disk->record = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 1 };
+	(void)snprintf(disk->record.gateway, sizeof disk->record.gateway, "gw-1");
+	(void)snprintf(disk->record.instance, sizeof disk->record.instance, "%s",
+	               registration_instance(world->registration));
+	disk->order.role = DISK_SERVE;
+}
+
+static void world_init(struct world *world)
+{
+	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
+	static char name[] = "rbd/disk", preferred[] = "gw-1";
+	struct error err = { 0 };
+	*world = (struct world){ 0 };
+	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
+	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
+	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
+	now_ms = reactor_now_ms(world->manager);
+	memset(disks, 0, sizeof disks);
+	for (size_t i = 0; i < DISKS; i++) {
+		world->wanted[i] = (struct plan_disk){ .name = name, .preferred = preferred };
+		own(world, &disks[i]);
+	}
+	world->plan = (struct plan){ .disks = world->wanted, .disk_count = DISKS };
+	world->set.plan = &world->plan;
+	world->owners = (struct owners){
+		.config = { .manager = world->manager, .disks = &world->set, .gateway = "gw-1" },
+		.registration = world->registration,
+		.members = { .manager = world->manager, .gateway = "gw-1", .known = true },
+		.all_wanted = true,
+	};
+	(void)snprintf(world->owners.members.instance, INSTANCE_MAX, "%s",
+	               registration_instance(world->registration));
+	list_init(&world->owners.members.list);
+	world->peer = (struct member){ .gateway = "gw-2",
+		                       .instance = "two",
+		                       .current = true,
+		                       .state = GATEWAY_UP,
+		                       .has_peer = true,
+		                       .health = MEMBER_UP };
+	list_append(&world->owners.members.list, &world->peer.link);
+}
+
+static void world_done(struct world *world)
+{
+	registration_free(world->registration);
+	store_free(world->store);
+	reactor_free(world->manager);
+}
+
+static void decide_all(struct world *world)
+{
+	world->owners.all_wanted = true;
+	owners_decide(&world->owners);
+}
+
+static unsigned count_role(enum disk_role role)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < DISKS; i++)
+		count += disks[i].order.role == role;
+	return count;
+}
+
+static void give_back(struct disk *disk)
+{
+	disk->record.state = OWNER_CLEAN;
+	(void)snprintf(disk->record.next, sizeof disk->record.next, "gw-2");
+	disk->seen_ms = now_ms;
+}
+
+static void arrive(struct disk *disk)
+{
+	disk->record.state = OWNER_ACTIVE;
+	disk->record.epoch++;
+	(void)snprintf(disk->record.gateway, sizeof disk->record.gateway, "gw-2");
+	(void)snprintf(disk->record.instance, sizeof disk->record.instance, "two");
+	disk->marked = true;
+}
+
+/* ---- cases ---- */
+
+TEST(what_happens_to_one_disk_is_decided_about_that_disk)
+{
+	struct world world;
+	world_init(&world);
+	decide_all(&world);
+	for (size_t i = 0; i < DISKS; i++)
+		ASSERT_EQ(disks[i].orders, 1);
+	ASSERT_FALSE(world.owners.undecided);
+	disk_mark(&disks[3], true);
+	owners_decide(&world.owners);
+	for (size_t i = 0; i < DISKS; i++)
+		ASSERT_EQ(disks[i].orders, i == 3 ? 2 : 1);
+	owners_decide(&world.owners);
+	ASSERT_EQ(disks[3].orders, 2);
+	world_done(&world);
+}
+
+TEST(what_waits_is_decided_about_each_time_until_it_does_not)
+{
+	struct world world;
+	world_init(&world);
+	world.peer.health = MEMBER_SUSPECT;
+	arrive(&disks[5]); /* at one who does not answer now */
+	decide_all(&world);
+	for (unsigned i = 2; i < 5; i++) {
+		ASSERT_EQ(disks[5].order.role, DISK_WAIT);
+		ASSERT_TRUE(world.owners.undecided);
+		owners_decide(&world.owners);
+		ASSERT_EQ(disks[5].orders, i);
+		ASSERT_EQ(disks[4].orders, 1);
+	}
+	world.peer.health = MEMBER_UP;
+	decide_all(&world);
+	ASSERT_EQ(disks[5].order.role, DISK_FORWARD);
+	ASSERT_FALSE(world.owners.undecided);
+	world_done(&world);
+}
+
+TEST(a_few_disks_move_at_a_time_and_the_next_goes_when_one_has_arrived)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.members.maintenance = true;
+	decide_all(&world);
+	for (size_t i = 0; i < DISKS; i++) {
+		unsigned moving = DISKS - i < MOVES ? DISKS - (unsigned)i : MOVES;
+		ASSERT_EQ(count_role(DISK_GIVE), moving);
+		ASSERT_EQ(count_role(DISK_SERVE), DISKS - i - moving);
+		ASSERT_EQ(disks[i].order.role, DISK_GIVE);
+		ASSERT_STR_EQ(disks[i].order.next, "gw-2");
+		give_back(&disks[i]); /* that alone makes room for nobody */
+		disks[i].marked = true;
+		owners_decide(&world.owners);
+		ASSERT_EQ(count_role(DISK_SERVE), DISKS - i - moving);
+		arrive(&disks[i]);
+		owners_decide(&world.owners);
+	}
+	ASSERT_EQ(count_role(DISK_FORWARD), DISKS);
+	ASSERT_FALSE(world.owners.undecided);
+	world_done(&world);
+}
+
+TEST(disks_that_do_not_arrive_keep_the_others_for_a_second_only)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.members.maintenance = true;
+	decide_all(&world);
+	disks[0].role_since_ms -= 1000; /* hangs here */
+	give_back(&disks[1]);
+	disks[1].role_since_ms -= 1000;
+	disks[1].seen_ms -= 1000; /* hangs there */
+	owners_decide(&world.owners);
+	ASSERT_EQ(disks[2].order.role, DISK_GIVE);
+	ASSERT_EQ(disks[3].order.role, DISK_GIVE);
+	ASSERT_EQ(disks[4].order.role, DISK_SERVE);
+	world_done(&world);
+}
