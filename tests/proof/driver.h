@@ -42,6 +42,9 @@ struct gauge {
 	uint64_t answers[ANSWER_COUNT];
 	struct {
 		uint64_t last, worst; /* completed I/O; the longest time without one */
+		/* The same while somebody wanted one; since when that is so, 0: nobody does. */
+		uint64_t waited, asked;
+		unsigned asking; /* not answered yet */
 		uint32_t good[PORTALS_MAX];
 	} luns[LUNS_MAX];
 };
@@ -69,6 +72,8 @@ uint64_t driver_random(struct driver *driver, uint64_t below);
 struct path *driver_path(struct driver *driver, unsigned initiator, unsigned portal);
 /* The next path for a command, after `last`; NULL: none takes commands now. */
 struct path *driver_choose(struct driver *driver, unsigned initiator, uint16_t lun, unsigned last);
+/* An I/O is on its way: each is counted when it is answered. */
+void driver_ask(struct driver *driver, const struct command *command, uint64_t now);
 /* Counts an answer, and the I/O if it is good. */
 void driver_count(struct driver *driver, const struct command *command, enum answer answer);
 

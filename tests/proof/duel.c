@@ -60,6 +60,7 @@ static void send(struct duel *duel, struct path *path, enum service_action actio
 	duel->command.lun = (uint16_t)duel->driver->options.duel_lun;
 	duel->command.done = done;
 	duel->busy = true;
+	driver_ask(duel->driver, &duel->command, now_ns());
 	path_submit(path, &duel->command);
 }
 

@@ -7,26 +7,47 @@
 
 void gauge_reset(struct driver *driver, uint64_t now)
 {
+	struct gauge before = driver->gauge;
 	memset(&driver->gauge, 0, sizeof(driver->gauge));
 	driver->gauge.since = now;
-	for (unsigned lun = 0; lun < LUNS_MAX; lun++)
+	for (unsigned lun = 0; lun < LUNS_MAX; lun++) {
 		driver->gauge.luns[lun].last = now;
+		driver->gauge.luns[lun].asking = before.luns[lun].asking;
+		driver->gauge.luns[lun].asked = before.luns[lun].asked ? now : 0;
+	}
+}
+
+void driver_ask(struct driver *driver, const struct command *command, uint64_t now)
+{
+	uint64_t *asked = &driver->gauge.luns[command->lun].asked;
+	driver->gauge.luns[command->lun].asking++;
+	if (!*asked)
+		*asked = now;
+}
+
+/* since 0: not begun. */
+static void keep_worst(uint64_t *worst, uint64_t since, uint64_t now)
+{
+	if (since && now > since && now - since > *worst)
+		*worst = now - since;
 }
 
 void driver_count(struct driver *driver, const struct command *command, enum answer answer)
 {
 	struct gauge *gauge = &driver->gauge;
+	unsigned lun = command->lun;
 	gauge->answers[answer]++;
+	gauge->luns[lun].asking--;
 	if (answer == ANSWER_ERROR)
 		snprintf(driver->last_error, sizeof(driver->last_error), "LUN %u, opcode %02x: %s",
 		         command->lun, command->request.cdb[0], command->text);
 	if (answer != ANSWER_GOOD && answer != ANSWER_MISCOMPARE)
 		return;
-	uint64_t *last = &gauge->luns[command->lun].last;
-	if (command->end - *last > gauge->luns[command->lun].worst)
-		gauge->luns[command->lun].worst = command->end - *last;
-	*last = command->end;
-	gauge->luns[command->lun].good[command->path->portal]++;
+	keep_worst(&gauge->luns[lun].worst, gauge->luns[lun].last, command->end);
+	keep_worst(&gauge->luns[lun].waited, gauge->luns[lun].asked, command->end);
+	gauge->luns[lun].last = command->end;
+	gauge->luns[lun].asked = gauge->luns[lun].asking ? command->end : 0;
+	gauge->luns[lun].good[command->path->portal]++;
 }
 
 static bool is_used(const struct driver *driver, unsigned lun)
@@ -53,16 +74,17 @@ static void print_portals(const struct driver *driver)
 void gauge_print(const struct driver *driver, uint64_t now)
 {
 	const struct gauge *gauge = &driver->gauge;
-	uint64_t worst = 0, silent = 0;
+	uint64_t worst = 0, silent = 0, waited = 0;
 	unsigned worst_lun = 0, luns = 0;
 	for (unsigned lun = 0; lun < LUNS_MAX; lun++) {
 		if (!is_used(driver, lun))
 			continue;
 		uint64_t last = gauge->luns[lun].last, gap = gauge->luns[lun].worst;
-		if (now > last && now - last > silent)
-			silent = now - last;
-		if (now > last && now - last > gap)
-			gap = now - last;
+		keep_worst(&silent, last, now);
+		keep_worst(&gap, last, now);
+		keep_worst(&waited, gauge->luns[lun].asked, now);
+		if (gauge->luns[lun].waited > waited)
+			waited = gauge->luns[lun].waited;
 		if (gap > worst) {
 			worst = gap;
 			worst_lun = lun;
@@ -70,10 +92,10 @@ void gauge_print(const struct driver *driver, uint64_t now)
 		luns++;
 	}
 	printf("{\"time\": %.6f, \"since\": %.6f, \"luns\": %u, \"worst_gap_ms\": %.3f, "
-	       "\"worst_lun\": %u, \"silent_ms\": %.3f, \"operations\": %" PRIu64
-	       ", \"answers\": {",
-	       (double)now / 1e9, (double)gauge->since / 1e9, luns, (double)worst / 1e6, worst_lun,
-	       (double)silent / 1e6, driver->operations);
+	       "\"worst_wait_ms\": %.3f, \"worst_lun\": %u, \"silent_ms\": %.3f, \"operations\": "
+	       "%" PRIu64 ", \"answers\": {",
+	       (double)now / 1e9, (double)gauge->since / 1e9, luns, (double)worst / 1e6,
+	       (double)waited / 1e6, worst_lun, (double)silent / 1e6, driver->operations);
 	for (unsigned i = 0; i < ANSWER_COUNT; i++)
 		printf("%s\"%s\": %" PRIu64, i ? ", " : "", answer_name(i), gauge->answers[i]);
 	printf("}, \"paths\": [");

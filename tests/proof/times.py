@@ -3,16 +3,18 @@
 at an initiator whose I/O enters at the other one, when the first is killed, falls silent, is stopped
 well, or hands over; and the same without anything, which is what the measuring itself adds."""
 import argparse
+import json
 import random
+import shutil
 import statistics
-import sys
 import time
 
 import world as worlds
-from world import NETWORKS, expect, wait_for
+from world import IQN, NETWORKS, expect, wait_for
 
-SETTLED_MS = 400
-LIMITS_MS = {"killed": 1500, "silent": 5000, "stopped": 300, "hand over": 100}
+PACE = 40  # operations a second at each LUN, as far as --rate allows
+LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stopped": (300, 300, None),
+             "hand over": (100, 100, None)}  # with 1, up to 64 and up to 512 LUNs
 
 
 def owned(gw):
@@ -67,75 +69,166 @@ class Nothing:
 KINDS = {"nothing": Nothing(), "hand over": HandOver(), "stopped": Stopped(), "killed": Killed(), "silent": Silent()}
 
 
-def prefer(world, victim):
-    """All LUNs of the test are the victim's, for good."""
-    for disk in world.disks:
-        worlds.move(victim, disk, victim)
+# ---- the world ----
 
+def map_all(world):
+    """Every disk is a LUN of the target and the victim's, written as the object holds it: the API numbers 256 of a target."""
+    file = world.folder / "object.json"
+    pool = ("-p", "rbd")
+    world.cluster.run("rados", *pool, "get", "gateway.conf", file)
+    config = json.loads(file.read_text())
+    for number, disk in enumerate(world.disks):
+        config["disks"][f"rbd/{disk}"]["owner"] = world.gateways[0].name
+        config["targets"][IQN]["disks"][f"rbd/{disk}"] = {"lun_id": number}
+    config["epoch"] += 1
+    file.write_text(json.dumps(config))
+    world.cluster.run("rados", *pool, "put", "gateway.conf", file)
+    world.cluster.run("rados", *pool, "setxattr", "gateway.conf", "epoch", config["epoch"])
+
+
+def make(world):
+    """All that is configured; the disks while no gateway runs that would have to follow each."""
+    first = world.gateways[0]
+    for gw in world.gateways:
+        gw.io.start()
+        gw.api.start()
+    for gw in world.gateways:
+        gw.wait_ready()
+    first.call("PUT", f"/target/{IQN}")
+    for gw in world.gateways:
+        first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
+    first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+    for gw in world.gateways:
+        gw.io.stop()
+    for disk in world.disks:
+        first.call("PUT", f"/disk/rbd/{disk}", mode="create", size=worlds.DISK_BYTES)
+    map_all(world)
+
+
+def start(world):
+    begun = time.monotonic()
+    make(world)
+    made = time.monotonic()
+    for gw in world.gateways:
+        gw.io.start()
+    wait_home(world, world.gateways[0])
+    print(f"# {len(world.disks)} LUNs made in {made - begun:.1f} s; gateways started and all LUNs at their owner "
+          f"{time.monotonic() - made:.1f} s later", flush=True)
+
+
+def drive(world, through, options):
+    luns = len(world.disks)
+    workers = max(luns, 4)
+    rate = min(workers * PACE, options.rate)
+    gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
+    world.pause_ms = 1500 * workers / rate  # the longest of a worker
+    return world.drive(
+        "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes", "--counters", 0, "--rate", rate,
+        "--reads", 80, "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
+        name=f"times-{luns}-{through}")
+
+
+# ---- measuring ----
 
 def wait_home(world, victim):
     wait_for(lambda: owned(victim) == len(world.disks), f"{len(world.disks)} LUNs at {victim.name}", 240, 0.1)
 
 
-def settle(driver, since):
+def settle(world, since):
     """Every LUN has answered since, and goes on."""
     def there():
-        status = driver.status()
-        return status["time"] > since + 1 and status["silent_ms"] < SETTLED_MS
+        status = world.driver.status()
+        return status["time"] > since + 0.5 and status["silent_ms"] < world.pause_ms + 250
     wait_for(there, "all LUNs to answer", 90, 0.05)
 
 
-def measure(world, kind, rounds, rng):
+def one_round(world, kind, rng):
     victim = world.gateways[0]
-    gaps, errors = [], {}
-    for _ in range(rounds):
-        wait_home(world, victim)
-        world.driver.reset()
-        settle(world.driver, world.driver.status()["time"])
-        time.sleep(rng.uniform(0.5, 1.5))  # at another phase of all timers each time
-        world.driver.reset()
-        begun = world.driver.status()
-        kind.harm(world, victim)
-        settle(world.driver, begun["time"])
-        status = world.driver.status()
-        gaps.append(status["worst_gap_ms"])
-        for name in ("busy", "maybe", "error", "none"):
-            errors[name] = errors.get(name, 0) + status["answers"][name]
-        kind.heal(world, victim)
-    return gaps, errors
+    wait_home(world, victim)
+    world.driver.reset()
+    settle(world, world.driver.status()["time"])
+    time.sleep(rng.uniform(0, 1))  # at another phase of all timers each time
+    world.driver.reset()
+    begun = world.driver.status()
+    kind.harm(world, victim)
+    settle(world, begun["time"])
+    status = world.driver.status()
+    kind.heal(world, victim)
+    return status
 
 
-def show(name, luns, gaps, errors, through):
-    limit = LIMITS_MS.get(name)
-    errors = ", ".join(f"{count} {answer}" for answer, count in errors.items() if count) or "none"
-    verdict = "" if limit is None or luns > 64 else " within" if max(gaps) <= limit else f" OVER {limit} ms"
-    print(f"{name:10} {luns:4} LUNs, I/O through {through:8} {len(gaps):3} rounds: median {statistics.median(gaps):7.0f} "
-          f"ms, worst {max(gaps):7.0f} ms, commands that failed: {errors}{verdict}", flush=True)
+FAILURES = {"busy": "BUSY", "maybe": "0B/08", "error": "other errors", "none": "without an answer"}
 
 
-def run_with(luns, options):
+class Row:
+    """What came out for one kind of trouble and number of LUNs."""
+
+    def __init__(self, name, luns, through):
+        self.name, self.luns, self.through = name, luns, through
+        self.gaps, self.waits, self.failed = [], [], dict.fromkeys(FAILURES, 0)
+
+    def add(self, status):
+        self.gaps.append(status["worst_gap_ms"])
+        self.waits.append(status["worst_wait_ms"])
+        for name in FAILURES:
+            self.failed[name] += status["answers"][name]
+
+    def limit_ms(self):
+        limits = LIMITS_MS.get(self.name)
+        return limits and limits[0 if self.luns == 1 else 1 if self.luns <= 64 else 2]
+
+    def cells(self):
+        limit = self.limit_ms()
+        failed = ", ".join(f"{count} {FAILURES[name]}" for name, count in self.failed.items() if count)
+        return [self.name, self.luns, self.through, len(self.gaps), seconds(statistics.median(self.gaps)),
+                seconds(max(self.gaps)), seconds(statistics.median(self.waits)), seconds(max(self.waits)),
+                seconds(limit) + ("" if max(self.gaps) <= limit else " MISSED") if limit else "",
+                failed or "none"]
+
+
+HEAD = ["trouble", "LUNs", "I/O enters at", "rounds", "gap: median", "worst", "waited: median", "worst", "goal (gap)",
+        "commands that failed"]
+
+
+def seconds(ms):
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"
+
+
+def line(cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def measure(world, name, row, options):
+    rng = random.Random(options.seed)
+    for number in range(1, options.rounds + 1):
+        begun = time.monotonic()
+        status = one_round(world, KINDS[name], rng)
+        row.add(status)
+        print(f"# {name}, {row.luns} LUNs, round {number}: gap {seconds(status['worst_gap_ms'])} (LUN "
+              f"{status['worst_lun']}), waited {seconds(status['worst_wait_ms'])}; the round took "
+              f"{time.monotonic() - begun:.1f} s", flush=True)
+
+
+def run_with(luns, options, rows):
     with worlds.world(gateways=2, luns=luns, settings={"return_after": 1}) as world:
         try:
-            world.start()
+            start(world)
             world.survivor = world.gateways[1]
-            prefer(world, world.gateways[0])
-            for through, gateways in (("survivor", world.gateways[1:]), ("both", world.gateways)):
-                if through not in options.through.split(","):
-                    continue
-                workers = max(luns, 4)
-                world.driver = world.drive(
-                    "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes", "--counters", 0, "--rate",
-                    min(workers * 60, options.rate), "--seconds", 86400, "--policy", "preferred",
-                    "--seed", options.seed, through=gateways, name=f"times-{luns}-{through}")
+            for through in options.through.split(","):
+                world.driver = drive(world, through, options)
                 try:
                     for name in options.kinds.split(","):
-                        gaps, errors = measure(world, KINDS[name], options.rounds, random.Random(options.seed))
-                        show(name, luns, gaps, errors, through)
+                        rows.append(Row(name, luns, through))
+                        measure(world, name, rows[-1], options)
                 finally:
                     world.driver.kill()
         except BaseException:
             world.logs()
             raise
+        finally:
+            if options.keep:
+                shutil.copytree(world.folder, f"{options.keep}/{luns}", dirs_exist_ok=True,
+                                ignore=shutil.ignore_patterns("*.sock", "times-*"))
 
 
 def main():
@@ -144,12 +237,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--through", default="survivor,both")
-    parser.add_argument("--rate", type=int, default=1200)
+    parser.add_argument("--rate", type=int, default=2000, help="operations a second, of all LUNs together")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", help="a folder for the logs")
     options = parser.parse_args()
     expect(set(options.kinds.split(",")) <= set(KINDS), f"kinds: {', '.join(KINDS)}")
-    for luns in options.luns.split(","):
-        run_with(int(luns), options)
+    rows = []
+    try:
+        for luns in options.luns.split(","):
+            run_with(int(luns), options, rows)
+    finally:
+        for cells in (HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows if row.gaps)):
+            print(line(cells), flush=True)
 
 
 main()

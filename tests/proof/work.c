@@ -226,6 +226,7 @@ static void start_operation(struct worker *worker, uint64_t now)
 	worker->command.done = work_done;
 	fill_data(worker);
 	worker->busy = true;
+	driver_ask(driver, &worker->command, now);
 	path_submit(path, &worker->command);
 }
 
