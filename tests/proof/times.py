@@ -71,19 +71,35 @@ KINDS = {"nothing": Nothing(), "hand over": HandOver(), "stopped": Stopped(), "k
 
 # ---- the world ----
 
-def map_all(world):
-    """Every disk is a LUN of the target and the victim's, written as the object holds it: the API numbers 256 of a target."""
-    file = world.folder / "object.json"
-    pool = ("-p", "rbd")
+AT_ONCE = 250  # disks that the API takes into the object
+
+
+def edit(world, change):
+    """Changes the object by hand: the API numbers 256 LUNs of a target, and knows no more disks."""
+    file, pool = world.folder / "object.json", ("-p", "rbd")
     world.cluster.run("rados", *pool, "get", "gateway.conf", file)
     config = json.loads(file.read_text())
-    for number, disk in enumerate(world.disks):
-        config["disks"][f"rbd/{disk}"]["owner"] = world.gateways[0].name
-        config["targets"][IQN]["disks"][f"rbd/{disk}"] = {"lun_id": number}
+    change(config)
     config["epoch"] += 1
     file.write_text(json.dumps(config))
     world.cluster.run("rados", *pool, "put", "gateway.conf", file)
     world.cluster.run("rados", *pool, "setxattr", "gateway.conf", "epoch", config["epoch"])
+
+
+def make_disks(world):
+    """Every disk is a LUN of the target and the first gateway's."""
+    made = {}
+    def take_out(config):
+        made.update(config["disks"])
+        config["disks"] = {}
+    def put_in(config):
+        config["disks"] = {name: {**disk, "owner": world.gateways[0].name} for name, disk in made.items()}
+        config["targets"][IQN]["disks"] = {name: {"lun_id": number} for number, name in enumerate(made)}
+    for at in range(0, len(world.disks), AT_ONCE):
+        for disk in world.disks[at:at + AT_ONCE]:
+            world.gateways[0].call("PUT", f"/disk/rbd/{disk}", mode="create", size=worlds.DISK_BYTES)
+        edit(world, take_out)
+    edit(world, put_in)
 
 
 def make(world):
@@ -100,9 +116,7 @@ def make(world):
     first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
     for gw in world.gateways:
         gw.io.stop()
-    for disk in world.disks:
-        first.call("PUT", f"/disk/rbd/{disk}", mode="create", size=worlds.DISK_BYTES)
-    map_all(world)
+    make_disks(world)
 
 
 def start(world):
