@@ -135,7 +135,7 @@ def drive(world, through, options):
     workers = max(luns, 4)
     rate = min(workers * PACE, options.rate)
     gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
-    world.pause_ms = 1500 * workers / rate  # the longest of a worker
+    world.pause_ms = 1500 * workers / rate  # a worker's longest between two commands
     return world.drive(
         "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes", "--counters", 0, "--rate", rate,
         "--reads", 80, "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
@@ -150,9 +150,10 @@ def wait_home(world, victim):
 
 def settle(world, since):
     """Every LUN has answered since, and goes on."""
+    patience_ms = world.pause_ms + 250
     def there():
         status = world.driver.status()
-        return status["time"] > since + 0.5 and status["silent_ms"] < world.pause_ms + 250
+        return status["time"] > since + patience_ms / 1000 + 0.25 and status["silent_ms"] < patience_ms
     wait_for(there, "all LUNs to answer", 90, 0.05)
 
 
@@ -220,7 +221,8 @@ def measure(world, name, row, options):
         row.add(status)
         print(f"# {name}, {row.luns} LUNs, round {number}: gap {seconds(status['worst_gap_ms'])} (LUN "
               f"{status['worst_lun']}), waited {seconds(status['worst_wait_ms'])}; the round took "
-              f"{time.monotonic() - begun:.1f} s", flush=True)
+              f"{time.monotonic() - begun:.1f} s" + (f"; {status['last_error']}" if status["answers"]["error"] else ""),
+              flush=True)
 
 
 def run_with(luns, options, rows):
