@@ -12,9 +12,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness
 from harness import IQN, Cluster, Gateway, case, expect, expect_eq, make_target, run, tail, wait_for
+from initiator import GOOD, Session
 
 BACK_WITHIN_S = 10
 POOLS = ("rbd", "slow")
+BUSY = 0x08
+WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
+READ_8_BLOCKS = [0x28, 0, 0, 0, 0, 0, 0, 0, 8]
 
 
 class Site:
@@ -194,6 +198,56 @@ def a_pool_that_hangs_holds_up_nobody_else():
         s.hang_slow(False)
         wait_for(lambda: not any(l["in_flight"] for l in s.gw.status()["luns"]), "the write to end", deadline_s=60)
         s.qemu_io("write -P 0x44 0 64k", lun=1)
+
+
+def until_not_busy(session, *arguments, **keywords):
+    while (answer := session.command(*arguments, **keywords)).status == BUSY:
+        pass
+    expect_eq(answer.status, GOOD, f"{answer}")
+    return answer
+
+
+@case
+def a_login_again_behind_a_pool_that_hangs_is_accepted_and_overtakes_nothing():
+    with site() as s:
+        make_target(s.gw, disks=("disk_1",), user=None)
+        s.gw.call("PUT", "/disk/slow/slow_0", mode="create", size="64M")
+        s.gw.call("PUT", f"/targetlun/{IQN}", disk="slow/slow_0")
+        for disk in ("rbd/disk_1", "slow/slow_0"):
+            s.gw.wait_lun(disk)
+
+        def login():
+            session = Session(s.gw.address, s.gw.portal_port, "iqn.1994-05.test:one", isid=5)
+            for lun in (0, 1):
+                session.attentions(lun)
+            return session
+
+        def blocks(fill):
+            return bytes([fill]) * 4096
+
+        old = login()
+        s.hang_slow(True)
+        old.start(WRITE_8_BLOCKS, blocks(0x11), lun=1)
+        wait_for(lambda: any(l["in_flight"] for l in s.gw.status()["luns"]), "a write that hangs")
+        new = login()
+        wait_for(lambda: old.dead, "the end of the old connection")
+        expect_eq(new.command(WRITE_8_BLOCKS, blocks(0x33), lun=0).status, GOOD)
+        expect_eq(new.command(READ_8_BLOCKS, in_len=4096, lun=0).data, blocks(0x33))
+        waits = new.start(WRITE_8_BLOCKS, blocks(0x22), lun=1)
+        expect_eq(new.command([0] * 6, lun=1).status, GOOD)
+        expect_eq([l["in_flight"] for l in s.gw.status()["luns"] if l["name"] == "slow/slow_0"], [1])
+        # Nor does an initiator that tries again and again.
+        for _ in range(20):
+            new.close()
+            new = login()
+            waits = new.start(WRITE_8_BLOCKS, blocks(0x22), lun=1)
+        expect_eq([l["in_flight"] for l in s.gw.status()["luns"] if l["name"] == "slow/slow_0"], [1])
+        s.hang_slow(False)
+        if new.finish(waits, timeout=60).status == BUSY:
+            until_not_busy(new, WRITE_8_BLOCKS, blocks(0x22), lun=1)
+        wait_for(lambda: not any(l["in_flight"] for l in s.gw.status()["luns"]), "all to end", deadline_s=60)
+        expect_eq(until_not_busy(new, READ_8_BLOCKS, in_len=4096, lun=1).data, blocks(0x22))
+        new.close()
 
 
 @case
