@@ -38,9 +38,9 @@ struct disk {
 	struct error problem;
 	unsigned retry_ms;
 	struct timer retry;
-	struct timer awaited;                    /* armed: logins wait for the first opening */
-	struct timer held;                       /* HELD -> BUSY -> TRANSITIONING */
-	uint64_t forwarded_ms, waiting_since_ms; /* FORWARDED: commands that were sent back */
+	struct timer awaited;  /* armed: logins wait for the first opening */
+	struct timer held;     /* HELD -> BUSY -> TRANSITIONING */
+	uint64_t forwarded_ms; /* FORWARDED: when commands were sent there (again) */
 
 	struct owner_record record; /* as last seen; without text while a job takes or gives */
 	uint64_t seen_ms;

@@ -48,24 +48,15 @@ static void awaited_expired(struct timer *timer)
 }
 
 /* What the owner has not executed, because it does not serve yet or any more, waits for news. There
- * are none if it was only too early: so it is sent again, and in the end is told BUSY. */
+ * are none if it was only too early: so it is sent again. In the end the device server says BUSY.
+ */
 static void forward_again(struct disk *disk)
 {
 	struct lun_counters counters;
 	uint64_t now_ms = reactor_now_ms(disk->host->manager);
 	lun_get_counters(disk->lun, &counters);
-	if (!counters.held) {
-		disk->waiting_since_ms = 0;
+	if (!counters.held || now_ms < disk->forwarded_ms + AGAIN_MS)
 		return;
-	}
-	if (!disk->waiting_since_ms)
-		disk->waiting_since_ms = now_ms;
-	if (now_ms < disk->forwarded_ms + AGAIN_MS)
-		return;
-	if (now_ms >= disk->waiting_since_ms + HELD_MS) {
-		disk->waiting_since_ms = 0;
-		lun_set_state(disk->lun, LUN_BUSY);
-	}
 	disk->forwarded_ms = now_ms;
 	lun_forward(disk->lun, &disk->order.route);
 }
@@ -82,7 +73,6 @@ void disk_forward(struct disk *disk)
 		forward_again(disk);
 		return;
 	}
-	disk->waiting_since_ms = 0;
 	disk->forwarded_ms = reactor_now_ms(disk->host->manager);
 	lun_forward(disk->lun, &disk->order.route);
 	disk->was_in_service = true;
