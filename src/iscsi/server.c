@@ -151,6 +151,11 @@ uint64_t iscsi_server_idle_ms(const struct iscsi_server *server)
 	return last_ms < now_ms ? now_ms - last_ms : 0; /* one may come between the two looks */
 }
 
+bool iscsi_server_is_used(const struct iscsi_server *server)
+{
+	return atomic_load(&server->logged_in_count) > 0;
+}
+
 /* ---- stop ---- */
 
 void worker_check_stopped(struct worker *worker)

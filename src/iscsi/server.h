@@ -130,3 +130,5 @@ int iscsi_server_list(struct iscsi_server *server, struct iscsi_session_info **r
 /* Any thread. How long no command that goes to the medium has come in, on any session; from the
  * start on if none ever has. Path checkers, which ask for ever, do not count. */
 uint64_t iscsi_server_idle_ms(const struct iscsi_server *server);
+/* Any thread. Whether anybody is logged in. */
+bool iscsi_server_is_used(const struct iscsi_server *server);

@@ -75,7 +75,7 @@ struct gateway {
 		bool server_stopped, owners_stopped, peers_stopped;
 		struct message server_message;
 		struct timer quiet;
-		uint64_t activity, active_ms, began_ms; /* while it waits until it is quiet */
+		uint64_t told_ms; /* since when initiators hear that they should go; 0: not yet */
 		void (*stopped)(void *argument);
 		void *argument;
 	} stop;

@@ -13,7 +13,7 @@
 #include <assert.h>
 
 #define GRACE_MS      2000  /* for commands, when sessions are closed */
-#define QUIET_MS      1000  /* no command for so long: initiators have gone */
+#define QUIET_MS      1000  /* no I/O for so long: initiators have gone */
 #define QUIET_MAX_MS  10000 /* they were told; who has not gone by then has no other path */
 #define QUIET_LOOK_MS 100
 
@@ -56,41 +56,25 @@ void gateway_left(void *argument)
 	}
 }
 
-/* Commands so far, and whether somebody is there to send more. */
-static uint64_t activity(const struct gateway *gateway, bool *ret_anybody)
-{
-	uint64_t sum = 0;
-	const struct disk_set *set = &gateway->disks;
-	*ret_anybody = false;
-	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
-		const struct disk *disk = disk_set_at(set, i);
-		struct lun_counters counters;
-		if (!disk)
-			continue;
-		lun_get_counters(disk_lun(disk), &counters);
-		sum += counters.reads + counters.writes + counters.others + counters.errors +
-		       counters.forwarded;
-		*ret_anybody |= counters.nexuses > 0;
-	}
-	return sum;
-}
-
+/* Path checkers ask for ever, of gateways that are going too: only I/O counts. */
 static void step_quiet(struct gateway *gateway)
 {
 	struct stopping *stop = &gateway->stop;
 	uint64_t now_ms = reactor_now_ms(gateway->manager);
-	bool anybody;
-	uint64_t sum = activity(gateway, &anybody);
-	if (!stop->began_ms)
-		stop->began_ms = stop->active_ms = now_ms;
-	if (sum != stop->activity)
-		stop->active_ms = now_ms;
-	stop->activity = sum;
-	if (!anybody || now_ms >= stop->active_ms + QUIET_MS ||
-	    now_ms >= stop->began_ms + QUIET_MAX_MS)
-		next_stage(gateway, STOP_SERVER);
-	else
+	if (!stop->told_ms)
+		stop->told_ms = now_ms;
+	uint64_t waited_ms = now_ms - stop->told_ms;
+	bool quiet = !iscsi_server_is_used(gateway->server) ||
+	             (waited_ms >= QUIET_MS && iscsi_server_idle_ms(gateway->server) >= QUIET_MS);
+	if (!quiet && waited_ms < QUIET_MAX_MS) {
 		reactor_arm(gateway->manager, &stop->quiet, QUIET_LOOK_MS);
+		return;
+	}
+	if (quiet)
+		log_info("%s: no I/O comes any more", gateway->name);
+	else
+		log_warning("%s: I/O still comes after %u s", gateway->name, QUIET_MAX_MS / 1000);
+	next_stage(gateway, STOP_SERVER);
 }
 
 static void quiet_expired(struct timer *timer)

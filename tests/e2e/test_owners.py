@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Owners of LUNs as people see and move them: two gateways over one folder."""
 import contextlib
+import threading
 
 import harness
 from harness import IQN, Gateway, case, expect, make_target, wait_for
+from initiator import Session
 
 DISKS = ("disk_1", "disk_2")
+TEST_UNIT_READY = [0] * 6
+REPORT_PORT_GROUPS = [0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0]
 GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
 
 
@@ -17,7 +21,7 @@ def pair():
         try:
             for gw in gateways:
                 gw.start()
-            make_target(gateways[0], disks=())
+            make_target(gateways[0], disks=(), user=None)
             gateways[0].call("PUT", f"/gateway/{IQN}/gw-2", ip_address="127.0.0.2", skipchecks="true")
             for disk in DISKS:
                 gateways[0].call("PUT", f"/disk/rbd/{disk}", mode="create", size="64M")
@@ -98,6 +102,35 @@ def a_dead_gateway_loses_its_luns_and_gets_them_back():
         second.io.start()
         second.wait_ready()
         wait_for_owners(first, gw_1=1, gw_2=1)
+
+
+@case
+def a_stop_does_not_wait_for_path_checkers():
+    with pair() as (first, second):
+        address, port = second.portal.split(":")
+        session = Session(address, int(port), "iqn.1994-05.test:one")
+        for lun in (0, 1):
+            session.attentions(lun)
+        asked, over = [0], threading.Event()
+
+        def ask():
+            with contextlib.suppress(OSError, harness.Failure):
+                while not over.is_set():  # as multipathd does with `tur`, and more often
+                    for lun in (0, 1):
+                        session.command(TEST_UNIT_READY, lun=lun)
+                        session.command(REPORT_PORT_GROUPS, in_len=64, lun=lun)
+                    asked[0] += 1
+
+        checker = threading.Thread(target=ask)
+        checker.start()
+        wait_for(lambda: asked[0] > 10, "a checker that asks")
+        second.stop()
+        over.set()
+        checker.join()
+        log = second.io.log.read_text()
+        expect("gw-2: no I/O comes any more" in log and "I/O still comes" not in log, log)
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        second.start()
 
 
 harness.main()
