@@ -26,6 +26,8 @@ struct store_ops {
 	int (*list_rows)(struct store *store, const char *prefix,
 	                 void (*visit)(void *argument, const char *key, const char *text),
 	                 void *argument, struct error *err);
+	/* NULL: it cannot tell. */
+	int (*rows_version)(struct store *store, uint64_t *ret_version, struct error *err);
 	const struct image_ops *images;
 };
 

@@ -361,5 +361,6 @@ const struct store_ops rados_store_ops = {
 	.get_row = rados_get_row,
 	.put_row = rados_put_row,
 	.list_rows = rados_list_rows,
+	.rows_version = rados_rows_version,
 	.images = &rbd_image_ops,
 };

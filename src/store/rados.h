@@ -78,6 +78,8 @@ int rados_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),
                     void *argument, struct error *err) MUST_CHECK;
 
+int rados_rows_version(struct store *store, uint64_t *ret_version, struct error *err) MUST_CHECK;
+
 int rados_join(struct store *store, const char *gateway, struct store_listener *listener,
                struct error *err) MUST_CHECK;
 void rados_leave(struct store *store);

@@ -173,3 +173,20 @@ int rados_list_rows(struct store *store, const char *prefix,
 	};
 	return visit_pages(rados_store_of(store), &page, err);
 }
+
+/* Each change of an omap key counts the version of the object up; watches and notifications do not.
+ */
+int rados_rows_version(struct store *store, uint64_t *ret_version, struct error *err)
+{
+	const struct rados_store *rados = rados_store_of(store);
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	uint64_t size;
+	time_t changed;
+	int r = rados_open_pool(rados, &pool, err);
+	if (r < 0)
+		return r;
+	r = rados_stat(pool, rados->side, &size, &changed);
+	if (r == 0)
+		*ret_version = rados_get_last_version(pool);
+	return r < 0 && r != -ENOENT ? rados_failed(rados, r, "look at the rows of", err) : 0;
+}

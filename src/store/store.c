@@ -100,6 +100,12 @@ int store_list_rows(struct store *store, const char *prefix,
 	return store->ops->list_rows(store, prefix, visit, argument, err);
 }
 
+int store_rows_version(struct store *store, uint64_t *ret_version, struct error *err)
+{
+	*ret_version = 0;
+	return store->ops->rows_version ? store->ops->rows_version(store, ret_version, err) : 0;
+}
+
 uint64_t store_hash(const char *text, size_t len)
 {
 	uint64_t hash = 0xcbf29ce484222325;

@@ -96,3 +96,5 @@ int store_put_row(struct store *store, const char *key, const char *expected, co
 int store_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),
                     void *argument, struct error *err) MUST_CHECK;
+/* Another one than before if any row was changed since. 0: this store cannot tell. */
+int store_rows_version(struct store *store, uint64_t *ret_version, struct error *err) MUST_CHECK;

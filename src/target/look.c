@@ -2,6 +2,7 @@
 #include "target/look.h"
 
 #include "ownership/maintenance.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <string.h>
@@ -79,15 +80,27 @@ static void visit_maintenance(void *argument, const char *gateway)
 	visitor->failed |= !names;
 }
 
-int look_make(struct store *store, struct registration *registration, struct look **ret_look,
-              struct error *err)
+static bool nothing_new(const struct look *look, const struct look *before)
+{
+	return before && look->version && look->version == before->version && look->own == 0;
+}
+
+int look_make(struct store *store, struct registration *registration, const struct look *before,
+              struct look **ret_look, struct error *err)
 {
 	AUTO(look) struct look *look = calloc(1, sizeof *look);
 	struct visitor visitor = { .look = look };
 	if (!look)
 		return error_set(err, -ENOMEM, "rows of the gateways: out of memory");
-	int r = registration_check(registration, err);
+	int r = store_rows_version(store, &look->version, err);
+	if (r < 0)
+		return r;
+	r = registration_check(registration, err);
 	look->own = r;
+	if (nothing_new(look, before)) {
+		*ret_look = NULL;
+		return 0;
+	}
 	if (r == 0 || r == -EOWNERDEAD)
 		r = registration_list(store, visit_row, &visitor, err);
 	if (r == 0)

@@ -16,11 +16,13 @@ struct look {
 	size_t record_count;
 	char **maintenance; /* names of gateways */
 	size_t maintenance_count;
-	int own; /* what registration_check() said: 0 or -EOWNERDEAD */
+	int own;          /* what registration_check() said: 0 or -EOWNERDEAD */
+	uint64_t version; /* of the rows, before they were read; 0: not known */
 };
 
-/* Blocks. -errno: nothing is known of the rows now. */
-int look_make(struct store *store, struct registration *registration, struct look **ret_look,
-              struct error *err) MUST_CHECK;
+/* Blocks. before: the last look, or NULL; *ret_look NULL: nothing has changed since. -errno:
+ * nothing is known of the rows now. */
+int look_make(struct store *store, struct registration *registration, const struct look *before,
+              struct look **ret_look, struct error *err) MUST_CHECK;
 void look_free(struct look *look);
 DEFINE_AUTO(look);

@@ -25,21 +25,23 @@ static void look_work(struct job *job)
 {
 	struct owners *owners = container_of(job, struct owners, look_job);
 	owners->look_error = (struct error){ 0 };
-	int r = look_make(owners->store, owners->registration, &owners->look, &owners->look_error);
+	int r = look_make(owners->store, owners->registration, owners->seen, &owners->look,
+	                  &owners->look_error);
 	if (r == 0)
 		owners->look_error = (struct error){ 0 };
 	else if (!owners->look_error.code)
 		(void)error_set(&owners->look_error, r, "%s", strerror(-r));
 }
 
+/* Also if nothing is new there: a disk may be new, or was busy when the record came. */
 static void see_records(struct owners *owners, const struct look *look)
 {
 	struct disk_set *set = owners->config.disks;
 	for (size_t i = 0; set->plan && i < look->record_count; i++) {
 		size_t at = plan_find_disk(set->plan, look->records[i].lun);
 		struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
-		if (disk)
-			(void)disk_saw_record(disk, &look->records[i].record);
+		if (disk && disk_saw_record(disk, &look->records[i].record))
+			owners_disk_changed(owners, disk);
 	}
 }
 
@@ -66,25 +68,31 @@ static void look_done(struct job *job)
 {
 	struct owners *owners = container_of(job, struct owners, look_job);
 	AUTO(look) struct look *look = steal(&owners->look);
+	bool fresh = look != NULL;
 	owners->look_busy = false;
 	if (owners->stopping) {
 		owners_check_stopped(owners);
 		return;
 	}
-	if (!look) {
+	if (owners->look_error.code) {
 		look_failed(owners);
 		return;
 	}
+	if (fresh) {
+		look_free(owners->seen);
+		owners->seen = steal(&look);
+	}
 	owners->looked_ms = reactor_now_ms(owners->config.manager);
 	owners->known_since_ms = owners->look_started_ms;
-	if (look->own == -EOWNERDEAD) {
+	if (owners->seen->own == -EOWNERDEAD) {
 		owners_condemned(owners, "was condemned by another gateway");
 		return;
 	}
 	owners->members.interconnect = peers_interconnect(owners->config.peers);
-	members_update(&owners->members, look);
-	see_records(owners, look);
-	owners_changed(owners);
+	members_update(&owners->members, owners->seen);
+	see_records(owners, owners->seen);
+	if (fresh)
+		owners_changed(owners);
 }
 
 static void start_look(struct owners *owners)
@@ -310,6 +318,7 @@ void owners_free(struct owners *owners)
 	hung_done(owners);
 	members_done(&owners->members);
 	watchdog_done(&owners->watchdog);
+	look_free(owners->seen);
 	free(owners);
 }
 

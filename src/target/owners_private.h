@@ -18,7 +18,8 @@ struct owners {
 
 	/* Looks at the rows. */
 	struct job look_job;
-	struct look *look; /* the result */
+	struct look *look; /* the result; NULL: nothing new, or look_error */
+	struct look *seen; /* the last good one */
 	struct error look_error;
 	bool look_busy, look_wanted;
 	uint64_t look_started_ms; /* of the one under way */

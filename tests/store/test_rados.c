@@ -272,6 +272,37 @@ static void count_row(void *argument, const char *key, const char *text)
 	++*(unsigned *)argument;
 }
 
+static uint64_t rows_version(const struct place *place)
+{
+	uint64_t version = 0;
+	ASSERT_EQ(store_rows_version(place->store, &version, NULL), 0);
+	return version;
+}
+
+TEST(every_change_of_a_row_changes_the_version_and_messages_do_not)
+{
+	AUTO_PLACE struct place place = place_open("version"), other = place_open("version");
+	static const struct {
+		const char *key, *expected, *text;
+	} changes[] = {
+		{ "owner/a", NULL, "1" }, { "owner/b", NULL, "1" }, { "owner/a", "1", "2" },
+		{ "owner/a", "2", "1" },  { "owner/b", "1", NULL }, { "owner/b", NULL, "1" },
+	};
+	ASSERT_EQ(rows_version(&place), 0);
+	uint64_t before = 0;
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		ASSERT_EQ(store_put_row(other.store, changes[i].key, changes[i].expected,
+		                        changes[i].text, NULL),
+		          0);
+		uint64_t version = rows_version(&place);
+		ASSERT_TRUE(version > before);
+		ASSERT_EQ(store_tell(other.store, "{}", NULL), 0);
+		ASSERT_EQ(store_put_row(other.store, "owner/a", "no", "3", NULL), -ECANCELED);
+		ASSERT_EQ(rows_version(&place), version);
+		before = version;
+	}
+}
+
 TEST(more_rows_than_a_page_are_all_listed)
 {
 	AUTO_PLACE struct place place = place_open("pages");

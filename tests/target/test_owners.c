@@ -20,14 +20,18 @@
 
 static atomic_uint looks;
 static atomic_int look_result, look_own;
+static atomic_bool look_anew; /* else there is nothing new after the first */
 
-int look_make(struct store *store, struct registration *registration, struct look **ret_look,
-              struct error *err)
+int look_make(struct store *store, struct registration *registration, const struct look *before,
+              struct look **ret_look, struct error *err)
 {
 	int r = atomic_load(&look_result);
 	atomic_fetch_add(&looks, 1);
 	if (r < 0)
 		return error_set(err, r, "a look that fails");
+	*ret_look = NULL;
+	if (before && !atomic_load(&look_anew))
+		return 0;
 	*ret_look = calloc(1, sizeof **ret_look);
 	ASSERT_NOT_NULL(*ret_look);
 	(*ret_look)->own = atomic_load(&look_own);
@@ -75,6 +79,7 @@ static void world_init(struct world *world)
 	atomic_store(&looks, 0);
 	atomic_store(&look_result, 0);
 	atomic_store(&look_own, 0);
+	atomic_store(&look_anew, true);
 	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
 	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
 	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
@@ -137,6 +142,27 @@ TEST(who_is_condemned_or_blocklisted_ends_this_life_once_and_other_errors_pass)
 		ASSERT_EQ(world.condemned, rows[i].ends);
 		world_done(&world);
 	}
+}
+
+TEST(a_look_that_finds_nothing_new_is_a_good_one)
+{
+	struct world world;
+	world_init(&world);
+	atomic_store(&look_anew, false);
+	begin(&world);
+	wait_looks(&world, 2); /* the first is over then */
+	const struct look *seen = world.owners->seen;
+	ASSERT_NOT_NULL(seen);
+	uint64_t looked_ms = world.owners->looked_ms;
+	uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+	while (world.owners->looked_ms == looked_ms && clock_monotonic_ms() < deadline) {
+		owners_look(world.owners);
+		(void)reactor_turn(world.manager, 5);
+	}
+	ASSERT_TRUE(world.owners->looked_ms > looked_ms);
+	ASSERT_TRUE(world.owners->seen == seen);
+	ASSERT_EQ(world.condemned, 0);
+	world_done(&world);
 }
 
 /* ---- letters ---- */
