@@ -574,6 +574,9 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	disk->order = *order;
 	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
 	disk->order.next = disk->next;
+	/* The owner does not need our image: commands do not wait for its opening. */
+	if (disk->busy && disk->phase == CLOSED && order->role == DISK_FORWARD)
+		disk_forward(disk);
 	disk_step(disk);
 }
 

@@ -17,9 +17,9 @@ LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stoppe
              "hand over": (100, 100, None)}  # with 1, up to 64 and up to 512 LUNs
 
 
-def owned(gw):
+def count(gw, state):
     try:
-        return sum(l["state"] == "ready" for l in gw.status()["luns"])
+        return sum(l["state"] == state for l in gw.status()["luns"])
     except (OSError, ValueError):
         return -1
 
@@ -53,7 +53,7 @@ class HandOver:
 
     def harm(self, world, victim):
         worlds.drain(world.survivor, victim)
-        wait_for(lambda: owned(victim) == 0, "an empty gateway", 120)
+        wait_for(lambda: count(victim, "ready") == 0, "an empty gateway", 120)
 
     def heal(self, world, victim):
         worlds.undrain(world.survivor, victim)
@@ -145,7 +145,11 @@ def drive(world, through, options):
 # ---- measuring ----
 
 def wait_home(world, victim):
-    wait_for(lambda: owned(victim) == len(world.disks), f"{len(world.disks)} LUNs at {victim.name}", 240, 0.1)
+    """All gateways must say so: one that is fenced does not know it at once."""
+    luns = len(world.disks)
+    def there():
+        return all(count(gw, "ready" if gw is victim else "forwarded") == luns for gw in world.gateways)
+    wait_for(there, f"{luns} LUNs at {victim.name}", 240, 0.1)
 
 
 def settle(world, since):

@@ -153,6 +153,25 @@ static void wait_tried(struct world *world, const struct tried *tried, unsigned 
 static const struct disk_order serve = { .role = DISK_SERVE, .why = "start" };
 static const struct disk_order give = { .role = DISK_GIVE, .next = "gw-2", .why = "drain" };
 
+TEST(commands_go_to_the_owner_before_the_image_is_open_here)
+{
+	struct world world;
+	struct disk_config config = config_for("x", "rbd/x");
+	static const struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 7 } };
+	struct lun_route route;
+	int relay; /* nothing is sent */
+	world_init(&world);
+	world.host.relay = (struct relay *)&relay;
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_OPENING);
+	disk_give_order(world.disk, &forward); /* the end of the opening comes by the reactor */
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_FORWARDED);
+	lun_get_route(disk_lun(world.disk), &route);
+	ASSERT_EQ(route.epoch, 7);
+	wait_state(&world, LUN_FORWARDED);
+	world_done(&world);
+}
+
 TEST(the_owner_serves_and_gives_the_image_back_when_closed)
 {
 	struct world world;
