@@ -7,6 +7,11 @@ import world as worlds
 from world import wait_for
 
 
+def mostly_short(rng, longest):
+    """One in three is long enough for a fence; the others end at any point of the way there."""
+    return min(longest, 0.3 + rng.expovariate(1 / 4))
+
+
 def gateway_kill(world, rng):
     gw = rng.choice(world.gateways)
     gw.io.kill()
@@ -43,7 +48,7 @@ def all_killed(world, rng):
 def freeze(world, rng):
     gw = rng.choice(world.gateways)
     gw.io.process.send_signal(signal.SIGSTOP)
-    yield min(20, rng.expovariate(1 / 5) + 0.5)
+    yield mostly_short(rng, 20)
     gw.io.process.send_signal(signal.SIGCONT)
 
 
@@ -67,7 +72,7 @@ def cut(networks, how="drop", longest=12.0):
         gw = rng.choice(world.gateways)
         directions = rng.choice([("in", "out")] * 3 + [("in",), ("out",)]) if how == "drop" else ("in", "out")
         world.network.cut(gw.name, networks, how, directions)
-        yield rng.uniform(0.3, longest)
+        yield mostly_short(rng, longest)
         world.network.heal(gw.name)
     return fault
 
@@ -100,7 +105,7 @@ def cut_and_freeze(world, rng):
 def osd_pause(world, rng):
     number = rng.randrange(world.osds)
     world.cluster.rig("osd-pause", number)
-    yield rng.uniform(0.5, 10)
+    yield mostly_short(rng, 10)
     world.cluster.rig("osd-resume", number)
     # With one copy of everything nobody renews the lease of an OSD that slept too long: it peers anew.
     world.cluster.run("ceph", "osd", "down", number)
@@ -115,7 +120,7 @@ def osd_kill(world, rng):
 
 def monitor_pause(world, rng):
     world.cluster.rig("mon-pause")
-    yield rng.uniform(0.5, 12)
+    yield mostly_short(rng, 12)
     world.cluster.rig("mon-resume")
 
 

@@ -18,7 +18,7 @@ from faults import CALM, FAULTS
 from world import PROOF, Failure, expect, served_everywhere, wait_for
 
 CONVERGE_S = 45
-STORMS = (1, 2, 3), (6, 3, 2)  # faults in a row, how often
+STORMS = (1, 2, 3, 4), (4, 3, 2, 1)  # faults in a row, how often
 # What brings a planted mistake to light.
 REVEALING = {"no-fence": "cut cluster, freeze", "short-fence": "cut cluster, freeze", "early-answer": "kill the owner/pause an OSD"}
 CHECK_S = 600
