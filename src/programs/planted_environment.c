@@ -92,11 +92,73 @@ static const struct backend_ops early_ops = {
 	            [IO_WRITE_ZEROES] = early_pass },
 };
 
-void planted_filters(struct backend **stack)
+/* ---- slow: a write waits before it begins ---- */
+
+#define SLOW_MS 400
+
+struct waiting {
+	struct timer timer;
+	struct backend *filter;
+	struct io *io;
+};
+
+static void waited(struct timer *timer)
 {
-	struct early *early = planted("early-answer") ? calloc(1, sizeof *early) : NULL;
+	struct waiting *waiting = container_of(timer, struct waiting, timer);
+	backend_next(waiting->filter, waiting->io);
+	free(waiting);
+}
+
+static void slow_write(struct backend *backend, struct io *io)
+{
+	struct waiting *waiting = calloc(1, sizeof *waiting);
+	if (!waiting) {
+		backend_next(backend, io);
+		return;
+	}
+	*waiting = (struct waiting){
+		.timer = { .expired = waited },
+		.filter = backend,
+		.io = io,
+	};
+	reactor_arm(io->reactor, &waiting->timer, SLOW_MS);
+}
+
+static void slow_close(struct backend *backend)
+{
+	free(backend);
+}
+
+static const struct backend_ops slow_ops = {
+	.name = "slow",
+	.close = slow_close,
+	.submit = { [IO_WRITE] = slow_write },
+};
+
+/* ---- what there is ---- */
+
+static void push_early(struct backend **stack)
+{
+	struct early *early = calloc(1, sizeof *early);
 	if (!early)
 		return;
 	early->backend.ops = &early_ops;
 	backend_push(stack, &early->backend);
+}
+
+static void push_slow(struct backend **stack)
+{
+	struct backend *slow = calloc(1, sizeof *slow);
+	if (!slow)
+		return;
+	slow->ops = &slow_ops;
+	backend_push(stack, slow);
+}
+
+void planted_filters(struct backend **stack)
+{
+	if (planted("early-answer"))
+		push_early(stack);
+	if (planted("slow"))
+		push_slow(stack);
 }

@@ -40,7 +40,8 @@ static bool may_break(void *argument, const char *owner_address)
 static bool is_fenced(void *argument, const char *owner_address)
 {
 	const struct disk *disk = argument;
-	return fence_is_fenced(disk->host->fence, owner_address) || planted("no-fence");
+	return fence_is_fenced(disk->host->fence, owner_address) || planted("no-fence") ||
+	       planted("no-drain");
 }
 
 static bool same_record(const struct owner_record *one, const struct owner_record *other)
@@ -164,4 +165,16 @@ void disk_release(struct disk *disk)
 			r = read_record(disk, err);
 	}
 	set_result(disk, r);
+}
+
+void disk_release_undrained(struct disk *disk)
+{
+	struct error err = { 0 };
+	if (disk->order.role != DISK_GIVE || !disk_record_is_own(disk))
+		return;
+	if (owner_record_release(disk->host->store, disk_name(disk), &disk->record, disk->next,
+	                         disk->order.why, &err) < 0)
+		log_warning("%s: %s", disk_name(disk), err.text);
+	else
+		disk->host->moved(disk->host, disk);
 }

@@ -8,21 +8,21 @@ from world import wait_for
 
 
 def mostly_short(rng, longest):
-    """One in three is long enough for a fence; the others end at any point of the way there."""
-    return min(longest, 0.3 + rng.expovariate(1 / 4))
+    """Some are long enough for a fence; most end at any point of the way there."""
+    return min(longest, 0.3 + rng.expovariate(1 / min(4, longest / 2)))
 
 
 def gateway_kill(world, rng):
     gw = rng.choice(world.gateways)
     gw.io.kill()
-    yield rng.uniform(0, 6)
+    yield mostly_short(rng, 6)
     gw.io.start()
 
 
 def owner_kill(world, rng):
     gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
     gw.io.kill()
-    yield rng.uniform(0, 4)
+    yield mostly_short(rng, 4)
     gw.io.start()
 
 
@@ -149,7 +149,9 @@ def outsider_fences(world, rng):
 
 
 def hand_over(world, rng):
-    disk, to = rng.choice(world.disks), rng.choice(world.gateways)
+    disk = rng.choice(world.disks)
+    owner = world.owner(disk)
+    to = rng.choice([gw for gw in world.gateways if gw is not owner])
     worlds.move(rng.choice(world.gateways), disk, to)
     wait_for(lambda: world.owner(disk) is to, f"{disk} at {to.name}", deadline_s=15)
     yield 0

@@ -19,8 +19,15 @@ from world import PROOF, Failure, expect, served_everywhere, wait_for
 
 CONVERGE_S = 45
 STORMS = (1, 2, 3, 4), (4, 3, 2, 1)  # faults in a row, how often
-# What brings a planted mistake to light.
-REVEALING = {"no-fence": "cut cluster, freeze", "short-fence": "cut cluster, freeze", "early-answer": "kill the owner/pause an OSD"}
+# name: what the planted programs do, and the faults that bring it to light.
+PLANTED = {
+    "no-fence": ("no-fence", "cut cluster, freeze"),
+    "short-fence": ("short-fence", "cut cluster, freeze"),
+    "early-answer": ("early-answer", "kill the owner/pause an OSD"),
+    "no-drain": ("no-drain,slow", "hand over/drain"),
+    "slow": ("slow", "hand over/drain"),
+}
+INNOCENT = ("slow",)  # no mistake: what else no-drain has, and nothing may be found
 CHECK_S = 600
 
 
@@ -30,9 +37,10 @@ def arguments():
     parser.add_argument("--faults", type=int, default=10**9, help="at most so many")
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--luns", type=int, default=4, help="beside the one of the duel")
+    parser.add_argument("--workers", type=int, default=6, help="of each initiator: commands at once")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
     parser.add_argument("--rate", type=int, default=300, help="operations a second")
-    parser.add_argument("--planted", help="gateways with this mistake; it must be found")
+    parser.add_argument("--planted", choices=PLANTED, help="gateways with this mistake; it must be found")
     parser.add_argument("--only", help="faults whose name contains one of these, separated by /")
     parser.add_argument("--leave-out", help="no faults whose name contains one of these")
     parser.add_argument("--hold", type=float, default=0, help="seconds to look around after a failure")
@@ -161,12 +169,12 @@ def keep(world, folder):
 def prove(options):
     table = Table()
     program = "rbd-target-io-planted" if options.planted else "rbd-target-io"
-    environment = {"RBDGATE_PLANTED": options.planted} if options.planted else {}
+    environment = {"RBDGATE_PLANTED": PLANTED[options.planted][0]} if options.planted else {}
     with worlds.world(gateways=options.gateways, luns=options.luns + 1, program=program,
                       environment=environment, settings={"return_after": 5}) as world:
         try:
             world.start()
-            world.driver = world.drive("--initiators", 3, "--workers", 6, "--luns", options.luns, "--duel", options.luns,
+            world.driver = world.drive("--initiators", 3, "--workers", options.workers, "--luns", options.luns, "--duel", options.luns,
                                        "--rate", options.rate, "--seed", options.seed, "--seconds", 86400,
                                        "--verbose", "yes")
             try:
@@ -184,7 +192,7 @@ def prove(options):
         finally:
             if options.keep:
                 keep(world, options.keep)
-    if options.planted:  # whatever else it did
+    if options.planted and options.planted not in INNOCENT:  # whatever else it did
         expect(violated, f"the checker found nothing, although {options.planted} was planted")
         return
     expect(not violated, "the history is not possible")
@@ -194,9 +202,10 @@ def prove(options):
 def main():
     options = arguments()
     if options.planted and not options.only:
-        options.only = REVEALING[options.planted]
+        options.only = PLANTED[options.planted][1]
     print(f"1..1\n# seed {options.seed}, {options.gateways} gateways", flush=True)
-    name = f"finds_{options.planted}" if options.planted else "no_fault_loses_or_reorders_anything"
+    guilty = options.planted and options.planted not in INNOCENT
+    name = f"finds_{options.planted}" if guilty else "no_fault_loses_or_reorders_anything"
     try:
         prove(options)
         print(f"ok 1 - {name} # seed {options.seed}")
