@@ -202,12 +202,24 @@ bool lun_is_owned_elsewhere(const struct lun *lun)
 	return state == LUN_STANDBY || (state == LUN_FAILED && atomic_load(&lun->unreachable));
 }
 
+/* With the lock held. What MODE SELECT has changed does not move with ownership, and must not be
+ * back when that comes back: the mode parameters are the default ones now [SPC-4 5.10]. */
+static void mode_passed_on(struct lun *lun)
+{
+	bool changed = lun->software_protected || lun->descriptor_sense;
+	lun->software_protected = false;
+	lun->descriptor_sense = false;
+	if (changed)
+		lun_attention_locked(lun, SENSE_MODE_CHANGED, NULL);
+}
+
 void lun_forward(struct lun *lun, const struct lun_route *route)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY && lun->relay);
 	lun->route = *route;
 	reservation_passed_on(lun);
+	mode_passed_on(lun);
 	tell_opened(lun);
 	change_state(lun, LUN_FORWARDED);
 	(void)pthread_mutex_unlock(&lun->lock);

@@ -102,6 +102,27 @@ TEST(swp_and_d_sense_can_be_changed_and_others_are_told)
 	assert_sense(&c, 0x062a01);
 }
 
+TEST(another_owner_begins_with_the_default_parameters)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	static const uint8_t list[16] = { 0,    0,    0, 0, 0x0a, 0x0a, 0x02, 0x10,
+		                          0x08, 0x40, 0, 0, 0xff, 0xff, 0,    0x1e };
+	select6(rig, list, sizeof list);
+	assert_good(&c);
+	RUN(rig, &c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512, NULL);
+	assert_sense(&c, 0x072700);
+	rig_leave(rig, LUN_HELD);
+	rig_forward(rig, 1, 5);
+	for (unsigned i = 0; i < RIG_NEXUSES; i++) { /* also who has changed them */
+		command_run(rig, &c, i, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512, NULL);
+		assert_sense(&c, 0x062a01);
+	}
+	lun_set_state(rig->lun, LUN_HELD);
+	rig_serve(rig, 6);
+	RUN(rig, &c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512, NULL);
+	assert_good(&c);
+}
+
 TEST(bad_parameter_lists_change_nothing)
 {
 	static const struct {
