@@ -159,6 +159,7 @@ int cluster_client_connect(const struct cluster_client_config *config,
 	if (!client)
 		return error_set(err, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&client->lock, NULL);
+	together_init(&client->map);
 	client->name = strdup(config->client_name);
 	if (!client->name)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -193,6 +194,7 @@ void cluster_client_free(struct cluster_client *client)
 		free(fenced);
 	}
 	(void)pthread_mutex_destroy(&client->lock);
+	together_done(&client->map);
 	free(client->name);
 	free(client->address);
 	free(client);
@@ -236,8 +238,14 @@ void cluster_pool_close(void *pool)
 		rados_ioctx_destroy(pool);
 }
 
+static int wait_for_map(void *argument)
+{
+	struct cluster_client *client = argument;
+	return rados_wait_for_latest_osdmap(client->rados);
+}
+
 int cluster_wait_for_map(struct cluster_client *client, struct error *err)
 {
-	int r = rados_wait_for_latest_osdmap(client->rados);
+	int r = together_ask(&client->map, wait_for_map, client);
 	return r < 0 ? error_set(err, r, "the newest OSD map does not come: %s", strerror(-r)) : 0;
 }

@@ -4,6 +4,7 @@
 #include "cluster/client.h"
 
 #include "base/json.h"
+#include "cluster/together.h"
 
 #include <pthread.h>
 #include <rados/librados.h>
@@ -17,6 +18,7 @@ struct fenced {
 struct cluster_client {
 	rados_t rados;
 	char *name, *address;
+	struct together map; /* waits for the newest one: of all images, when they are taken over */
 	pthread_mutex_t lock; /* of the rest */
 	struct fenced *fenced;
 	bool time_is_known;
