@@ -436,7 +436,7 @@ void channel_start(struct channel *channel)
 	channel_connect(channel);
 }
 
-void channel_end(struct channel *channel, enum relay_outcome sent)
+void channel_end(struct channel *channel)
 {
 	struct relayed *relayed, *following;
 
@@ -445,7 +445,7 @@ void channel_end(struct channel *channel, enum relay_outcome sent)
 	list_for_each_safe (relayed, following, &channel->queue, link)
 		relayed_return(channel, relayed, RELAY_NOT_EXECUTED);
 	list_for_each_safe (relayed, following, &channel->sent, link)
-		relayed_return(channel, relayed, sent);
+		relayed_return(channel, relayed, RELAY_UNKNOWN);
 	list_remove(&channel->link);
 	channel_free(channel);
 }

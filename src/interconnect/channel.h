@@ -94,8 +94,8 @@ int channel_new(struct part *part, struct channel **ret_channel) MUST_CHECK;
 void channel_free(struct channel *channel);
 /* On the hub: begins to connect. */
 void channel_start(struct channel *channel);
-/* Frees it: what was sent comes back with `sent`, the rest as not executed. */
-void channel_end(struct channel *channel, enum relay_outcome sent);
+/* Frees it: what was sent comes back as RELAY_UNKNOWN, the rest as not executed. */
+void channel_end(struct channel *channel);
 /* Once every tick; `beat`: heartbeats are due. */
 void channel_tick(struct channel *channel, bool beat);
 /* After a pause of this process: nobody is called silent before one heartbeat more. */

@@ -83,7 +83,7 @@ static void stop(struct message *message)
 	reactor_arm(hub->reactor, &hub->tick, tick_ms(hub));
 	list_for_each_safe (channel, following, &hub->channels, link) {
 		channel->part->channel = NULL;
-		channel_end(channel, RELAY_UNKNOWN);
+		channel_end(channel);
 	}
 	inbounds_stop(hub);
 	hub_check_stopped(hub);

@@ -33,7 +33,6 @@ struct part {
 	struct peer *peer;
 	struct channel *channel; /* NULL: forgotten. The hub's, but set before the peer is known */
 	struct message start, forget;
-	bool fenced; /* set before forget is posted */
 	/* Any thread. */
 	_Atomic uint8_t status, version;
 	_Atomic uint32_t stalled_ms;

@@ -84,10 +84,10 @@ int interconnect_add_peer(struct interconnect *interconnect, const char *gateway
 bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
                            struct peer_info *ret_peer);
 /* The peer's instance is over: it was fenced and that map is in force here, or it has ended after
- * giving everything back. Commands without an answer come back as RELAY_UNKNOWN (fenced) or
- * RELAY_NOT_EXECUTED (it had ended: nothing was in flight); its connections, both ways, are closed,
- * and refused from now on. */
-void interconnect_forget(struct interconnect *interconnect, uint32_t id, bool fenced);
+ * giving everything back. Commands that it has not answered come back as RELAY_UNKNOWN: it may have
+ * executed them all the same, and the answer was lost with a connection. Its connections, both
+ * ways, are closed, and refused from now on. */
+void interconnect_forget(struct interconnect *interconnect, uint32_t id);
 
 /* A message to the manager of a peer. -ENOTCONN: not up. Delivered in order, at most once. */
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text) MUST_CHECK;

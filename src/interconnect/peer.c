@@ -147,7 +147,7 @@ static void forget_part(struct message *message)
 	if (!channel)
 		return;
 	part->channel = NULL;
-	channel_end(channel, part->fenced ? RELAY_UNKNOWN : RELAY_NOT_EXECUTED);
+	channel_end(channel);
 }
 
 static void peer_free(struct peer *peer)
@@ -257,17 +257,14 @@ bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
 	return peer != NULL;
 }
 
-void interconnect_forget(struct interconnect *interconnect, uint32_t id, bool fenced)
+void interconnect_forget(struct interconnect *interconnect, uint32_t id)
 {
 	struct peer *peer = peer_by_id(interconnect, id);
 	if (!peer || peer->info.state == PEER_FORGOTTEN)
 		return;
 	peer->info.state = PEER_FORGOTTEN;
 	peer->info.since_ms = reactor_now_ms(interconnect->manager);
-	for (unsigned i = 0; i < interconnect->hub_count; i++) {
-		peer->parts[i].fenced = fenced;
+	for (unsigned i = 0; i < interconnect->hub_count; i++)
 		reactor_deliver(interconnect->hubs[i].reactor, &peer->parts[i].forget);
-	}
-	log_info("peer %s (%s): forgotten: %s", peer->gateway, peer->instance,
-	         fenced ? "its instance is over" : "it has ended");
+	log_info("peer %s (%s): forgotten: its instance is over", peer->gateway, peer->instance);
 }

@@ -93,11 +93,11 @@ static void set_health(struct members *members, struct member *member, enum memb
 }
 
 /* What is on the way to it will not be answered by it. */
-static void forget_peer(struct members *members, struct member *member, bool fenced)
+static void forget_peer(struct members *members, struct member *member)
 {
 	if (!member->has_peer)
 		return;
-	interconnect_forget(members->interconnect, member->peer, fenced);
+	interconnect_forget(members->interconnect, member->peer);
 	member->has_peer = false;
 }
 
@@ -208,9 +208,7 @@ static void update_member(struct members *members, const struct registration_row
 	member->state = row->state;
 	member->condemned = row->condemned;
 	if (row->state == GATEWAY_STOPPED && member->current && !over) {
-		/* What it has not answered may have been executed: its answer was lost with a
-		 * connection, perhaps. */
-		forget_peer(members, member, true);
+		forget_peer(members, member);
 		set_health(members, member, MEMBER_ABSENT);
 	} else if (row->state != GATEWAY_STOPPED) {
 		update_peer(members, member, row);
@@ -464,7 +462,7 @@ void member_fenced(struct members *members, struct member *member, int result)
 		members->look(members);
 		return;
 	}
-	forget_peer(members, member, true);
+	forget_peer(members, member);
 	set_health(members, member, MEMBER_FENCED);
 }
 

@@ -316,7 +316,7 @@ static void set_quiet(void *argument)
 	*(bool *)argument = true;
 }
 
-static void forget_with_commands(bool fenced)
+TEST(the_fate_of_what_an_owner_had_whose_instance_is_over_is_unknown)
 {
 	AUTO(world) struct world *world = world_new(2);
 	struct nexus *nexus = world_nexus(world, 0, 0, 1);
@@ -328,7 +328,7 @@ static void forget_with_commands(bool fenced)
 	EVENTUALLY(world, disk_of(world)->held_count == 2);
 	world->gateways[1].paused = true; /* it hangs */
 	lun_get_route(origin->lun, &route);
-	interconnect_forget(origin->interconnect, route.peer, fenced);
+	interconnect_forget(origin->interconnect, route.peer);
 	world_pass(world, 50);
 	ASSERT_EQ(a.done + b.done, 0);
 	lun_set_state(origin->lun, LUN_HELD);
@@ -336,25 +336,12 @@ static void forget_with_commands(bool fenced)
 	lun_serve(origin->lun, &origin->disk.backend);
 	command_wait(world, &a);
 	command_wait(world, &b);
-	if (fenced)
-		assert_sense(&a, 0x0b0800);
-	else
-		assert_good(&a);
+	assert_sense(&a, 0x0b0800);
 	assert_good(&b);
 	command_free(&b);
-	ASSERT_EQ(origin->disk.writes[8], !fenced);
+	ASSERT_EQ(origin->disk.writes[8], 0);
 	world->gateways[1].paused = false;
 	world_nexus_end(world, nexus);
-}
-
-TEST(the_fate_of_what_a_fenced_owner_had_is_unknown)
-{
-	forget_with_commands(true);
-}
-
-TEST(what_an_owner_that_ended_had_was_not_executed)
-{
-	forget_with_commands(false);
 }
 
 /* The owner lives, has given the LUN back, and cannot be reached. */

@@ -176,14 +176,14 @@ TEST(who_is_forgotten_is_refused_but_its_next_life_is_not)
 	uint32_t id = world_connect(world, 0, 1), back = world_connect(world, 1, 0), next = 0;
 	EVENTUALLY(world, STATE(id) == PEER_UP);
 	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_UP);
-	interconnect_forget(first->interconnect, id, true);
+	interconnect_forget(first->interconnect, id);
 	ASSERT_EQ(STATE(id), PEER_FORGOTTEN);
 	EVENTUALLY(world, world_peer(world, 1, back, &info) == PEER_LOST);
 	world_pass(world, 3000);
 	ASSERT_EQ(world_peer(world, 1, back, &info), PEER_LOST);
 	ASSERT_EQ(STATE(id), PEER_FORGOTTEN);
 	ASSERT_EQ(interconnect_tell(first->interconnect, id, "x"), -ENOTCONN);
-	interconnect_forget(first->interconnect, id, true);
+	interconnect_forget(first->interconnect, id);
 
 	world_stop(world, 1);
 	strcpy(world->gateways[1].instance, "life2");
