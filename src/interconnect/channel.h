@@ -71,6 +71,7 @@ struct channel {
 	bool resumable;    /* has been up: the owner knows it */
 	uint64_t stamp;    /* the owner's last */
 	uint32_t cmd_sn, exp_stat_sn;
+	uint32_t acknowledged;                   /* ExpCmdSN that was acted upon last */
 	uint32_t unconfirmed, unconfirmed_bytes; /* answers, not confirmed to the owner */
 	struct outgoing heartbeat;
 

@@ -196,6 +196,8 @@ int channel_acknowledge(struct channel *channel, uint32_t exp_cmd_sn)
 {
 	struct relayed *relayed, *following;
 
+	if (exp_cmd_sn == channel->acknowledged)
+		return 0; /* all answers of a batch say the same */
 	if (serial_lt(channel->cmd_sn, exp_cmd_sn))
 		return -EPROTO;
 	list_for_each_safe (relayed, following, &channel->sent, link) {
@@ -206,6 +208,7 @@ int channel_acknowledge(struct channel *channel, uint32_t exp_cmd_sn)
 		if (relayed->kind != RELAYED_COMMAND && relayed->kind != RELAYED_MANAGE)
 			relayed_put(channel->hub, relayed);
 	}
+	channel->acknowledged = exp_cmd_sn;
 	return 0;
 }
 
