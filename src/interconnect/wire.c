@@ -130,6 +130,7 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
               unsigned slot_count, uint8_t *buffer, const struct wire_ops *ops)
 {
 	AUTO_CLOSE int owned_fd = fd;
+	static const char congestion[] = "cubic";
 	int on = 1;
 
 	*wire = (struct wire){ .ops = ops, .reactor = reactor, .buffer = buffer };
@@ -144,8 +145,11 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
 	int r = transmitter_init(&wire->tx, fd, slot_count);
 	if (r < 0)
 		return r;
-	/* Only makes things better: a socket without it works. */
+	/* These only make things better: a socket without them works. Gateways are neighbours: what
+	 * is meant for long ways (bbr as the host's default paces each 64 KiB by a timer) costs
+	 * more here than all of the protocol. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
 	r = reactor_watch(reactor, &wire->watch,
 	                  connecting ? (uint32_t)EPOLLOUT : reading_events(wire));
 	if (r < 0) {
