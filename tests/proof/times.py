@@ -72,10 +72,17 @@ KINDS = {"nothing": Nothing(), "hand over": HandOver(), "stopped": Stopped(), "k
 # ---- the world ----
 
 AT_ONCE = 250  # disks that the API takes into the object
+TARGET_LUNS = 256  # that a target has at most
+
+
+def targets(world):
+    """Names of targets, and the disks of each."""
+    disks = world.disks
+    return [(f"{IQN}{at // TARGET_LUNS or ''}", disks[at:at + TARGET_LUNS]) for at in range(0, len(disks), TARGET_LUNS)]
 
 
 def edit(world, change):
-    """Changes the object by hand: the API numbers 256 LUNs of a target, and knows no more disks."""
+    """Changes the object by hand: the API wants no more than 256 disks, and tells all gateways of each."""
     file, pool = world.folder / "object.json", ("-p", "rbd")
     world.cluster.run("rados", *pool, "get", "gateway.conf", file)
     config = json.loads(file.read_text())
@@ -94,7 +101,8 @@ def make_disks(world):
         config["disks"] = {}
     def put_in(config):
         config["disks"] = {name: {**disk, "owner": world.gateways[0].name} for name, disk in made.items()}
-        config["targets"][IQN]["disks"] = {name: {"lun_id": number} for number, name in enumerate(made)}
+        for target, disks in targets(world):
+            config["targets"][target]["disks"] = {f"rbd/{disk}": {"lun_id": number} for number, disk in enumerate(disks)}
     for at in range(0, len(world.disks), AT_ONCE):
         for disk in world.disks[at:at + AT_ONCE]:
             world.gateways[0].call("PUT", f"/disk/rbd/{disk}", mode="create", size=worlds.DISK_BYTES)
@@ -110,10 +118,11 @@ def make(world):
         gw.api.start()
     for gw in world.gateways:
         gw.wait_ready()
-    first.call("PUT", f"/target/{IQN}")
-    for gw in world.gateways:
-        first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
-    first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+    for target, _ in targets(world):
+        first.call("PUT", f"/target/{target}")
+        for gw in world.gateways:
+            first.call("PUT", f"/gateway/{target}/{gw.name}", ip_address=gw.address, skipchecks="true")
+        first.call("PUT", f"/targetauth/{target}", action="disable_acl")
     for gw in world.gateways:
         gw.io.stop()
     make_disks(world)
@@ -130,16 +139,43 @@ def start(world):
           f"{time.monotonic() - made:.1f} s later", flush=True)
 
 
+class Drivers:
+    """One for each target, seen as one."""
+
+    def __init__(self, drivers):
+        self.drivers = drivers
+
+    def reset(self):
+        for driver in self.drivers:
+            driver.reset()
+
+    def status(self):
+        rows = [driver.status() for driver in self.drivers]
+        worst = max(rows, key=lambda row: row["worst_gap_ms"])
+        return {**worst, "time": min(row["time"] for row in rows),
+                "silent_ms": max(row["silent_ms"] for row in rows),
+                "worst_wait_ms": max(row["worst_wait_ms"] for row in rows),
+                "last_error": next((row["last_error"] for row in rows if row["last_error"]), ""),
+                "answers": {name: sum(row["answers"][name] for row in rows) for name in worst["answers"]}}
+
+    def kill(self):
+        for driver in self.drivers:
+            driver.kill()
+
+
 def drive(world, through, options):
-    luns = len(world.disks)
-    workers = max(luns, 4)
-    rate = min(workers * PACE, options.rate)
     gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
-    world.pause_ms = 1500 * workers / rate  # a worker's longest between two commands
-    return world.drive(
-        "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes", "--counters", 0, "--rate", rate,
-        "--reads", 80, "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
-        name=f"times-{luns}-{through}")
+    workers = max(len(world.disks), 4)
+    pace = min(PACE, options.rate / workers)
+    world.pause_ms = 1500 / pace  # a worker's longest between two commands
+    def one(number, target, luns):
+        workers = max(luns, 4)
+        return world.drive(
+            "--target", target, "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes",
+            "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", 80, "--seconds", 86400,
+            "--policy", "preferred", "--seed", options.seed, through=gateways,
+            name=f"times-{len(world.disks)}-{through}-{number}")
+    return Drivers([one(number, target, len(disks)) for number, (target, disks) in enumerate(targets(world))])
 
 
 # ---- measuring ----
@@ -158,7 +194,10 @@ def settle(world, since):
     def there():
         status = world.driver.status()
         return status["time"] > since + patience_ms / 1000 + 0.25 and status["silent_ms"] < patience_ms
-    wait_for(there, "all LUNs to answer", 90, 0.05)
+    try:
+        wait_for(there, "all LUNs to answer", 90, 0.05)
+    except worlds.Failure as failure:
+        raise worlds.Failure(f"{failure}: {world.driver.status()}") from None
 
 
 def one_round(world, kind, rng):
