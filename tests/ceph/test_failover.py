@@ -10,56 +10,28 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import gateway_site
 import harness
-from harness import (CLIENT, IQN, Cluster, Gateway, Network, case, expect, expect_eq, prefix_of, run, tail, wait_for)
+from gateway_site import PORT
+from harness import IQN, Network, case, expect, expect_eq, run, wait_for
 
-PORT = 3260
 DISKS = 4
 
 
-class Site:
-    """A cluster and the initiators on the hub, and gateways beside it."""
+class Site(gateway_site.Site):
+    """The initiators are on the hub, beside the cluster."""
 
     def __init__(self, stack, gateways, osds=1, return_after=5):
-        self.names = {f"gw-{n}": f"10.77.0.{n}" for n in range(1, gateways + 1)}
-        self.network = stack.enter_context(Network(self.names))
-        self.hub = prefix_of(self.network.hub)
-        self.cluster = stack.enter_context(Cluster("--osds", osds, prefix=self.hub, address=self.network.hub_address))
-        self.folder = stack.enter_context(harness.folder())
-        environment = self.cluster.user("gw")
-        self.gateways = [
-            Gateway(self.folder / name, name=name, store="rados", address=address, api_port=5000, portal_port=PORT,
-                    prefix=prefix_of(self.network.namespaces[name]), env=environment,
-                    settings={"ceph_config_dir": self.cluster.folder, "cluster_client_name": "client.gw"},
-                    rbdgate={"return_after": return_after})
-            for name, address in self.names.items()]
-        stack.callback(self.end)
-
-    def end(self):
-        for gw in self.gateways:
-            with contextlib.suppress(ProcessLookupError):
-                gw.io.process and gw.io.process.send_signal(18)
-            gw.kill()
+        names = {f"gw-{n}": f"10.77.0.{n}" for n in range(1, gateways + 1)}
+        super().__init__(stack, stack.enter_context(Network(names)), names, [f"disk_{n}" for n in range(DISKS)],
+                         osds=osds, rbdgate={"return_after": return_after})
 
     def start(self):
-        for gw in self.gateways:
-            gw.io.start()
-            gw.api.start()
-        for gw in self.gateways:
-            gw.wait_ready()
-        first = self.gateways[0]
-        first.call("PUT", f"/target/{IQN}")
-        for gw in self.gateways:
-            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
-        for n in range(DISKS):
-            first.call("PUT", f"/disk/rbd/disk_{n}", mode="create", size="64M")
-            first.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/disk_{n}")
-        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        super().start()
         self.wait_settled()
 
     def lun(self, gateway, n):
-        with contextlib.suppress(OSError, ValueError):
-            return next((l for l in gateway.status()["luns"] if l["name"] == f"rbd/disk_{n}"), None)
+        return self.lun_at(gateway, self.disks[n])
 
     @staticmethod
     def instance(gateway):
@@ -68,14 +40,10 @@ class Site:
             return gateway.status()["instance"] or None
 
     def state(self, gateway, n):
-        lun = self.lun(gateway, n)
-        return lun["state"] if lun else "?"
+        return self.state_at(gateway, self.disks[n])
 
     def owner(self, n=0):
-        return next((gw for gw in self.gateways if gw.io.running() and self.state(gw, n) == "ready"), None)
-
-    def others(self, gateway):
-        return [gw for gw in self.gateways if gw is not gateway]
+        return self.owner_of(self.disks[n])
 
     def wait_settled(self, gateways=None, deadline_s=30):
         """Each LUN has one owner, and all others forward to it."""
@@ -112,11 +80,6 @@ class Site:
 
     def heal(self, gateway):
         run(*gateway.prefix, "nft", "delete", "table", "inet", "cut")
-
-    def logs(self):
-        for gw in self.gateways:
-            for line in tail(gw.io.log, 60).splitlines():
-                print(f"# {gw.name}: {line}")
 
 
 class Writer:

@@ -8,12 +8,13 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import gateway_site
 import harness
-from harness import IQN, Cluster, Gateway, Network, case, expect, expect_eq, prefix_of, tail, wait_for
+from gateway_site import PORT
+from harness import Network, case, expect, expect_eq, wait_for
 from initiator import CONFLICT, GOOD, Session
 
 NAMES = {"ceph-gw-1": "10.77.0.1", "ceph-gw-2": "10.77.0.2"}
-PORT = 3260
 HOST_1, HOST_2 = "iqn.2000-01.test:host-1", "iqn.2000-01.test:host-2"
 REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE = range(7)
 WRITE_EXCLUSIVE_REGISTRANTS = 5
@@ -22,43 +23,16 @@ APTPL = 1
 AGAIN = (0x0b0800, 0x062a06, 0x062a09, 0x062901)
 
 
-class Site:
+class Site(gateway_site.Site):
     def __init__(self, stack):
-        self.network = stack.enter_context(Network(NAMES))
-        hub = prefix_of(self.network.hub)
-        self.cluster = stack.enter_context(Cluster("--osds", "1", prefix=hub, address=self.network.hub_address))
-        self.folder = stack.enter_context(harness.folder())
-        environment = self.cluster.user("gw")
-        self.gateways = [
-            Gateway(self.folder / name, name=name, store="rados", address=address, api_port=5000, portal_port=PORT,
-                    prefix=prefix_of(self.network.namespaces[name]), env=environment,
-                    settings={"minimum_gateways": 2, "ceph_config_dir": self.cluster.folder,
-                              "cluster_client_name": "client.gw"})
-            for name, address in NAMES.items()]
         self.sessions = []
-        stack.callback(self.end)
+        super().__init__(stack, stack.enter_context(Network(NAMES)), NAMES, ["disk_1"], size="1G",
+                         settings={"minimum_gateways": 2})
 
     def end(self):
         for session in self.sessions:
             session.close()
-        for gw in self.gateways:
-            gw.kill()
-
-    def start(self):
-        for gw in self.gateways:
-            gw.io.start()
-            gw.api.start()
-        for gw in self.gateways:
-            gw.wait_ready()
-
-    def make(self):
-        gw = self.gateways[0]
-        gw.call("PUT", f"/target/{IQN}")
-        for gateway in self.gateways:
-            gw.call("PUT", f"/gateway/{IQN}/{gateway.name}", ip_address=gateway.address, skipchecks="true")
-        gw.call("PUT", "/disk/rbd/disk_1", mode="create", size="1G")
-        gw.call("PUT", f"/targetlun/{IQN}", disk="rbd/disk_1")
-        gw.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        super().end()
 
     def states(self):
         found = {}
@@ -86,11 +60,6 @@ class Site:
         session.attentions()
         return session
 
-    def logs(self):
-        for gw in self.gateways:
-            for line in tail(gw.io.log, 40).splitlines():
-                print(f"# {gw.name}: {line}")
-
 
 @contextlib.contextmanager
 def site():
@@ -98,7 +67,6 @@ def site():
         s = Site(stack)
         try:
             s.start()
-            s.make()
             yield s
         except BaseException:
             s.logs()

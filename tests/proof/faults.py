@@ -20,7 +20,7 @@ def gateway_kill(world, rng):
 
 
 def owner_kill(world, rng):
-    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    gw = world.owner_of(rng.choice(world.disks)) or rng.choice(world.gateways)
     gw.io.kill()
     yield mostly_short(rng, 4)
     gw.io.start()
@@ -79,7 +79,7 @@ def cut(networks, how="drop", longest=12.0):
 
 def cut_one_osd(world, rng):
     """The monitors answer that gateway, and the other OSDs; with its rows on that OSD it looks stalled, else only its commands hang."""
-    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    gw = world.owner_of(rng.choice(world.disks)) or rng.choice(world.gateways)
     dump = json.loads(world.cluster.run("ceph", "osd", "dump", "--format", "json"))
     addresses = rng.choice(dump["osds"])["public_addrs"]["addrvec"]
     ports = ", ".join(a["addr"].rsplit(":", 1)[1] for a in addresses)
@@ -92,7 +92,7 @@ def cut_one_osd(world, rng):
 
 def cut_and_freeze(world, rng):
     """Writes wait in the kernel of a stopped process, which sends them when the network is back."""
-    gw = world.owner(rng.choice(world.disks)) or rng.choice(world.gateways)
+    gw = world.owner_of(rng.choice(world.disks)) or rng.choice(world.gateways)
     world.network.cut(gw.name, ["cluster"])
     yield rng.uniform(0.2, 1.5)
     gw.io.process.send_signal(signal.SIGSTOP)
@@ -150,10 +150,10 @@ def outsider_fences(world, rng):
 
 def hand_over(world, rng):
     disk = rng.choice(world.disks)
-    owner = world.owner(disk)
+    owner = world.owner_of(disk)
     to = rng.choice([gw for gw in world.gateways if gw is not owner])
     worlds.move(rng.choice(world.gateways), disk, to)
-    wait_for(lambda: world.owner(disk) is to, f"{disk} at {to.name}", deadline_s=15)
+    wait_for(lambda: world.owner_of(disk) is to, f"{disk} at {to.name}", deadline_s=15)
     yield 0
 
 

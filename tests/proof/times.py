@@ -113,11 +113,7 @@ def make_disks(world):
 def make(world):
     """All that is configured; the disks while no gateway runs that would have to follow each."""
     first = world.gateways[0]
-    for gw in world.gateways:
-        gw.io.start()
-        gw.api.start()
-    for gw in world.gateways:
-        gw.wait_ready()
+    world.start_gateways()
     for target, _ in targets(world):
         first.call("PUT", f"/target/{target}")
         for gw in world.gateways:

@@ -5,18 +5,18 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import struct
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import gateway_site
 import harness
-from harness import IQN, Cluster, Failure, Gateway, Network, expect, prefix_of, run, tail, wait_for
+from gateway_site import PORT
+from harness import IQN, Failure, Network, expect, prefix_of, run, tail, wait_for
 
 PROOF = pathlib.Path(os.environ.get("RBDGATE_PROOF", harness.BIN.parent.parent / "tests/proof"))
-PORT = 3260
 NETWORKS = {"front": "10.77.0", "cluster": "10.78.0", "peers": "10.79.0"}
 DISK_BYTES = "128M"
 
@@ -131,64 +131,27 @@ class Driver:
         self.process.wait()
 
 
-class World:
+class World(gateway_site.Site):
     def __init__(self, stack, gateways=2, luns=4, osds=2, program="rbd-target-io", environment=None, settings=None):
-        self.names = [f"gw-{n}" for n in range(1, gateways + 1)]
-        self.disks = [f"disk_{n}" for n in range(luns)]
-        self.network = stack.enter_context(Networks(self.names))
-        self.hub = prefix_of(self.network.hub)
-        self.cluster = stack.enter_context(
-            Cluster("--osds", osds, prefix=self.hub, address=f"{NETWORKS['cluster']}.254"))
-        self.osds = osds
-        self.folder = stack.enter_context(harness.folder())
-        user = self.cluster.user("gw")
-        user.update(environment or {})
-        self.gateways, self.clocks = [], {}
-        for number, name in enumerate(self.names, 1):
-            clock = self.clocks[name] = Clock(self.folder / name)
-            gw = Gateway(self.folder / name, name=name, store="rados", address=f"{NETWORKS['front']}.{number}",
-                         api_port=5000, portal_port=PORT, prefix=prefix_of(self.network.namespaces[name]), env={**user, **clock.environment()},
-                         settings={"minimum_gateways": 1, "ceph_config_dir": self.cluster.folder,
-                                   "cluster_client_name": "client.gw"},
-                         rbdgate={"interconnect_address": f"{NETWORKS['peers']}.{number}", **(settings or {})})
-            gw.io.command[gw.io.command.index(str(harness.BIN / "rbd-target-io"))] = str(harness.BIN / program)
-            self.gateways.append(gw)
-        stack.callback(self.end)
+        self.addresses = {f"gw-{n}": f"{NETWORKS['front']}.{n}" for n in range(1, gateways + 1)}
+        self.program, self.environment, self.clocks = program, environment or {}, {}
+        super().__init__(stack, stack.enter_context(Networks(self.addresses)), self.addresses,
+                         [f"disk_{n}" for n in range(luns)], size=DISK_BYTES, osds=osds,
+                         cluster_address=f"{NETWORKS['cluster']}.254", settings={"minimum_gateways": 1},
+                         rbdgate=settings)
 
-    def end(self):
-        for gw in self.gateways:
-            with contextlib.suppress(ProcessLookupError):
-                gw.io.process and gw.io.process.send_signal(signal.SIGCONT)
-            gw.kill()
-
-    def start(self):
-        """Gateways up, the target made, all LUNs served."""
-        for gw in self.gateways:
-            gw.io.start()
-            gw.api.start()
-        for gw in self.gateways:
-            gw.wait_ready()
-        first = self.gateways[0]
-        first.call("PUT", f"/target/{IQN}")
-        for gw in self.gateways:
-            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
-        for disk in self.disks:
-            first.call("PUT", f"/disk/rbd/{disk}", mode="create", size=DISK_BYTES)
-            first.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
-        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+    def make_gateway(self, name, address):
+        clock = self.clocks[name] = Clock(self.folder / name)
+        peers = address.replace(NETWORKS["front"], NETWORKS["peers"])
+        gw = super().make_gateway(name, address, environment={**self.environment, **clock.environment()},
+                                  rbdgate={"interconnect_address": peers})
+        gw.io.command[gw.io.command.index(str(harness.BIN / "rbd-target-io"))] = str(harness.BIN / self.program)
+        return gw
 
     def drive(self, *options, through=None, name="history"):
         gateways = through or self.gateways
         return Driver(prefix_of(self.network.namespaces["init"]), str(self.folder / name),
                       [f"{gw.address}:{PORT}" for gw in gateways], *map(str, options))
-
-    def owner(self, disk):
-        """The gateway that serves the disk now, by asking each; None if none does."""
-        for gw in self.gateways:
-            with contextlib.suppress(OSError, ValueError, KeyError, StopIteration):
-                if next(l for l in gw.status()["luns"] if l["name"] == f"rbd/{disk}")["state"] == "ready":
-                    return gw
-        return None
 
     def logs(self, lines=40):
         with contextlib.suppress(Failure, subprocess.TimeoutExpired):
@@ -196,8 +159,7 @@ class World:
         for gw in self.gateways:
             with contextlib.suppress(OSError, ValueError):
                 print(f"# {gw.name}: {gw.status()['luns']}")
-            for line in tail(gw.io.log, 10 * lines).splitlines()[-lines:]:
-                print(f"# {gw.name}: {line}", flush=True)
+        super().logs(lines)
 
 
 @contextlib.contextmanager

@@ -10,13 +10,13 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import gateway_site
 import harness
-from harness import CLIENT, IQN, Cluster, Failure, Gateway, Network, case, prefix_of, run, tail, wait_for
+from harness import CLIENT, IQN, Failure, Network, case, run, tail, wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
 RIG = HERE.parent / "rigs" / "vm" / "vm-rig"
 HOSTS = {"ceph-gw-1": "10.77.0.1", "ceph-gw-2": "10.77.0.2"}
-PORT = 3260
 DISK = "rbd/disk_1"
 TIME_LIMIT_S = 480  # on a busy machine; 200 at rest
 STEPS = ("both_paths_with_the_right_priorities", "survives_hand_over", "survives_stop_and_start",
@@ -29,33 +29,24 @@ def front_of(address):
     return address.replace("10.77.", "10.78.")
 
 
-class Site:
+class Site(gateway_site.Site):
     def __init__(self, stack):
-        self.network = stack.enter_context(Network(HOSTS))
-        self.hub = prefix_of(self.network.hub)
-        self.add_front()
-        self.cluster = stack.enter_context(Cluster("--osds", "1", prefix=self.hub, address=self.network.hub_address))
-        self.folder = stack.enter_context(harness.folder())
-        environment = self.cluster.user("gw")
-        self.gateways = [
-            Gateway(self.folder / name, name=name, store="rados", address=front_of(address), api_port=5000,
-                    portal_port=PORT, prefix=prefix_of(self.network.namespaces[name]), env=environment,
-                    settings={"minimum_gateways": 2, "ceph_config_dir": self.cluster.folder,
-                              "cluster_client_name": "client.gw"})
-            for name, address in HOSTS.items()]
         self.down = []
-        stack.callback(self.end)
+        network = stack.enter_context(Network(HOSTS))
+        self.add_front(network)
+        super().__init__(stack, network, {name: front_of(address) for name, address in HOSTS.items()}, ["disk_1"],
+                         settings={"minimum_gateways": 2})
 
-    def add_front(self):
-        inside = self.network.inside
-        inside(self.network.hub, "ip", "link", "add", "front", "type", "bridge")
-        inside(self.network.hub, "ip", "addr", "add", f"{front_of(self.network.hub_address)}/24", "dev", "front")
-        inside(self.network.hub, "ip", "link", "set", "front", "up")
+    def add_front(self, network):
+        inside = network.inside
+        inside(network.hub, "ip", "link", "add", "front", "type", "bridge")
+        inside(network.hub, "ip", "addr", "add", f"{front_of(network.hub_address)}/24", "dev", "front")
+        inside(network.hub, "ip", "link", "set", "front", "up")
         for name, address in HOSTS.items():
-            namespace = self.network.namespaces[name]
-            inside(self.network.hub, "ip", "link", "add", self.cable(name), "type", "veth", "peer", "name", "eth1",
+            namespace = network.namespaces[name]
+            inside(network.hub, "ip", "link", "add", self.cable(name), "type", "veth", "peer", "name", "eth1",
                    "netns", namespace)
-            inside(self.network.hub, "ip", "link", "set", self.cable(name), "master", "front", "up")
+            inside(network.hub, "ip", "link", "set", self.cable(name), "master", "front", "up")
             inside(namespace, "ip", "addr", "add", f"{front_of(address)}/24", "dev", "eth1")
             inside(namespace, "ip", "link", "set", "eth1", "up")
 
@@ -63,34 +54,13 @@ class Site:
     def cable(name):
         return f"f-{name}"
 
-    def end(self):
-        for gw in self.gateways:
-            gw.kill()
-
     def start(self):
-        for gw in self.gateways:
-            gw.io.start()
-            gw.api.start()
-        for gw in self.gateways:
-            gw.wait_ready()
-        first = self.gateways[0]
-        first.call("PUT", f"/target/{IQN}")
-        for gw in self.gateways:
-            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
-        first.call("PUT", f"/disk/{DISK}", mode="create", size="64M")
-        first.call("PUT", f"/targetlun/{IQN}", disk=DISK)
-        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+        super().start()
         self.owner()
 
     def owner(self):
         """The gateway that serves the LUN itself."""
-        def find():
-            for gw in self.gateways:
-                with contextlib.suppress(OSError):
-                    if any(l["name"] == DISK and l["state"] == "ready" for l in gw.status()["luns"]):
-                        return gw
-            return None
-        return wait_for(find, f"an owner of {DISK}")
+        return wait_for(lambda: self.owner_of("disk_1"), f"an owner of {DISK}")
 
     def at(self, portal):
         return next(gw for gw in self.gateways if gw.portal == portal)
