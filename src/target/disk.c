@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "store/image.h"
 #include "target/lun_registry.h"
-#include "target/planted.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -353,8 +352,7 @@ static void start_drain(struct disk *disk)
 {
 	disk->busy = true;
 	disk->settled = false;
-	if (planted("no-drain"))
-		disk_release_undrained(disk);
+	disk_plant_no_drain(disk);
 	lun_quiesce(disk->lun, disk->gone_wanted ? LUN_STANDBY : LUN_HELD, quiesce_ended, disk);
 	if (!disk->gone_wanted)
 		disk_hold(disk);

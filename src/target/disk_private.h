@@ -119,8 +119,8 @@ int disk_check_image(const struct disk *disk, const struct owner_record *record,
 /* disk_take.c: workers' parts. The result is in disk->job_error. */
 void disk_take(struct disk *disk);
 void disk_release(struct disk *disk);
-/* The mistake "no-drain". On the manager. */
-void disk_release_undrained(struct disk *disk);
+/* The mistake "no-drain" (target/planted.h), if it is planted. On the manager. */
+void disk_plant_no_drain(struct disk *disk);
 
 /* disk_keeper.c */
 void disk_keeper_init(struct disk *disk);

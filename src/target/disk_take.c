@@ -167,10 +167,10 @@ void disk_release(struct disk *disk)
 	set_result(disk, r);
 }
 
-void disk_release_undrained(struct disk *disk)
+void disk_plant_no_drain(struct disk *disk)
 {
 	struct error err = { 0 };
-	if (disk->order.role != DISK_GIVE || !disk_record_is_own(disk))
+	if (!planted("no-drain") || disk->order.role != DISK_GIVE || !disk_record_is_own(disk))
 		return;
 	if (owner_record_release(disk->host->store, disk_name(disk), &disk->record, disk->next,
 	                         disk->order.why, &err) < 0)

@@ -43,13 +43,13 @@ class Site:
         for gw in self.gateways:
             gw.wait_ready()
 
-    def make_target(self):
+    def make_target(self, target=IQN):
         """Open to everybody, through all gateways."""
         first = self.gateways[0]
-        first.call("PUT", f"/target/{IQN}")
+        first.call("PUT", f"/target/{target}")
         for gw in self.gateways:
-            first.call("PUT", f"/gateway/{IQN}/{gw.name}", ip_address=gw.address, skipchecks="true")
-        first.call("PUT", f"/targetauth/{IQN}", action="disable_acl")
+            first.call("PUT", f"/gateway/{target}/{gw.name}", ip_address=gw.address, skipchecks="true")
+        first.call("PUT", f"/targetauth/{target}", action="disable_acl")
 
     def make_disks(self):
         """Each a LUN, in order."""

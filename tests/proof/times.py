@@ -112,13 +112,9 @@ def make_disks(world):
 
 def make(world):
     """All that is configured; the disks while no gateway runs that would have to follow each."""
-    first = world.gateways[0]
     world.start_gateways()
     for target, _ in targets(world):
-        first.call("PUT", f"/target/{target}")
-        for gw in world.gateways:
-            first.call("PUT", f"/gateway/{target}/{gw.name}", ip_address=gw.address, skipchecks="true")
-        first.call("PUT", f"/targetauth/{target}", action="disable_acl")
+        world.make_target(target)
     for gw in world.gateways:
         gw.io.stop()
     make_disks(world)
