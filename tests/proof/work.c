@@ -163,6 +163,12 @@ static uint64_t pause_ns(struct worker *worker)
 	return mean / 2 + driver_random(worker->driver, mean + 1);
 }
 
+/* Hundreds that hear BUSY and ask again at once would take the processors from who takes over. */
+static uint64_t retry_ns(const struct driver *driver)
+{
+	return RETRY_NS * (1 + driver->worker_count / 32);
+}
+
 static void work_done(struct command *command, enum answer answer)
 {
 	struct worker *worker = container_of(command, struct worker, command);
@@ -183,7 +189,7 @@ static void work_done(struct command *command, enum answer answer)
 		worker->final_next += driver->worker_count;
 	bool again = answer != ANSWER_GOOD && answer != ANSWER_MISCOMPARE;
 	worker->due = command->end + (driver->finishing && !again ? 0
-	                              : again                     ? RETRY_NS
+	                              : again                     ? retry_ns(driver)
 	                                                          : pause_ns(worker));
 	/* The one that did not serve is not asked first. */
 	if (answer == ANSWER_ATTENTION)
