@@ -56,6 +56,17 @@ void backend_next(struct backend *filter, struct io *io)
 	submit(filter->below, io);
 }
 
+void backend_reach(struct backend *backend, struct io *io)
+{
+	io->backend = backend; /* the top: nothing is above it to see the result */
+	while (backend && !backend->ops->reach)
+		backend = backend->below;
+	if (backend)
+		backend->ops->reach(backend, io);
+	else
+		io_complete(io, 0);
+}
+
 static void io_done(struct message *message)
 {
 	struct io *io = container_of(message, struct io, message);

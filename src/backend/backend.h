@@ -109,6 +109,11 @@ int backend_acquire(struct backend *backend, const struct backend_lock_policy *p
 /* Gives the lock back. No write may be outstanding. Worker thread. */
 int backend_release(struct backend *backend, struct error *err) MUST_CHECK;
 
+/* Any thread, never blocks. Asks the storage for what whoever takes the image needs first (RBD: its
+ * header), for nothing but the answer: io->done() as for any request, with 0 or -errno, however
+ * long that takes. Only reactor and done of io count; no filter sees it. */
+void backend_reach(struct backend *backend, struct io *io);
+
 /* A copy; any thread. */
 void backend_get_info(const struct backend *backend, struct backend_info *ret_info);
 /* Reads size anew. Worker thread. */
@@ -129,6 +134,7 @@ struct backend_ops {
 	int (*acquire)(struct backend *backend, const struct backend_lock_policy *policy,
 	               struct error *err);
 	int (*release)(struct backend *backend, struct error *err);
+	void (*reach)(struct backend *backend, struct io *io); /* NULL: it always answers */
 	int (*refresh)(struct backend *backend, struct error *err);
 	void (*get_info)(const struct backend *backend, struct backend_info *ret_info);
 };

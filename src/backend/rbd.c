@@ -120,6 +120,49 @@ static void disk_submit(struct backend *backend, struct io *io)
 		io_complete(io, rbd_disk_failed(disk, r));
 }
 
+/* ---- the header ---- */
+
+struct reach {
+	struct io *io;
+	uint64_t size;
+	time_t changed;
+};
+
+static void reached(rados_completion_t completion, void *argument)
+{
+	AUTO_FREE struct reach *reach = argument;
+	int r = rados_aio_get_return_value(completion);
+	rados_aio_release(completion);
+	io_complete(reach->io, r);
+}
+
+static int start_reach(struct rbd_disk *disk, struct io *io)
+{
+	char header[160];
+	rados_completion_t completion;
+	(void)snprintf(header, sizeof header, "rbd_header.%s", disk->id);
+	AUTO_FREE struct reach *reach = calloc(1, sizeof *reach);
+	if (!reach)
+		return -ENOMEM;
+	reach->io = io;
+	int r = rados_aio_create_completion2(reach, reached, &completion);
+	if (r < 0)
+		return r;
+	r = rados_aio_stat(disk->pool, header, completion, &reach->size, &reach->changed);
+	if (r < 0)
+		rados_aio_release(completion);
+	else
+		(void)steal(&reach); /* reached() frees it */
+	return r;
+}
+
+static void disk_reach(struct backend *backend, struct io *io)
+{
+	int r = start_reach(disk_of(backend), io);
+	if (r < 0)
+		io_complete(io, r);
+}
+
 static void image_changed(void *argument)
 {
 	struct rbd_disk *disk = argument;
@@ -287,6 +330,7 @@ const struct backend_ops rbd_ops = {
 		[IO_WRITE_ZEROES] = disk_submit,
 	},
 	.acquire = rbd_disk_acquire,
+	.reach = disk_reach,
 	.release = rbd_disk_release,
 	.refresh = rbd_disk_refresh,
 	.get_info = disk_get_info,

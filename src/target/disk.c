@@ -282,7 +282,8 @@ static void take_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	record_job_ended(disk);
-	disk->phase = disk->backend ? OPEN : CLOSED;
+	disk->taking = false;
+	disk->stale = disk->job_error.code == -ESTALE;
 	switch (disk->job_error.code) {
 	case 0:
 		taken(disk);
@@ -380,6 +381,7 @@ static void release_done(struct job *job)
 	}
 	disk->phase = disk->backend ? OPEN : CLOSED;
 	disk->lost = disk->lost && disk->backend;
+	disk->stale = disk->stale && disk->backend;
 	disk->doubted = false;
 	if (disk->released)
 		disk->host->moved(disk->host, disk);
@@ -400,8 +402,8 @@ static void start_take(struct disk *disk)
 {
 	disk->settled = false;
 	disk->others_up = disk->order.others_up;
-	disk->close_wanted = !disk->attempt.busy;
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
+	disk->taking = true;
 	start_record_job(disk, take_work, take_done);
 }
 
@@ -457,7 +459,8 @@ static void step_closed(struct disk *disk)
 
 static void step_open(struct disk *disk)
 {
-	bool must_close = disk->gone_wanted || disk->lost || disk->order.role == DISK_STANDBY;
+	bool must_close =
+	        disk->gone_wanted || disk->lost || disk->stale || disk->order.role == DISK_STANDBY;
 	if (!must_close)
 		disk_show_order(disk);
 	if (must_close) {

@@ -116,11 +116,12 @@ void disk_note_refusals(struct disk *disk);
 
 /* Looks for the oldest request that it has not answered; the next look tells. */
 void disk_look_for_oldest(struct disk *disk);
-/* As found by the last look that has ended. Borrowed. */
-const struct lun_request *disk_oldest(const struct disk *disk);
-/* Reads there, owner or not, at most DISK_TRY_BYTES_MAX. done() on the manager, never inside, with
- * 0 or -errno, however long it takes. -EBUSY: another one has no answer yet; -ENOTCONN: the image
- * is not open; -EINVAL: no bytes; -ENOMEM. */
+/* As found by the last look that has ended; while the disk is being taken, that, which has no
+ * range. */
+struct lun_request disk_oldest(const struct disk *disk);
+/* Reads there, owner or not, at most DISK_TRY_BYTES_MAX; without a length, what the image needs to
+ * be taken. done() on the manager, never inside, with 0 or -errno, however long it takes. -EBUSY:
+ * another one has no answer yet; -ENOTCONN: the image is not open; -ENOMEM. */
 #define DISK_TRY_BYTES_MAX (4u << 20)
 int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument) MUST_CHECK;

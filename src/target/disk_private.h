@@ -55,9 +55,9 @@ struct disk {
 	struct cluster_client *client;
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
-	bool close_wanted; /* the job may close the image, and should (take: if it is another one)
-	                    */
-	bool others_up, released;
+	bool close_wanted, others_up, released;
+	bool taking; /* the job takes it */
+	bool stale;  /* another image has the name: to be opened anew */
 	uint64_t started_ms;
 	char job_why[64], job_next[GATEWAY_NAME_MAX];
 	struct message quiesced;

@@ -144,8 +144,6 @@ static void set_result(struct disk *disk, int r)
 void disk_take(struct disk *disk)
 {
 	set_result(disk, take(disk, &disk->job_error));
-	if (disk->job_error.code == -ESTALE && disk->close_wanted)
-		disk_close_image(disk); /* opened anew by its name: it may be the right one then */
 }
 
 /* The lock goes back only if no write can come late: the LUN is drained. A fenced client has

@@ -1,5 +1,5 @@
-/* Whether the storage answers: the oldest request that it has not answered, and a read that serves
- * no initiator. Any gateway may make that read, owner or not. It has no time-out, like all that
+/* Whether the storage answers: the oldest request that it has not answered, and a request that
+ * serves no initiator. Any gateway may make that, owner or not. It has no time-out, like all that
  * goes to an image: the image stays open until it is answered. */
 #include "target/disk_private.h"
 
@@ -30,12 +30,14 @@ void disk_look_for_oldest(struct disk *disk)
 		disk->looking = false;
 }
 
-const struct lun_request *disk_oldest(const struct disk *disk)
+struct lun_request disk_oldest(const struct disk *disk)
 {
-	return &disk->oldest;
+	if (disk->taking)
+		return (struct lun_request){ .since_ms = disk->started_ms };
+	return disk->oldest;
 }
 
-/* ---- a read ---- */
+/* ---- a request ---- */
 
 static void answered(struct io *io)
 {
@@ -46,21 +48,25 @@ static void answered(struct io *io)
 	disk_step(disk);
 }
 
+/* Not while a job may close or replace the image; taking does neither. */
+static bool is_open(const struct disk *disk)
+{
+	return disk->phase == SERVED || (disk->phase == OPEN && (!disk->busy || disk->taking));
+}
+
 int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument)
 {
 	struct attempt *attempt = &disk->attempt;
-	/* Jobs close and replace an image that is not served. */
 	if (attempt->busy)
 		return -EBUSY;
-	if (disk->phase != SERVED && (disk->phase != OPEN || disk->busy))
+	if (!is_open(disk))
 		return -ENOTCONN;
-	if (length == 0)
-		return -EINVAL;
 	if (length > DISK_TRY_BYTES_MAX)
 		length = DISK_TRY_BYTES_MAX;
-	attempt->iov = (struct iovec){ .iov_base = malloc(length), .iov_len = length };
-	if (!attempt->iov.iov_base)
+	attempt->iov =
+	        (struct iovec){ .iov_base = length ? malloc(length) : NULL, .iov_len = length };
+	if (length && !attempt->iov.iov_base)
 		return -ENOMEM;
 	attempt->busy = true;
 	attempt->done = done;
@@ -72,6 +78,9 @@ int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
 		                   .iov_count = 1,
 		                   .reactor = disk->host->manager,
 		                   .done = answered };
-	backend_submit(disk->backend, &attempt->io);
+	if (length)
+		backend_submit(disk->backend, &attempt->io);
+	else
+		backend_reach(disk->backend, &attempt->io);
 	return 0;
 }

@@ -1,8 +1,9 @@
-/* A command that has waited for its storage for long raises a question: the owner reads that place
- * itself, and asks its peers, once a second, to do the same. While neither its own read nor that
- * command has an answer, and each of several questions in a row was answered by a peer that could
- * read it, the owner is the one who is cut off: it condemns itself. Nothing else follows from any
- * time that passes here: the fence is what keeps late writes out, as ever [H1, H5]. */
+/* A command that has waited for its storage for long, or a take-over that has, raises a question:
+ * the owner reads that place itself, and asks its peers, once a second, to do the same. While
+ * neither its own read nor that command has an answer, and each of several questions in a row was
+ * answered by a peer that could read it, the owner is the one who is cut off: it condemns itself.
+ * Nothing else follows from any time that passes here: the fence is what keeps late writes out, as
+ * ever [H1, H5]. */
 #include "target/hung.h"
 
 #include "base/log.h"
@@ -54,7 +55,7 @@ static int place_set(struct hung_place *place, const char *lun, uint64_t offset,
 
 uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
 {
-	uint64_t since_ms = disk_oldest(disk)->since_ms, now_ms = now_of(owners);
+	uint64_t since_ms = disk_oldest(disk).since_ms, now_ms = now_of(owners);
 	return since_ms && now_ms >= since_ms + HUNG_MS ? now_ms - since_ms : 0;
 }
 
@@ -120,14 +121,14 @@ static void own_read_answered(void *argument, int result)
 static void begin_question(struct owners *owners, struct disk *disk)
 {
 	struct hung *hung = &owners->hung;
-	const struct lun_request *oldest = disk_oldest(disk);
-	if (place_set(&hung->place, disk_name(disk), oldest->offset, oldest->length) < 0 ||
-	    disk_try(disk, oldest->offset, oldest->length, own_read_answered, owners) < 0)
+	struct lun_request oldest = disk_oldest(disk);
+	if (place_set(&hung->place, disk_name(disk), oldest.offset, oldest.length) < 0 ||
+	    disk_try(disk, oldest.offset, oldest.length, own_read_answered, owners) < 0)
 		return; /* at the next look */
 	hung->reading = true;
 	hung->since_ms = now_of(owners);
 	hung->asked_ms = hung->told_ms = 0;
-	hung->command_ms = oldest->since_ms;
+	hung->command_ms = oldest.since_ms;
 	hung->answers = 0;
 }
 
@@ -136,7 +137,7 @@ static void notice_progress(struct owners *owners)
 {
 	struct hung *hung = &owners->hung;
 	const struct disk *disk = find_disk(owners, hung->place.lun);
-	uint64_t command_ms = disk ? disk_oldest(disk)->since_ms : 0;
+	uint64_t command_ms = disk ? disk_oldest(disk).since_ms : 0;
 	if (command_ms != hung->command_ms)
 		hung->answers = 0;
 	hung->command_ms = command_ms;

@@ -54,6 +54,14 @@ void test_iov_start(struct test_io *test, struct backend *backend, enum io_op op
 	start(test, backend);
 }
 
+void test_reach_start(struct test_io *test, struct backend *backend)
+{
+	test->finished = false;
+	test->io = (struct io){ .reactor = test_reactor(), .done = finished };
+	backend_reach(backend, &test->io);
+	ASSERT_FALSE(test->finished);
+}
+
 int test_io_wait(struct test_io *test)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + 60000;

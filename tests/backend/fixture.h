@@ -18,6 +18,8 @@ void test_io_start(struct test_io *test, struct backend *backend, enum io_op op,
 /* Scattered; also with count 0. */
 void test_iov_start(struct test_io *test, struct backend *backend, enum io_op op, uint64_t offset,
                     struct iovec *iov, unsigned count);
+/* backend_reach() */
+void test_reach_start(struct test_io *test, struct backend *backend);
 /* Turns the reactor until it is done (deadline 60 s) and gives its result. */
 int test_io_wait(struct test_io *test);
 

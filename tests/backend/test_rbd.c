@@ -94,6 +94,22 @@ TEST(the_layers_above_learn_the_limits)
 	ASSERT_FALSE(info.read_only);
 }
 
+TEST(the_header_answers_as_long_as_it_is_there_owner_or_not)
+{
+	test_image("reached", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *owner = test_open(client, "reached", NULL);
+	ASSERT_EQ(backend_acquire(owner, NULL, NULL), 0);
+	AUTO(cluster_client) struct cluster_client *other = test_client();
+	AUTO(backend) struct backend *backend = test_open(other, "reached", NULL);
+	struct test_io test;
+	struct backend *const both[] = { owner, backend };
+	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		test_reach_start(&test, both[i]);
+		ASSERT_EQ(test_io_wait(&test), 0);
+	}
+}
+
 static void resize_elsewhere(const char *image, uint64_t size_bytes)
 {
 	AUTO(cluster_client) struct cluster_client *client = test_client();

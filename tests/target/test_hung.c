@@ -55,9 +55,9 @@ void disk_look_for_oldest(struct disk *disk)
 {
 }
 
-const struct lun_request *disk_oldest(const struct disk *disk)
+struct lun_request disk_oldest(const struct disk *disk)
 {
-	return &oldest;
+	return oldest;
 }
 
 enum disk_role disk_role(const struct disk *disk)
