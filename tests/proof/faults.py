@@ -109,6 +109,7 @@ def osd_pause(world, rng):
     world.cluster.rig("osd-resume", number)
     # With one copy of everything nobody renews the lease of an OSD that slept too long: it peers anew.
     world.cluster.run("ceph", "osd", "down", number)
+    world.cluster.rig("osd-start", number)  # waits until it is up; one that has ended is started
 
 
 def osd_kill(world, rng):

@@ -164,6 +164,7 @@ def judge(world, options):
 
 def keep(world, folder):
     subprocess.run(["cp", "-r", str(world.folder), folder], check=False)
+    subprocess.run(["cp", "-r", f"{world.cluster.folder}/log", f"{folder}/ceph"], check=False)
 
 
 def prove(options):
