@@ -22,6 +22,7 @@ static int place_data(struct channel *channel, struct relayed *relayed, uint32_t
 	struct scsi_task *task = relayed->task;
 
 	if (relayed->have == 0) {
+		relayed->total = total;
 		/* A buffer may be there: of an answer that was torn. */
 		if (task->data && task->data->size < total)
 			buffer_put(steal(&task->data));
@@ -29,7 +30,7 @@ static int place_data(struct channel *channel, struct relayed *relayed, uint32_t
 			task->data = buffer_get(buffers_of(channel), total);
 		relayed->no_memory = !task->data;
 	}
-	if (!relayed->no_memory && task->data->size < total)
+	if (relayed->total != total)
 		return -EPROTO;
 	channel->wire.rx.data = relayed->no_memory ? NULL : task->data->data + relayed->have;
 	return 0;
@@ -189,6 +190,8 @@ static int response_complete(struct channel *channel, const uint8_t *bhs)
 		return -EPROTO;
 	if (relayed_is_orphan(relayed))
 		return drop_answer(channel, relayed, bhs);
+	if (relayed->have && relayed->have != relayed->total)
+		return -EPROTO; /* data is missing: no status may cover that up */
 	int r = outcome_of(bhs[BHS_RESPONSE], &outcome);
 	if (r == 0)
 		r = take_sense(channel, bhs, relayed->task);

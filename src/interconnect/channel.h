@@ -44,7 +44,7 @@ struct relayed {
 	uint32_t row;                               /* handle */
 	uint32_t bytes;                             /* counted in the window */
 	uint32_t emitted;                           /* bytes of data */
-	uint32_t have;                              /* bytes of the answer's data */
+	uint32_t have, total;                       /* bytes of the answer's data */
 	uint32_t referenced_itt, referenced_cmd_sn; /* ABORT */
 	enum relay_outcome outcome;                 /* while returning */
 	struct scsi_task *task;                     /* COMMAND */
