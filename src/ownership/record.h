@@ -42,9 +42,9 @@ int owner_record_list(struct store *store,
                       void (*visit)(void *argument, const char *lun,
                                     const struct owner_record *record),
                       void *argument, struct error *err) MUST_CHECK;
-/* Becomes ACTIVE with epoch + 1 (without a row: above those of all that were removed) for that gateway, instance, client and image, if the row is still
- * as `seen` (any state). *record (what was seen) is replaced by the new one. -ECANCELED: somebody
- * was faster. */
+/* Becomes ACTIVE with epoch + 1 (without a row: above those of all that were removed) for that
+ * gateway, instance, client and image, if the row is still as `seen` (any state). *record (what was
+ * seen) is replaced by the new one. -ECANCELED: somebody was faster. */
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
                       const char *gateway, const char *instance, const char *client,
                       const char *image, const char *why, struct error *err) MUST_CHECK;

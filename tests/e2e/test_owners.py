@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Owners of LUNs as people see and move them: two gateways over one folder."""
 import contextlib
+import os
+import subprocess
 import threading
 
 import harness
-from harness import IQN, Gateway, case, expect, make_target, wait_for
+from harness import IQN, Gateway, case, expect, make_target, prefix_of, run, wait_for
 from initiator import Session
 
 DISKS = ("disk_1", "disk_2")
@@ -14,15 +16,16 @@ GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
 
 
 @contextlib.contextmanager
-def pair():
+def pair(addresses=("127.0.0.1", "127.0.0.2"), prefix=(), **rbdgate):
     with harness.folder() as folder:
-        gateways = [Gateway(folder / f"gw-{n}", name=f"gw-{n}", store=f"dir:{folder / 'store'}",
-                            address=f"127.0.0.{n}", rbdgate={"return_after": 0}) for n in (1, 2)]
+        gateways = [Gateway(folder / f"gw-{n}", name=f"gw-{n}", store=f"dir:{folder / 'store'}", address=address,
+                            prefix=prefix, rbdgate={"return_after": 0, **rbdgate})
+                    for n, address in enumerate(addresses, 1)]
         try:
             for gw in gateways:
                 gw.start()
             make_target(gateways[0], disks=(), user=None)
-            gateways[0].call("PUT", f"/gateway/{IQN}/gw-2", ip_address="127.0.0.2", skipchecks="true")
+            gateways[0].call("PUT", f"/gateway/{IQN}/gw-2", ip_address=addresses[1], skipchecks="true")
             for disk in DISKS:
                 gateways[0].call("PUT", f"/disk/rbd/{disk}", mode="create", size="64M")
                 gateways[0].call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
@@ -131,6 +134,59 @@ def a_stop_does_not_wait_for_path_checkers():
         expect("gw-2: no I/O comes any more" in log and "I/O still comes" not in log, log)
         wait_for_owners(first, gw_1=2, gw_2=0)
         second.start()
+
+
+@contextlib.contextmanager
+def namespace(*addresses):
+    """A host that has these IPv6 addresses and no IPv4 but for loopback."""
+    name = f"rg{os.getpid()}-v6"
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        for address in addresses:
+            run("ip", "-n", name, "addr", "add", f"{address}/64", "dev", "lo", "nodad")
+        yield prefix_of(name)
+    finally:
+        subprocess.run(["ip", "netns", "del", name])
+
+
+def every_path_serves(gateways, prefix, disk, pattern):
+    lun = DISKS.index(disk)
+    for gw in gateways:
+        out = run(*prefix, "qemu-io", "-f", "raw", "-c", f"write -P {pattern} 1M 64k", "-c",
+                  f"read -P {pattern} 1M 64k", gw.url(lun))
+        expect("failed" not in out.lower() and "read 65536/65536" in out, out)
+
+
+@case
+def portals_and_the_interconnect_work_over_ipv6():
+    addresses = ("fd77::1", "fd77::2")
+    with namespace(*addresses) as prefix, pair(addresses, prefix) as gateways:
+        first, second = gateways
+        told = owners(first)["gateways"]
+        for name, address in zip(("gw-1", "gw-2"), addresses):
+            expect(told[name]["interconnect"].startswith(f"[{address}]:"), told)
+        for disk in DISKS:
+            every_path_serves(gateways, prefix, disk, 0x61)
+        expect(all(sum(lun["forwarded"] for lun in gw.status()["luns"]) > 0 for gw in gateways), "nothing forwarded")
+        second.io.kill()
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        for disk in DISKS:
+            every_path_serves([first], prefix, disk, 0x62)
+        second.io.start()
+        second.wait_ready()
+        wait_for_owners(first, gw_1=1, gw_2=1)
+        every_path_serves(gateways, prefix, DISKS[1], 0x63)
+
+
+@case
+def the_interconnect_has_an_ipv6_address_of_its_own():
+    with namespace("fd78::1") as prefix:
+        # Two processes of one host: the port tells them apart.
+        with pair(prefix=prefix, interconnect_address="[fd78::1]") as gateways:
+            told = owners(gateways[0])["gateways"]
+            expect(all(g["interconnect"].startswith("[fd78::1]:") for g in told.values()), told)
+            every_path_serves(gateways, prefix, DISKS[0], 0x64)
 
 
 harness.main()
