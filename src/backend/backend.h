@@ -94,7 +94,8 @@ void backend_submit(struct backend *backend, struct io *io);
 
 /* Becomes the only writer (RBD: exclusive lock, managed by hand from now on). May block, worker
  * thread. 0, also where a backend needs no lock; -EBUSY: somebody alive has it (his address in
- * err). A lock whose owner `may_break` says is dead, or that has no watch, is broken first. */
+ * err); -ESTALE: not with this handle (RBD: opened while the image was not primary), open it anew.
+ * A lock whose owner `may_break` says is dead, or that has no watch, is broken first. */
 struct backend_lock_policy {
 	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
 	 */

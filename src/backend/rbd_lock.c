@@ -16,12 +16,38 @@
 #define ATTEMPTS      3
 #define LOCK_NAME     "rbd_lock" /* librbd's, on the header object */
 
+/* [H28] An image that mirroring has demoted (or copies from another cluster) has no lock at all,
+ * and librbd only says that something is invalid. */
+static bool is_not_primary(struct rbd_disk *disk)
+{
+	rbd_mirror_image_info_t info;
+	if (rbd_mirror_image_get_info(disk->image, &info, sizeof info) < 0)
+		return false;
+	bool not_primary = info.state == RBD_MIRROR_IMAGE_ENABLED && !info.primary;
+	rbd_mirror_image_get_info_cleanup(&info);
+	return not_primary;
+}
+
+/* An image that was opened without a lock gets none: it is opened anew. */
+static int fail_without_lock(struct rbd_disk *disk, struct error *err)
+{
+	if (is_not_primary(disk))
+		return error_set(err, -ESTALE,
+		                 "%s is mirrored and not primary here, so nobody may write to it: "
+		                 "it is served after `rbd mirror image promote %s`",
+		                 disk->name, disk->name);
+	return error_set(err, -ESTALE, "%s: the image had no exclusive lock when it was opened",
+	                 disk->name);
+}
+
 static int fail(struct rbd_disk *disk, int r, const char *doing, struct error *err)
 {
 	rbd_disk_failed(disk, r);
 	if (r == -ESHUTDOWN)
 		return error_set(err, r, "%s: this gateway's client %s was fenced", disk->name,
 		                 cluster_client_address(disk->cluster));
+	if (r == -EINVAL)
+		return fail_without_lock(disk, err);
 	return error_set(err, r, "%s: cannot %s: %s", disk->name, doing, strerror(-r));
 }
 

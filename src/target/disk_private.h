@@ -57,7 +57,7 @@ struct disk {
 	struct owner_record job_record; /* of the job that takes or gives */
 	bool close_wanted, others_up, released;
 	bool taking; /* the job takes it */
-	bool stale;  /* another image has the name: to be opened anew */
+	bool stale;  /* another image has the name, or it is not primary: to be opened anew */
 	uint64_t started_ms;
 	char job_why[64], job_next[GATEWAY_NAME_MAX];
 	struct message quiesced;

@@ -308,3 +308,51 @@ TEST(a_lock_that_was_taken_away_is_told_and_writes_are_refused)
 	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
 	test_fill(backend, 0, 512, 1);
 }
+
+/* An administrator's program, which has the lock while it works. */
+static int administer(struct cluster_client *client, int (*act)(rbd_image_t image))
+{
+	AUTO(backend) struct backend *backend = test_open(client, "mirrored", NULL);
+	return act(disk_of(backend)->image);
+}
+
+static int enable_mirroring(rbd_image_t image)
+{
+	return rbd_mirror_image_enable2(image, RBD_MIRROR_IMAGE_MODE_SNAPSHOT);
+}
+
+static int promote(rbd_image_t image)
+{
+	return rbd_mirror_image_promote(image, false);
+}
+
+/* [H28] While it is owned librbd refuses to demote it. */
+TEST(a_demoted_image_says_so_and_is_taken_again_after_its_promotion)
+{
+	test_image("mirrored", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(cluster_client) struct cluster_client *other = test_client();
+	struct backend *backend = test_open(client, "mirrored", NULL);
+	struct error err = { 0 };
+	ASSERT_EQ(rbd_mirror_mode_set(disk_of(backend)->pool, RBD_MIRROR_MODE_IMAGE), 0);
+	ASSERT_EQ(administer(other, enable_mirroring), 0);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_TRUE(administer(other, rbd_mirror_image_demote) < 0);
+	test_fill(backend, 0, 4096, 1);
+	ASSERT_EQ(backend_release(backend, NULL), 0);
+	backend_free(backend);
+
+	ASSERT_EQ(administer(other, rbd_mirror_image_demote), 0);
+	backend = test_open(client, "mirrored", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, &err), -ESTALE);
+	ASSERT_NOT_NULL(strstr(err.text, "rbd mirror image promote"));
+	backend_free(backend);
+
+	ASSERT_EQ(administer(other, promote), 0);
+	backend = test_open(client, "mirrored", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 1));
+	test_fill(backend, 0, 4096, 2);
+	ASSERT_EQ(backend_release(backend, NULL), 0);
+	backend_free(backend);
+}

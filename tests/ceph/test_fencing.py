@@ -308,6 +308,30 @@ def an_image_that_was_replaced_under_its_name_is_refused_until_the_disk_is_added
 
 
 @case
+def a_demoted_image_is_unavailable_until_it_is_promoted():
+    with site() as s:
+        make_target(s.gw, user=None)
+        s.gw.wait_lun("rbd/disk_1")
+        s.cluster.run("rbd", "mirror", "pool", "enable", "rbd", "image")
+        s.cluster.run("rbd", "mirror", "image", "enable", "rbd/disk_1", "snapshot")
+        s.qemu_io("write -P 0x71 0 1M")
+        # While it is served nobody demotes it: that needs the lock, which is not given away.
+        expect(subprocess.run(["rbd", "mirror", "image", "demote", "rbd/disk_1"], env=s.cluster.environment(),
+                              capture_output=True).returncode != 0, "demoted under our feet")
+        s.qemu_io("write -P 0x72 0 1M")
+        s.gw.stop()
+        s.cluster.run("rbd", "mirror", "image", "demote", "rbd/disk_1")
+        s.gw.start()
+        s.gw.wait_lun("rbd/disk_1", "failed")
+        expect("rbd mirror image promote" in s.gw.status()["luns"][0]["problem"], s.gw.status())
+        out = run("qemu-io", "-f", "raw", "-c", "read 0 4k", s.gw.url(), check=False, timeout=60)
+        expect("0x040c" in out, out)
+        s.cluster.run("rbd", "mirror", "image", "promote", "rbd/disk_1")
+        s.gw.wait_lun("rbd/disk_1")
+        s.qemu_io("read -P 0x72 0 1M", "write -P 0x73 0 1M")
+
+
+@case
 def the_disk_of_an_upstream_gateway_is_left_alone_until_it_is_given_to_us():
     with site() as s:
         make_target(s.gw, user=None)

@@ -18,7 +18,11 @@ TEST(a_command_says_its_row_epoch_and_age)
 		message_put_command(header, &command, with_rest ? rest : NULL);
 		ASSERT_EQ(pdu_ahs_len(header), with_rest ? 52 : 32);
 		ASSERT_EQ(message_take_command(header, &found, &cdb_rest), 0);
-		ASSERT_MEM_EQ(&found, &command, sizeof found);
+		ASSERT_EQ(found.row, command.row);
+		ASSERT_EQ(found.length, command.length);
+		ASSERT_EQ(found.epoch, command.epoch);
+		ASSERT_EQ(found.stamp, command.stamp);
+		ASSERT_EQ(found.tag, command.tag);
 		ASSERT_EQ(cdb_rest != NULL, with_rest);
 		if (with_rest)
 			ASSERT_MEM_EQ(cdb_rest, rest, 16);
