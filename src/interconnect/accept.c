@@ -74,8 +74,7 @@ static void pending_end(struct pending *pending)
 
 static void pending_refuse(struct pending *pending, const char *why)
 {
-	log_limited(LOG_LEVEL_WARNING, REFUSE_INTERVAL_MS, "interconnect: %s is refused: %s",
-	            pending->from, why);
+	log_limited(LOG_LEVEL_WARNING, REFUSE_INTERVAL_MS, "%s is refused: %s", pending->from, why);
 	pending_end(pending);
 }
 
@@ -257,8 +256,7 @@ static void go_on(struct timer *timer)
 static void pause_accepting(struct acceptor *acceptor)
 {
 	struct reactor *manager = acceptor->interconnect->manager;
-	log_limited(LOG_LEVEL_ERROR, REFUSE_INTERVAL_MS, "interconnect: cannot accept: %s",
-	            strerror(errno));
+	log_limited(LOG_LEVEL_ERROR, REFUSE_INTERVAL_MS, "cannot accept: %s", strerror(errno));
 	reactor_watch_set(manager, &acceptor->watch, 0);
 	reactor_arm(manager, &acceptor->retry, RETRY_MS);
 }
@@ -338,7 +336,7 @@ int acceptor_new(struct interconnect *interconnect, const char *address, uint16_
 		return error_set(err, r, "interconnect: cannot listen on %s port %u: %s", address,
 		                 port, strerror(-r));
 	}
-	log_info("interconnect: listening on %s", acceptor->address);
+	log_info("listening on %s", acceptor->address);
 	*ret_acceptor = acceptor;
 	return 0;
 }

@@ -271,7 +271,7 @@ static void taken(struct disk *disk)
 	disk->was_in_service = true;
 	reactor_disarm(disk->host->manager, &disk->held);
 	lun_serve(disk->lun, disk->backend);
-	log_info("%s: taken (%s, epoch %llu) in %.2f s", disk_name(disk), disk->job_why,
+	log_info("%s: taken (%s, epoch %llu) in %.2f s", disk_name(disk), disk->record.why,
 	         (unsigned long long)disk->record.epoch,
 	         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
 	disk->host->moved(disk->host, disk);
@@ -288,8 +288,8 @@ static void take_done(struct job *job)
 	case 0:
 		taken(disk);
 		break;
-	case -ECANCELED: /* somebody was faster: it is decided anew */
-		log_info("%s", disk->job_error.text);
+	case -ECANCELED:                               /* somebody was faster: it is decided anew */
+		log_debug("%s", disk->job_error.text); /* what comes of it is told */
 		disk->order.role = DISK_WAIT;
 		disk->host->changed(disk->host, disk);
 		break;

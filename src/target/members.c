@@ -324,7 +324,7 @@ static void not_answered(struct members *members, struct member *member)
 		return;
 	}
 	end_questions(member);
-	log_warning("%s: %d questions without an answer, %u ms for each: condemned",
+	log_warning("%s: %d questions without an answer, %u ms for each: taken for dead",
 	            member->gateway, QUESTIONS, answer_ms(members, member));
 	set_health(members, member, MEMBER_SUSPECT);
 	member_fence(members, member, "lost, and did not answer");

@@ -174,7 +174,8 @@ static void register_done(struct job *job)
 		            peers->err.text);
 		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
 	} else {
-		log_info("interconnect: %s", interconnect_address(peers->interconnect));
+		log_info("interconnect: other gateways are told of %s",
+		         interconnect_address(peers->interconnect));
 		peers->config.changed(peers->config.argument);
 	}
 }
