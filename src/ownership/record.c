@@ -223,7 +223,7 @@ static int keep_epoch(struct store *store, const char *record, struct error *err
 	AUTO_JSON json_t *row = json_loads(record, 0, NULL);
 	json_int_t epoch = json_number(row, "epoch", 0);
 	AUTO_FREE char *before = NULL, *after = NULL;
-	uint64_t least;
+	uint64_t least = 0;
 	int r = read_least_epoch(store, &least, &before, err);
 	if (r < 0 || epoch < 0 || (uint64_t)epoch <= least)
 		return r;
