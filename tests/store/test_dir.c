@@ -1,4 +1,5 @@
 #include "base/reactor.h"
+#include "hearing.h"
 #include "store/store.h"
 #include "test.h"
 
@@ -404,87 +405,11 @@ TEST(an_announcement_returns_when_the_last_one_has_reported)
 
 /* ---- messages ---- */
 
-struct hearing_listener {
-	struct store_listener listener;
-	pthread_mutex_t lock; /* of the rest */
-	char *heard;          /* the last one */
-	unsigned count;
-};
-
-static void ignore_change(struct store_listener *listener)
-{
-	(void)listener;
-}
-
-static void hear(struct store_listener *listener, const char *text)
-{
-	struct hearing_listener *hearing =
-	        container_of(listener, struct hearing_listener, listener);
-	(void)pthread_mutex_lock(&hearing->lock);
-	free(hearing->heard);
-	hearing->heard = strdup(text);
-	hearing->count++;
-	(void)pthread_mutex_unlock(&hearing->lock);
-}
-
-static bool has_heard(struct hearing_listener *hearing, unsigned count, const char *text)
-{
-	(void)pthread_mutex_lock(&hearing->lock);
-	bool heard = hearing->count >= count && strcmp(hearing->heard, text) == 0;
-	(void)pthread_mutex_unlock(&hearing->lock);
-	return heard;
-}
-
-static void wait_to_hear(struct hearing_listener *hearing, unsigned count, const char *text)
-{
-	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-	while (!has_heard(hearing, count, text)) {
-		assert_true(clock_monotonic_ms() < deadline_ms);
-		(void)poll(NULL, 0, 1);
-	}
-}
-
-#define HEARING                                                         \
-	{                                                               \
-		.listener = { .changed = ignore_change, .told = hear }, \
-		.lock = PTHREAD_MUTEX_INITIALIZER,                      \
-	}
-
-static char *long_text(size_t len)
-{
-	char *text = malloc(len + 1);
-	assert_non_null(text);
-	memset(text, 'x', len);
-	text[len] = '\0';
-	return text;
-}
-
 TEST(all_members_are_told_also_the_one_that_tells)
 {
 	AUTO_FREE char *path = new_folder();
 	AUTO(store) struct store *one = opened(path), *two = opened(path), *deaf = opened(path);
-	struct hearing_listener first = HEARING, second = HEARING;
-	struct store_listener no_ears = { .changed = ignore_change };
-	ASSERT_EQ(store_tell(one, "nobody is there", NULL), 0);
-	ASSERT_EQ(store_join(one, "gw1", &first.listener, NULL), 0);
-	ASSERT_EQ(store_join(two, "gw2", &second.listener, NULL), 0);
-	ASSERT_EQ(store_join(deaf, "gw3", &no_ears, NULL), 0);
-	ASSERT_EQ(store_tell(one, "hello", NULL), 0);
-	wait_to_hear(&first, 1, "hello");
-	wait_to_hear(&second, 1, "hello");
-
-	AUTO_FREE char *longest = long_text(64 * 1024), *longer = long_text(64 * 1024 + 1);
-	ASSERT_EQ(store_tell(two, longest, NULL), 0);
-	wait_to_hear(&first, 2, longest);
-	wait_to_hear(&second, 2, longest);
-	ASSERT_EQ(store_tell(two, longer, NULL), -EMSGSIZE);
-
-	store_leave(two);
-	ASSERT_EQ(store_tell(one, "again", NULL), 0);
-	wait_to_hear(&first, 3, "again");
-	ASSERT_EQ(second.count, 2);
-	free(first.heard);
-	free(second.heard);
+	check_all_are_told(one, two, deaf);
 }
 
 TEST(neither_the_dead_nor_the_stopped_keep_the_others_from_being_told)

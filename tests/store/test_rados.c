@@ -1,5 +1,6 @@
 #include "base/reactor.h"
 #include "cluster/client.h"
+#include "hearing.h"
 #include "store/store.h"
 #include "test.h"
 
@@ -563,82 +564,11 @@ static void run_ceph(const char *format, const char *argument)
 
 /* ---- messages ---- */
 
-struct hearing_listener {
-	struct store_listener listener;
-	pthread_mutex_t lock; /* of the rest */
-	char *heard;          /* the last one */
-	unsigned count;
-};
-
-static void ignore_change(struct store_listener *listener)
-{
-	(void)listener;
-}
-
-static void hear(struct store_listener *listener, const char *text)
-{
-	struct hearing_listener *hearing =
-	        container_of(listener, struct hearing_listener, listener);
-	(void)pthread_mutex_lock(&hearing->lock);
-	free(hearing->heard);
-	hearing->heard = strdup(text);
-	hearing->count++;
-	(void)pthread_mutex_unlock(&hearing->lock);
-}
-
-static bool has_heard(struct hearing_listener *hearing, unsigned count, const char *text)
-{
-	(void)pthread_mutex_lock(&hearing->lock);
-	bool heard = hearing->count >= count && strcmp(hearing->heard, text) == 0;
-	(void)pthread_mutex_unlock(&hearing->lock);
-	return heard;
-}
-
-static void wait_to_hear(struct hearing_listener *hearing, unsigned count, const char *text)
-{
-	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-	while (!has_heard(hearing, count, text)) {
-		assert_true(clock_monotonic_ms() < deadline_ms);
-		(void)poll(NULL, 0, 1);
-	}
-}
-
-#define HEARING                                                         \
-	{                                                               \
-		.listener = { .changed = ignore_change, .told = hear }, \
-		.lock = PTHREAD_MUTEX_INITIALIZER,                      \
-	}
-
-static char *long_text(size_t len)
-{
-	char *text = malloc(len + 1);
-	assert_non_null(text);
-	memset(text, 'x', len);
-	text[len] = '\0';
-	return text;
-}
-
 TEST(all_members_are_told_also_the_one_that_tells)
 {
 	AUTO_PLACE struct place one = place_open("told"), two = place_open("told");
-	struct hearing_listener first = HEARING, second = HEARING;
-	ASSERT_EQ(store_tell(one.store, "nobody is there", NULL), 0);
-	ASSERT_EQ(store_join(one.store, "gw1", &first.listener, NULL), 0);
-	ASSERT_EQ(store_join(two.store, "gw2", &second.listener, NULL), 0);
-	ASSERT_EQ(store_tell(one.store, "hello", NULL), 0);
-	ASSERT_TRUE(has_heard(&first, 1, "hello"));
-	ASSERT_TRUE(has_heard(&second, 1, "hello"));
-
-	AUTO_FREE char *longest = long_text(64 * 1024), *longer = long_text(64 * 1024 + 1);
-	ASSERT_EQ(store_tell(two.store, longest, NULL), 0);
-	wait_to_hear(&first, 2, longest);
-	wait_to_hear(&second, 2, longest);
-	ASSERT_EQ(store_tell(two.store, longer, NULL), -EMSGSIZE);
-	store_leave(two.store);
-	store_leave(one.store);
-	ASSERT_EQ(second.count, 2);
-	free(first.heard);
-	free(second.heard);
+	AUTO_PLACE struct place deaf = place_open("told");
+	check_all_are_told(one.store, two.store, deaf.store);
 }
 
 TEST(a_dead_member_holds_up_a_message_for_a_second_or_so)
