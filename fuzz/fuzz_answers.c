@@ -502,7 +502,7 @@ static void end(void)
 
 	owner_cut();
 	lun_set_state(origin.lun, LUN_HELD);
-	interconnect_forget(origin.interconnect, origin.peer, true);
+	interconnect_forget(origin.interconnect, origin.peer);
 	turn();
 	lun_set_epoch(origin.lun, 8);
 	lun_serve(origin.lun, origin.disk);
