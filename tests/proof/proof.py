@@ -162,6 +162,18 @@ def judge(world, options):
     return done.returncode == 1
 
 
+def finish(world):
+    """The last reads. Returns what went wrong, None if nothing did."""
+    try:
+        status = world.driver.finish()
+    except Failure as failure:
+        print(f"# {failure}", flush=True)
+        return f"{failure}"
+    print(f"# answers: {status['answers']}, duels: {status['duels']}, paths lost: {status['lost_paths']}, "
+          f"last error: {status['last_error']}", flush=True)
+    return None
+
+
 def keep(world, folder):
     subprocess.run(["cp", "-r", str(world.folder), folder], check=False)
     subprocess.run(["cp", "-r", f"{world.cluster.folder}/log", f"{folder}/ceph"], check=False)
@@ -180,13 +192,12 @@ def prove(options):
                                        "--verbose", "yes")
             try:
                 trouble = inject(world, options, table)
-                status = world.driver.finish()
+                end = finish(world)
+                trouble = trouble or end
             finally:
                 world.driver.kill()
             table.show()
-            print(f"# answers: {status['answers']}, duels: {status['duels']}, paths lost: {status['lost_paths']}, "
-                  f"last error: {status['last_error']}", flush=True)
-            violated = judge(world, options)
+            violated = judge(world, options)  # whatever went wrong
         except BaseException:
             world.logs()
             raise
