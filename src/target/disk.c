@@ -578,9 +578,11 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	disk->order = *order;
 	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
 	disk->order.next = disk->next;
-	/* The owner does not need our image: commands do not wait for its opening. */
-	if (disk->busy && disk->phase == CLOSED && order->role == DISK_FORWARD)
-		disk_forward(disk);
+	/* An owner elsewhere does not need our image: commands do not wait for its opening, and do
+	 * not go where it was before. */
+	if (disk->busy && disk->phase == CLOSED &&
+	    (order->role == DISK_FORWARD || lun_get_state(disk->lun) == LUN_FORWARDED))
+		disk_show_order(disk);
 	disk_step(disk);
 }
 

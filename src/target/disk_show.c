@@ -86,7 +86,8 @@ void disk_show_order(struct disk *disk)
 		disk_hold(disk);
 		return;
 	case DISK_SERVE:
-		if (!disk->problem.code)
+		/* What a problem shows stays, but not the way to a former owner. */
+		if (!disk->problem.code || lun_get_state(disk->lun) == LUN_FORWARDED)
 			disk_hold(disk);
 		return;
 	case DISK_FORWARD:

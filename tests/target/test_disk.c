@@ -142,6 +142,14 @@ static void count_tried(void *argument, int result)
 	tried->result = result;
 }
 
+static void wait_problem(struct world *world)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!*disk_problem(world->disk) && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->manager, 50);
+	ASSERT_TRUE(*disk_problem(world->disk));
+}
+
 static void wait_tried(struct world *world, const struct tried *tried, unsigned count)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
@@ -169,6 +177,36 @@ TEST(commands_go_to_the_owner_before_the_image_is_open_here)
 	lun_get_route(disk_lun(world.disk), &route);
 	ASSERT_EQ(route.epoch, 7);
 	wait_state(&world, LUN_FORWARDED);
+	world_done(&world);
+}
+
+/* Else they would go to an owner that is gone, and nothing would end them. */
+TEST(commands_do_not_go_to_the_former_owner_while_the_image_is_being_opened)
+{
+	struct world world;
+	struct disk_config config = config_for("x", "rbd/x");
+	static const struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 7 } };
+	static const struct disk_order wait = { .role = DISK_WAIT };
+	static const struct disk_order unavailable = { .role = DISK_UNAVAILABLE };
+	int relay; /* nothing is sent */
+	world_init(&world);
+	world.host.relay = (struct relay *)&relay;
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &forward);
+	disk_give_order(world.disk, &wait); /* its owner does not answer */
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
+	disk_give_order(world.disk, &forward);
+	disk_give_order(world.disk, &serve); /* it was handed to this gateway */
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
+	disk_give_order(world.disk, &forward);
+	disk_give_order(world.disk, &unavailable);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_FAILED);
+	/* An opening that has failed is tried again: the same while a problem is known. */
+	disk_give_order(world.disk, &wait);
+	wait_problem(&world);
+	disk_give_order(world.disk, &forward);
+	disk_give_order(world.disk, &serve);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
 	world_done(&world);
 }
 
