@@ -147,7 +147,7 @@ void disk_take(struct disk *disk)
 }
 
 /* The lock goes back only if no write can come late: the LUN is drained. A fenced client has
- * nothing to give. */
+ * nothing to give. An image that is only opened anew stays ours: taking it goes on then. */
 void disk_release(struct disk *disk)
 {
 	struct error *err = &disk->job_error;
@@ -155,7 +155,7 @@ void disk_release(struct disk *disk)
 	disk->released = false;
 	if (!disk->lost && disk->backend)
 		r = backend_release(disk->backend, err);
-	if (r == 0 && !disk->lost && is_own(disk, &disk->job_record)) {
+	if (r == 0 && !disk->lost && !disk->stale && is_own(disk, &disk->job_record)) {
 		r = owner_record_release(disk->host->store, disk_name(disk), &disk->job_record,
 		                         disk->job_next, disk->job_why, err);
 		disk->released = r == 0;

@@ -329,6 +329,9 @@ def a_demoted_image_is_unavailable_until_it_is_promoted():
         s.cluster.run("rbd", "mirror", "image", "promote", "rbd/disk_1")
         s.gw.wait_lun("rbd/disk_1")
         s.qemu_io("read -P 0x72 0 1M", "write -P 0x73 0 1M")
+        # What is only opened anew is not given back and taken each time: the history would be full of it.
+        events = s.gw.call("GET", "/rbdgate/history")["events"]
+        expect_eq([e["kind"] for e in events].count("hand-over"), 1, "the stop alone gave it back")
 
 
 @case
