@@ -17,6 +17,7 @@ static const struct {
 	[LUN_FORWARDED] = { .verdict = ALUA_FORWARDED },
 	[LUN_HELD] = { .verdict = ALUA_HELD },
 	[LUN_BUSY] = { ALUA_ENDED, 0, SCSI_BUSY, SENSE_NONE },
+	[LUN_ON_DEMAND] = { ALUA_HELD, OP_STANDBY | OP_LOOK, SCSI_BUSY, SENSE_NONE },
 };
 
 /* A peer's command runs in the epoch that it was meant for, or not at all: its gateway looks for
@@ -43,10 +44,10 @@ enum alua_verdict alua_decide(struct scsi_task *task)
 	enum lun_state state = situation_state(situation);
 	if (task->nexus->proxy)
 		return decide_proxy(task, state);
-	if (states[state].verdict != ALUA_ENDED)
-		return states[state].verdict;
 	if (flags & states[state].beside)
 		return ALUA_BESIDE;
+	if (states[state].verdict != ALUA_ENDED)
+		return states[state].verdict;
 	if (states[state].sense)
 		task_end_check(task, states[state].sense);
 	else

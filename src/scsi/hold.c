@@ -37,7 +37,8 @@ static bool has_effect(const struct scsi_task *task)
 	return opcode_changes(task->state.opcode);
 }
 
-/* Whether the owner that had it is over for certain, since another ownership has begun. */
+/* Whether the owner that had it is over for certain: another ownership has begun, or it was our
+ * own, which is drained before the LUN is ON_DEMAND. */
 static bool is_settled(const struct scsi_task *task, uint64_t situation)
 {
 	struct lun_route route;
@@ -47,6 +48,8 @@ static bool is_settled(const struct scsi_task *task, uint64_t situation)
 	case LUN_FORWARDED:
 		return lun_route_now(task_lun(task), &route) &&
 		       route.epoch > task->state.sent_epoch;
+	case LUN_ON_DEMAND:
+		return task->state.sent_epoch == lun_get_epoch(task_lun(task));
 	default:
 		return false;
 	}
@@ -66,6 +69,12 @@ enum alua_verdict hold_decide(struct scsi_task *task, uint64_t situation)
 		return ALUA_ENDED;
 	}
 	task->state.unknown = false;
+	/* Its initiator may have gone to the gateway that took the LUN: it says whether it has not.
+	 */
+	if (situation_state(situation) == LUN_ON_DEMAND && !task->nexus->proxy) {
+		task_end_status(task, SCSI_BUSY);
+		return ALUA_ENDED;
+	}
 	return ALUA_SERVED;
 }
 

@@ -44,6 +44,8 @@ int lun_new(const struct lun_config *config, struct lun **ret_lun)
 	lun->block_size = config->block_size;
 	lun->block_shift = (unsigned)__builtin_ctz(config->block_size);
 	lun->relay = config->relay;
+	lun->wanted = config->wanted;
+	lun->wanted_argument = config->wanted_argument;
 	lun->was_opening = true;
 	list_init(&lun->itls);
 	reservations_init(&lun->reservations);
@@ -187,7 +189,21 @@ void lun_set_state(struct lun *lun, enum lun_state state)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY && state != LUN_READY && state != LUN_FORWARDED);
+	if (state == LUN_ON_DEMAND) {
+		reservation_passed_on(lun);
+		tell_opened(lun);
+	}
 	change_state(lun, state);
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_want(struct lun *lun)
+{
+	if (lun_get_state(lun) != LUN_ON_DEMAND || !lun->wanted)
+		return;
+	(void)pthread_mutex_lock(&lun->lock);
+	if (lun_get_state(lun) == LUN_ON_DEMAND)
+		lun->wanted(lun->wanted_argument);
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 

@@ -25,6 +25,8 @@ enum lun_state {
 	LUN_FORWARDED,     /* another gateway owns it: goes there by the relay */
 	LUN_HELD,          /* ownership is changing: waits for the next state */
 	LUN_BUSY,          /* the same, for longer than commands are held: BUSY */
+	LUN_ON_DEMAND,     /* whose it is is not ours to say: a command that needs it waits and asks
+	                    * for it, what hosts do to look at a path runs */
 	LUN_STATE_COUNT,
 };
 
@@ -47,6 +49,10 @@ struct lun_config {
 	/* Borrowed for life (reservation_keeper.h); NULL: reservations live in memory, APTPL is
 	 * refused. */
 	struct reservation_keeper *reservation_keeper;
+	/* May be NULL. A command waits while the LUN is ON_DEMAND. Any thread, under a lock of the
+	 * LUN: not after the call that ended that state has returned. */
+	void (*wanted)(void *argument);
+	void *wanted_argument;
 };
 
 /* One line of REPORT TARGET PORT GROUPS. */

@@ -50,7 +50,9 @@ struct lun {
 	atomic_bool descriptor_sense;   /* D_SENSE of the control mode page */
 	atomic_bool unreachable;        /* lun_set_unreachable() */
 	struct backend *backend;
-	struct relay *relay; /* constant; NULL: never forwarded */
+	struct relay *relay;            /* constant; NULL: never forwarded */
+	void (*wanted)(void *argument); /* constant, as the next */
+	void *wanted_argument;
 
 	struct range_lock ranges;
 
@@ -169,6 +171,8 @@ static inline uint64_t lun_situation(const struct lun *lun)
 {
 	return atomic_load_explicit(&lun->situation, memory_order_acquire);
 }
+/* A command of it waits: says so if it is ON_DEMAND. */
+void lun_want(struct lun *lun);
 /* It is not served, and commands of any nexus may be in execution at its owner. */
 bool lun_is_owned_elsewhere(const struct lun *lun);
 /* The route, and the situation in which it holds; 0: the LUN is not FORWARDED. */

@@ -48,6 +48,7 @@ enum scsi_reservation {
 #define OP_THIN        (1u << 13) /* only where blocks can be unmapped */
 #define OP_FUA         (1u << 14) /* byte 1 has DPO and FUA */
 #define OP_RESERVE     (1u << 15) /* fenced off by any RESERVE(6), the own one too */
+#define OP_LOOK        (1u << 16) /* hosts look at paths and disks with it: runs while ON_DEMAND */
 
 #define SA_NONE 0xff
 

@@ -317,6 +317,7 @@ static bool try_enable(struct scsi_task *task)
 			task_end_status(task, SCSI_BUSY);
 		else
 			hold_add(task);
+		lun_want(task_lun(task));
 		return true;
 	}
 	return true;

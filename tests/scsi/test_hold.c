@@ -1,6 +1,8 @@
 /* Commands that wait while ownership changes, and those whose fate nobody knows. */
 #include "fixture.h"
 
+#include "scsi/lun_private.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -319,4 +321,127 @@ TEST(a_change_of_ownership_does_not_wait_for_preempt_and_abort)
 	rig_serve(rig, 2);
 	assert_good(&c);
 	assert_status(&a, SCSI_TASK_ABORTED);
+}
+
+/* ---- on demand ---- */
+
+static unsigned demands;
+
+static void count_demand(void *argument)
+{
+	demands++;
+}
+
+static struct rig *rig_on_demand(void)
+{
+	struct rig *rig = rig_new(512, 100);
+	rig->lun->wanted = count_demand;
+	demands = 0;
+	rig_leave(rig, LUN_ON_DEMAND);
+	return rig;
+}
+
+TEST(looking_at_a_path_asks_for_nothing)
+{
+	static const struct {
+		uint8_t cdb[16];
+		uint32_t expected;
+	} rows[] = {
+		{ { 0x00 }, 0 },                          /* TEST UNIT READY */
+		{ { 0x12, [4] = 36 }, 36 },               /* INQUIRY */
+		{ { 0x1a, [2] = 0x3f, [4] = 255 }, 255 }, /* MODE SENSE */
+		{ { 0x1b, [4] = 1 }, 0 },                 /* START */
+		{ { 0x25 }, 8 },                          /* READ CAPACITY(10) */
+		{ { 0x9e, 0x10, [13] = 32 }, 32 },        /* READ CAPACITY(16) */
+		{ { 0xa0, [9] = 64 }, 64 },               /* REPORT LUNS */
+		{ { 0xa3, 0x0a, [9] = 255 }, 255 },       /* REPORT TARGET PORT GROUPS */
+		{ { 0xa3, 0x0c, [8] = 16 }, 4096 },       /* REPORT SUPPORTED OPERATION CODES */
+		{ { 0xa3, 0x0d, [9] = 16 }, 16 },         /* ... TASK MANAGEMENT FUNCTIONS */
+	};
+	AUTO(rig) struct rig *rig = rig_on_demand();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("opcode %02x", rows[i].cdb[0]);
+		command_run(rig, &a, 0, rows[i].cdb, 16, rows[i].expected, NULL);
+		assert_good(&a);
+		ASSERT_EQ(held(rig), 0);
+	}
+	ASSERT_EQ(demands, 0);
+}
+
+TEST(what_needs_the_lun_waits_and_asks_for_it)
+{
+	static const struct {
+		uint8_t cdb[16];
+		int64_t expected;
+	} rows[] = {
+		{ { 0x28, [8] = 1 }, 512 },
+		{ { 0x2a, [8] = 1 }, -512 },
+		{ { 0x35 }, 0 },
+		{ { 0x5e, [8] = 8 }, 8 },
+		{ { 0x16 }, 0 },
+	};
+	AUTO(rig) struct rig *rig = rig_on_demand();
+	memset(out, 0, sizeof out);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("opcode %02x", rows[i].cdb[0]);
+		demands = 0;
+		command_run(rig, &a, 0, rows[i].cdb, 16, rows[i].expected, out);
+		ASSERT_EQ(a.done, 0);
+		ASSERT_EQ(held(rig), 1);
+		ASSERT_TRUE(demands > 0);
+		rig_serve(rig, i + 2);
+		ASSERT_EQ(a.done, 1);
+		ASSERT_EQ(a.task.status, SCSI_GOOD);
+		rig_leave(rig, LUN_ON_DEMAND);
+	}
+	/* One that waits already asks when that state comes. */
+	lun_set_state(rig->lun, LUN_HELD);
+	read_start(&a, rig->nexuses[0], 3, 1, 512);
+	rig_turn(rig);
+	demands = 0;
+	lun_set_state(rig->lun, LUN_ON_DEMAND);
+	rig_turn(rig);
+	ASSERT_TRUE(demands > 0);
+	rig_serve(rig, 20);
+	assert_good(&a);
+}
+
+TEST(what_our_own_lost_backend_had_is_settled_and_asks_for_nothing)
+{
+	static const uint8_t read[16] = { 0x28, [8] = 1 }, write[16] = { 0x2a, [8] = 1 };
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	rig->lun->wanted = count_demand;
+	demands = 0;
+	memset(out, 0, sizeof out);
+	lose(rig, &a, write, -512);
+	lun_set_state(rig->lun, LUN_ON_DEMAND);
+	rig_turn(rig);
+	assert_sense(&a, 0x0b0800);
+	rig_serve(rig, 2);
+	lose(rig, &a, read, 512);
+	lun_set_state(rig->lun, LUN_ON_DEMAND);
+	rig_turn(rig);
+	ASSERT_EQ(a.done, 1);
+	ASSERT_EQ(a.task.status, SCSI_BUSY);
+	ASSERT_EQ(demands, 0);
+}
+
+TEST(what_a_peer_had_is_not_settled_before_the_lun_is_taken)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	rig->lun->wanted = count_demand;
+	demands = 0;
+	memset(out, 0, sizeof out);
+	rig_leave(rig, LUN_HELD);
+	rig_forward(rig, 1, 7);
+	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+	rig_turn(rig);
+	ASSERT_EQ(rig->relay.task_count, 1);
+	fake_relay_return(&rig->relay, 0, RELAY_UNKNOWN);
+	lun_set_state(rig->lun, LUN_ON_DEMAND);
+	rig_turn(rig);
+	ASSERT_EQ(a.done, 0);
+	ASSERT_TRUE(demands > 0);
+	rig_serve(rig, 8);
+	assert_sense(&a, 0x0b0800);
 }
