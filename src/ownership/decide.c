@@ -4,11 +4,13 @@
 
 #include <string.h>
 
-#define NEXT_MS        1000 /* the one that a LUN was handed to has it for himself */
-#define HEIR_MS        1000 /* likewise the heir of a dead owner */
-#define WAITING_MS     500  /* then who has commands waiting does not wait for a candidate */
-#define START_MS       5000 /* peers that start with us get to say that they are there */
-#define START_TAKES_MS 1500 /* but nobody's commands wait longer for that: BUSY would begin */
+#define NEXT_MS        1000  /* the one that a LUN was handed to has it for himself */
+#define HEIR_MS        1000  /* likewise the heir of a dead owner */
+#define WAITING_MS     500   /* then who has commands waiting does not wait for a candidate */
+#define START_MS       5000  /* peers that start with us get to say that they are there */
+#define START_TAKES_MS 1500  /* but nobody's commands wait longer for that: BUSY would begin */
+#define MOVES_MS       10000 /* so many moves of a LUN on demand in that time: */
+#define KEEP_MS        2000  /* who has it then keeps it for so long */
 
 /* ---- members ---- */
 
@@ -232,8 +234,60 @@ static struct decision_result decide_free(const struct decide_input *input)
 	return hold(sooner(until_ms, ours_ms), why);
 }
 
+/* ---- on demand: beside upstream gateways ---- */
+
+void demand_note_move(struct demand_moves *moves, uint64_t now_ms)
+{
+	memmove(&moves->at_ms[1], &moves->at_ms[0], sizeof moves->at_ms - sizeof moves->at_ms[0]);
+	moves->at_ms[0] = now_ms;
+}
+
+uint64_t demand_keep_until_ms(const struct demand_moves *moves, uint64_t now_ms)
+{
+	uint64_t oldest_ms = moves->at_ms[DEMAND_MOVES - 1], until_ms = moves->at_ms[0] + KEEP_MS;
+	bool often = oldest_ms && moves->at_ms[0] - oldest_ms < MOVES_MS;
+	return often && now_ms < until_ms ? until_ms : 0;
+}
+
+/* No living gateway of ours has it. An upstream one may. */
+static struct decision_result decide_offered(const struct decide_input *input)
+{
+	uint64_t until_ms = demand_keep_until_ms(input->on_demand, input->now_ms);
+	if (!input->members[0].takes)
+		return simply(DECIDE_STAND_BY, "this gateway takes nothing");
+	if (until_ms) {
+		struct decision_result result = simply(DECIDE_KEEP_OFF, "it moves too often");
+		result.again_ms = until_ms;
+		return result;
+	}
+	return input->commands_wait ? simply(DECIDE_TAKE, "demand")
+	                            : simply(DECIDE_OFFER, "on demand");
+}
+
+/* Nobody has it for longer than initiators want it there: it neither returns to the preferred owner
+ * nor goes to an heir. Among ours the record holds as ever. */
+static struct decision_result decide_on_demand(const struct decide_input *input)
+{
+	const struct owner_record *record = input->record;
+	if (record->state != OWNER_ACTIVE)
+		return decide_offered(input);
+	if (strcmp(record->gateway, input->members[0].gateway) == 0) {
+		bool ours = input->serves && input->members[0].takes &&
+		            strcmp(record->instance, input->members[0].instance) == 0;
+		return ours ? simply(DECIDE_SERVE, "ours") : decide_offered(input);
+	}
+	size_t owner = find_owner(input);
+	if (owner != SIZE_MAX && input->members[owner].health == MEMBER_FENCED)
+		return decide_offered(input);
+	return decide_peers(input);
+}
+
 void decide(const struct decide_input *input, struct decision_result *ret_result)
 {
-	*ret_result =
-	        input->record->state == OWNER_ACTIVE ? decide_active(input) : decide_free(input);
+	if (input->on_demand)
+		*ret_result = decide_on_demand(input);
+	else if (input->record->state == OWNER_ACTIVE)
+		*ret_result = decide_active(input);
+	else
+		*ret_result = decide_free(input);
 }

@@ -26,6 +26,15 @@ struct decide_member {
 	uint64_t fenced_at_ms;
 };
 
+/* When the lock of a LUN that is on demand moved last: taken here, or lost to somebody else. */
+#define DEMAND_MOVES 3
+struct demand_moves {
+	uint64_t at_ms[DEMAND_MOVES]; /* the latest first; 0: none */
+};
+void demand_note_move(struct demand_moves *moves, uint64_t now_ms);
+/* It moves too often: who has it keeps it until then. 0: it may be taken. */
+uint64_t demand_keep_until_ms(const struct demand_moves *moves, uint64_t now_ms);
+
 struct decide_input {
 	const char *lun; /* "pool/image" */
 	const struct owner_record *record;
@@ -39,6 +48,9 @@ struct decide_input {
 	                           */
 	bool commands_wait;       /* initiators wait for the LUN here */
 	bool serves;              /* the record is ours and the LUN is open under it */
+	/* NULL: all gateways of its target are ours. Else some are upstream's, so it is taken only
+	 * when initiators wait for it here. */
+	const struct demand_moves *on_demand;
 };
 
 enum decision {
@@ -48,6 +60,10 @@ enum decision {
 	DECIDE_HOLD,        /* wait for others; look again at `again_ms` */
 	DECIDE_HAND_OVER,   /* to `member`: drain, release, tell it */
 	DECIDE_UNAVAILABLE, /* the owner lives and cannot be reached */
+	/* Only on demand: */
+	DECIDE_OFFER,    /* no gateway of ours has it: offer it, take it when a command comes */
+	DECIDE_KEEP_OFF, /* the same, but it moves too often: refuse commands until `again_ms` */
+	DECIDE_STAND_BY, /* this gateway takes nothing: give it back, its paths are not for use */
 };
 struct decision_result {
 	enum decision decision;

@@ -260,6 +260,143 @@ TEST(who_takes_nothing_takes_nothing_even_alone)
 	assert_decision(&view, DECIDE_HOLD, 0, 0);
 }
 
+/* ---- on demand: beside upstream gateways ---- */
+
+static void offer(struct view *view, const struct demand_moves *moves, bool commands_wait)
+{
+	view->input.on_demand = moves;
+	view->input.commands_wait = commands_wait;
+}
+
+TEST(on_demand_nobodys_lun_is_taken_only_when_commands_wait_for_it)
+{
+	static const struct demand_moves none = { 0 };
+	static const char *const preferred[] = { "gw-0", "gw-1", "upstream-1" };
+	static const enum owner_state states[] = { OWNER_NONE, OWNER_CLEAN };
+	struct view view;
+	for (size_t i = 0; i < ARRAY_LEN(preferred); i++) {
+		for (size_t j = 0; j < ARRAY_LEN(states); j++) {
+			TEST_ROW("preferred %s, state %d", preferred[i], states[j]);
+			view_init(&view, 2);
+			view.input.preferred = preferred[i];
+			view.record.state = states[j];
+			offer(&view, &none, false);
+			assert_decision(&view, DECIDE_OFFER, 0, 0);
+			view.input.start_ms = NOW - 100; /* nobody is waited for */
+			offer(&view, &none, true);
+			assert_decision(&view, DECIDE_TAKE, 0, 0);
+			view.members[0].takes = false;
+			assert_decision(&view, DECIDE_STAND_BY, 0, 0);
+		}
+	}
+}
+
+TEST(on_demand_what_is_ours_stays_until_the_lock_is_lost)
+{
+	static const struct demand_moves none = { 0 };
+	struct view view;
+	view_init(&view, 2);
+	own(&view, 0, 1);
+	view.input.preferred = "gw-1"; /* healthy for ever: it does not go back to it */
+	view.input.serves = true;
+	offer(&view, &none, false);
+	assert_decision(&view, DECIDE_SERVE, 0, 0);
+	view.input.serves = false;
+	assert_decision(&view, DECIDE_OFFER, 0, 0);
+	offer(&view, &none, true);
+	assert_decision(&view, DECIDE_TAKE, 0, 0);
+	own(&view, 0, 0); /* a former life had it */
+	assert_decision(&view, DECIDE_TAKE, 0, 0);
+	offer(&view, &none, false);
+	assert_decision(&view, DECIDE_OFFER, 0, 0);
+	own(&view, 0, 1);
+	view.input.serves = true;
+	view.members[0].takes = false; /* stopped, drained: not handed to anybody */
+	assert_decision(&view, DECIDE_STAND_BY, 0, 0);
+}
+
+TEST(on_demand_a_living_peers_lun_is_forwarded_and_a_dead_ones_waits_for_a_command)
+{
+	static const struct {
+		enum member_health health;
+		enum decision idle, waiting;
+	} rows[] = {
+		{ MEMBER_UP, DECIDE_FORWARD, DECIDE_FORWARD },
+		{ MEMBER_CONNECTING, DECIDE_HOLD, DECIDE_HOLD },
+		{ MEMBER_SUSPECT, DECIDE_HOLD, DECIDE_HOLD },
+		{ MEMBER_UNREACHABLE, DECIDE_UNAVAILABLE, DECIDE_UNAVAILABLE },
+		{ MEMBER_FENCED, DECIDE_OFFER, DECIDE_TAKE },
+	};
+	static const struct demand_moves none = { 0 };
+	struct view view;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%zu", i);
+		view_init(&view, 2);
+		own(&view, 1, 1);
+		view.members[1].health = rows[i].health;
+		view.members[1].fenced_at_ms = NOW - 5000;
+		offer(&view, &none, false);
+		assert_decision(&view, rows[i].idle, 1, 0);
+		offer(&view, &none, true);
+		assert_decision(&view, rows[i].waiting, 1, 0);
+	}
+}
+
+TEST(on_demand_three_moves_in_ten_seconds_are_followed_by_two_of_rest)
+{
+	static const struct {
+		uint64_t at_ms[DEMAND_MOVES]; /* before NOW, the latest first; 0: none */
+		uint64_t rest_ms;
+	} rows[] = {
+		{ { 0, 0, 0 }, 0 },          { { 10, 0, 0 }, 0 },
+		{ { 10, 20, 0 }, 0 },        { { 10, 20, 30 }, 1990 },
+		{ { 1, 2, 3 }, 1999 },       { { 1999, 2000, 9000 }, 1 },
+		{ { 2000, 3000, 4000 }, 0 }, { { 10, 5000, 10009 }, 1990 },
+		{ { 10, 5000, 10010 }, 0 },  { { 10, 20, 60000 }, 0 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct demand_moves moves = { 0 };
+		struct view view;
+		TEST_ROW("%zu", i);
+		for (size_t j = DEMAND_MOVES; j-- > 0;)
+			if (rows[i].at_ms[j])
+				demand_note_move(&moves, NOW - rows[i].at_ms[j]);
+		uint64_t until_ms = rows[i].rest_ms ? NOW + rows[i].rest_ms : 0;
+		ASSERT_EQ(demand_keep_until_ms(&moves, NOW), until_ms);
+		view_init(&view, 1);
+		offer(&view, &moves, true);
+		assert_decision(&view, until_ms ? DECIDE_KEEP_OFF : DECIDE_TAKE, 0, until_ms);
+		view.input.commands_wait = false;
+		assert_decision(&view, until_ms ? DECIDE_KEEP_OFF : DECIDE_OFFER, 0, until_ms);
+		own(&view, 0, 1); /* what is ours is not given up for that */
+		view.input.serves = true;
+		assert_decision(&view, DECIDE_SERVE, 0, 0);
+	}
+}
+
+/* Whatever an upstream gateway does in answer, a LUN is not taken more often than every two seconds
+ * for long. */
+TEST(on_demand_two_that_always_want_it_move_it_once_in_two_seconds)
+{
+	struct demand_moves moves = { 0 };
+	struct view view;
+	unsigned taken = 0;
+	view_init(&view, 1);
+	for (uint64_t now_ms = NOW; now_ms < NOW + 60000; now_ms += 10) {
+		struct decision_result result;
+		offer(&view, &moves, true);
+		view.input.now_ms = now_ms;
+		decide(&view.input, &result);
+		if (result.decision != DECIDE_TAKE)
+			continue;
+		taken++;
+		demand_note_move(&moves, now_ms);
+		demand_note_move(&moves, now_ms + 5); /* and lost at once */
+	}
+	ASSERT_TRUE(taken <= 32);
+	ASSERT_TRUE(taken >= 28);
+}
+
 /* ---- the heir ---- */
 
 TEST(an_heir_is_the_same_in_any_order_and_only_what_a_lost_one_had_moves)
