@@ -1,6 +1,7 @@
 /* See owners.h. */
 #include "api/owners.h"
 
+#include "base/text.h"
 #include "ownership/maintenance.h"
 #include "ownership/record.h"
 #include "ownership/registration.h"
@@ -119,6 +120,39 @@ static void add_luns(const json_t *object, json_t *luns)
 	}
 }
 
+/* The gateways of a target that never registered, if others did: upstream's. NULL: none. */
+static char *upstream_gateways(const json_t *target, const json_t *gateways)
+{
+	AUTO_STRING struct string text = { 0 };
+	bool any_ours = false;
+	const char *name;
+	json_t *portal;
+	json_object_foreach (json_object_get(target, "portals"), name, portal) {
+		const char *state = json_text(json_object_get(gateways, name), "state", "");
+		any_ours |= strcmp(state, "unregistered") != 0;
+		if (strcmp(state, "unregistered") == 0)
+			string_format(&text, "%s%s",
+			              text.len ? ", " : "beside upstream gateways: ", name);
+	}
+	return any_ours ? string_take(&text) : NULL;
+}
+
+/* Such LUNs are taken when an initiator wants them, and only then. */
+static void add_demands(const json_t *object, const json_t *owners)
+{
+	const char *iqn, *id;
+	json_t *target, *disk;
+	json_object_foreach (json_object_get(object, "targets"), iqn, target) {
+		AUTO_FREE char *text =
+		        upstream_gateways(target, json_object_get(owners, "gateways"));
+		json_object_foreach (json_object_get(target, "disks"), id, disk) {
+			json_t *lun = json_object_get(json_object_get(owners, "luns"), id);
+			if (lun && text)
+				put_text(lun, "on_demand", text);
+		}
+	}
+}
+
 static void visit_record(void *argument, const char *id, const struct owner_record *record)
 {
 	json_t *owners = argument;
@@ -141,6 +175,7 @@ int owners_read(const struct rest *api, const json_t *object, json_t **ret_owner
 	int r = read_gateways(api, object, json_object_get(owners, "gateways"), err);
 	if (r == 0)
 		r = owner_record_list(api->config.store, visit_record, owners, err);
+	add_demands(object, owners);
 	if (r == 0)
 		*ret_owners = steal(&owners);
 	return r;

@@ -6,9 +6,11 @@
 
 /* {"gateways": {NAME: {"state", "maintenance", "luns", "interconnect"?, "instance"?,
  *                      "condemned_by"?, "why"?}},
- *  "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed"?, "why"?, "next"?}}}
+ *  "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed"?, "why"?, "next"?,
+ *                 "on_demand"?}}}
  * state of a gateway: up, leaving, stopped, condemned, fenced, maintenance (up, but owns nothing),
- * unregistered (no rbd-target-io of ours was ever there); of a LUN: none, clean, active. Gateways
+ * unregistered (no rbd-target-io of ours was ever there); on_demand: which such gateways the LUN's
+ * target has; of a LUN: none, clean, active. Gateways
  * and LUNs are those of the object. Blocks. */
 int owners_read(const struct rest *api, const json_t *object, json_t **ret_owners,
                 struct error *err) MUST_CHECK;

@@ -244,6 +244,7 @@ static const char *state_word(const json_t *here)
 		{ "ready", "Online" },
 		{ "standby", "Online" },
 		{ "forwarded", "Online" },
+		{ "on demand", "Online" },
 		{ "held", "Online" },
 		{ "busy", "Online" },
 		{ "transitioning", "Degraded - cluster access failure" },

@@ -103,6 +103,9 @@ struct backend_lock_policy {
 	/* May be NULL. Those that are fenced already: their lock is broken as soon as the newest
 	 * map is in force on the disk's own client, which saves two rounds of the monitors. */
 	bool (*is_fenced)(void *argument, const char *owner_address);
+	/* May be NULL. An owner that may live: fences it, and gives 0 when that is in force.
+	 * -EBUSY: this one must be left alone while it lives. */
+	int (*fence_living)(void *argument, const char *owner_address, struct error *err);
 	void *argument;
 };
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,

@@ -128,6 +128,12 @@ static bool is_fenced(const struct rbd_disk *disk, const char *owner,
 	       (policy && policy->is_fenced && policy->is_fenced(policy->argument, owner));
 }
 
+static int drop_fenced(struct rbd_disk *disk, const char *owner, struct error *err)
+{
+	int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
+	return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, owner, err);
+}
+
 /* What to do about a lock that is not ours. 0: it may be acquired now. */
 static int evict(struct rbd_disk *disk, const char *owner, const struct backend_lock_policy *policy,
                  struct error *err)
@@ -135,11 +141,14 @@ static int evict(struct rbd_disk *disk, const char *owner, const struct backend_
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
 		return error_set(err, -EBUSY, "%s is already open for writing in this process",
 		                 disk->name);
-	if (is_fenced(disk, owner, policy)) {
-		int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
-		return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, owner, err);
-	}
+	if (is_fenced(disk, owner, policy))
+		return drop_fenced(disk, owner, err);
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
+	if (!may_break && policy && policy->fence_living) {
+		int r = policy->fence_living(policy->argument, owner, err);
+		if (r != -EBUSY)
+			return r < 0 ? r : drop_fenced(disk, owner, err);
+	}
 	if (!may_break && owner_watches(disk, owner))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",
 		                 disk->name, owner);

@@ -36,11 +36,14 @@ void owners_add_disk(struct shell *shell, const char *id, struct summary *summar
 {
 	const json_t *lun = lun_of(shell, id);
 	const char *owner = json_text(lun, "owner", ""), *why = json_text(lun, "why", "");
-	if (strcmp(json_text(lun, "state", "none"), "none") == 0)
-		return;
-	add_text(summary, ", Owner: %s", *owner ? owner : "none");
-	if (*why && strcmp(owner, json_text(lun, "preferred_owner", "")) != 0)
+	const char *on_demand = json_text(lun, "on_demand", "");
+	bool known = strcmp(json_text(lun, "state", "none"), "none") != 0;
+	if (known)
+		add_text(summary, ", Owner: %s", *owner ? owner : "none");
+	if (known && *why && strcmp(owner, json_text(lun, "preferred_owner", "")) != 0)
 		add_text(summary, " (%s)", why);
+	if (*on_demand)
+		add_text(summary, ", on demand: %s", on_demand);
 }
 
 void owners_add_target_disk(struct shell *shell, const char *id, struct summary *summary)
@@ -79,10 +82,9 @@ static void add_fields(json_t *fields, const json_t *from, const struct shown *s
 void owners_add_disk_fields(struct shell *shell, const char *id, json_t *fields)
 {
 	static const struct shown shown[] = {
-		{ "Owner State", "state" },
-		{ "Owner Epoch", "epoch" },
-		{ "Owner Since", "changed" },
-		{ "Owner Why", "why" },
+		{ "Owner State", "state" },   { "Owner Epoch", "epoch" },
+		{ "Owner Since", "changed" }, { "Owner Why", "why" },
+		{ "On Demand", "on_demand" },
 	};
 	add_fields(fields, lun_of(shell, id), shown, ARRAY_LEN(shown));
 }

@@ -3,12 +3,14 @@
  *
  * Member `owners` of the overview:
  *   {"gateways": {NAME: {"state", "maintenance", "interconnect", "luns"}},
- *    "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed", "why"}}} */
+ *    "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed", "why", "on_demand"}}}
+ */
 #pragma once
 
 #include "cli/shell.h"
 
-/* Behind the text of a disk: ", Owner: NAME", with why if it is not the preferred one. */
+/* Behind the text of a disk: ", Owner: NAME", with why if it is not the preferred one; beside which
+ * upstream gateways it is on demand. */
 void owners_add_disk(struct shell *shell, const char *id, struct summary *summary);
 /* Behind "Owner: NAME, Lun: N": who it is now, if not the preferred one. */
 void owners_add_target_disk(struct shell *shell, const char *id, struct summary *summary);

@@ -14,15 +14,15 @@
 struct place {
 	struct cluster_client *client;
 	unsigned images;
-	bool lost;
-	struct list link; /* in live, or in lost */
+	bool lost, own;   /* own: for one image */
+	struct list link; /* in live, in lost, or in own */
 };
 
 struct data_clients {
 	struct data_clients_config config;
 	pthread_mutex_t lock;    /* of the lists; never held while the cluster is asked */
 	pthread_mutex_t connect; /* one connects at a time; taken before lock */
-	struct list live, lost;
+	struct list live, lost, own;
 	unsigned live_count;
 };
 
@@ -36,6 +36,7 @@ int data_clients_new(const struct data_clients_config *config, struct data_clien
 	(void)pthread_mutex_init(&clients->connect, NULL);
 	list_init(&clients->live);
 	list_init(&clients->lost);
+	list_init(&clients->own);
 	*ret_clients = clients;
 	return 0;
 }
@@ -54,7 +55,7 @@ void data_clients_free(struct data_clients *clients)
 {
 	if (!clients)
 		return;
-	assert(list_empty(&clients->lost));
+	assert(list_empty(&clients->lost) && list_empty(&clients->own));
 	for (struct list *link; (link = list_take_first(&clients->live));) {
 		struct place *place = list_entry(link, struct place, link);
 		assert(place->images == 0);
@@ -108,6 +109,27 @@ static struct cluster_client *take_picked(struct data_clients *clients)
 	return place ? place->client : NULL;
 }
 
+/* A new place with one image on it. */
+static int add_place(struct data_clients *clients, bool own, struct cluster_client **ret_client,
+                     struct error *err)
+{
+	struct place *place = calloc(1, sizeof *place);
+	int r = place ? connect_client(clients, &place->client, err)
+	              : error_set(err, -ENOMEM, "cluster client: out of memory");
+	if (!place || r < 0) {
+		free(place);
+		return r;
+	}
+	place->own = own;
+	place->images = 1;
+	*ret_client = place->client;
+	(void)pthread_mutex_lock(&clients->lock);
+	list_append(own ? &clients->own : &clients->live, &place->link);
+	clients->live_count += !own;
+	(void)pthread_mutex_unlock(&clients->lock);
+	return 0;
+}
+
 int data_clients_take(struct data_clients *clients, struct cluster_client **ret_client,
                       struct error *err)
 {
@@ -118,23 +140,16 @@ int data_clients_take(struct data_clients *clients, struct cluster_client **ret_
 	(void)pthread_mutex_lock(&clients->connect);
 	int r = 0;
 	*ret_client = take_picked(clients); /* another thread may have connected meanwhile */
-	if (!*ret_client) {
-		struct place *place = calloc(1, sizeof *place);
-		r = place ? connect_client(clients, &place->client, err)
-		          : error_set(err, -ENOMEM, "cluster client: out of memory");
-		if (place && r == 0) {
-			place->images = 1;
-			*ret_client = place->client;
-			(void)pthread_mutex_lock(&clients->lock);
-			list_append(&clients->live, &place->link);
-			clients->live_count++;
-			(void)pthread_mutex_unlock(&clients->lock);
-		} else {
-			free(place);
-		}
-	}
+	if (!*ret_client)
+		r = add_place(clients, false, ret_client, err);
 	(void)pthread_mutex_unlock(&clients->connect);
 	return r;
+}
+
+int data_clients_take_own(struct data_clients *clients, struct cluster_client **ret_client,
+                          struct error *err)
+{
+	return add_place(clients, true, ret_client, err);
 }
 
 static struct place *find(struct data_clients *clients, const struct cluster_client *client)
@@ -148,6 +163,10 @@ static struct place *find(struct data_clients *clients, const struct cluster_cli
 		if (place->client == client)
 			return place;
 	}
+	list_for_each (place, &clients->own, link) {
+		if (place->client == client)
+			return place;
+	}
 	return NULL;
 }
 
@@ -157,12 +176,12 @@ void data_clients_put(struct data_clients *clients, struct cluster_client *clien
 	struct place *place = find(clients, client);
 	assert(place && place->images > 0);
 	place->images--;
-	bool over = place->lost && place->images == 0;
+	bool over = (place->lost || place->own) && place->images == 0;
 	if (over)
 		list_remove(&place->link);
 	(void)pthread_mutex_unlock(&clients->lock);
 	if (over) {
-		end_client(clients, place->client, true);
+		end_client(clients, place->client, place->lost);
 		free(place);
 	}
 }
@@ -171,7 +190,8 @@ void data_clients_lost(struct data_clients *clients, struct cluster_client *clie
 {
 	(void)pthread_mutex_lock(&clients->lock);
 	struct place *place = find(clients, client);
-	if (place && !place->lost) {
+	/* One for one image is put next, and gone then. */
+	if (place && !place->lost && !place->own) {
 		place->lost = true;
 		list_remove(&place->link);
 		list_append(&clients->lost, &place->link);

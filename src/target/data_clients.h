@@ -25,7 +25,12 @@ DEFINE_AUTO(data_clients);
  * reactor's; blocks. */
 int data_clients_take(struct data_clients *clients, struct cluster_client **ret_client,
                       struct error *err) MUST_CHECK;
-/* The image is closed. The last put of a lost client ends it. Blocks. */
+/* A client for one image alone, beyond `cluster_clients`: who fences it fences no other LUN [H31].
+ */
+int data_clients_take_own(struct data_clients *clients, struct cluster_client **ret_client,
+                          struct error *err) MUST_CHECK;
+/* The image is closed. The last put of a lost client ends it, and the put of one for one image. The
+ * latter leaves the registration, so nothing of it may be on its way. Blocks. */
 void data_clients_put(struct data_clients *clients, struct cluster_client *client);
 /* Any thread, never blocks: the client was fenced; nobody gets it any more. */
 void data_clients_lost(struct data_clients *clients, struct cluster_client *client);

@@ -18,98 +18,6 @@
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS   5000
 
-const char *disk_name(const struct disk *disk)
-{
-	return lun_name(disk->lun);
-}
-
-struct lun *disk_lun(const struct disk *disk)
-{
-	return disk->lun;
-}
-
-bool disk_settled(const struct disk *disk)
-{
-	return disk->settled && !disk->resize_wanted;
-}
-
-bool disk_awaited(const struct disk *disk)
-{
-	return timer_armed(&disk->awaited) && lun_get_state(disk->lun) == LUN_OPENING;
-}
-
-const char *disk_problem(const struct disk *disk)
-{
-	return disk->problem.text;
-}
-
-bool disk_is_owner(const struct disk *disk)
-{
-	return disk->phase == SERVED;
-}
-
-bool disk_is_moving(const struct disk *disk)
-{
-	return disk->busy || disk->phase == DRAINED;
-}
-
-bool disk_commands_wait(const struct disk *disk)
-{
-	struct lun_counters counters;
-	lun_get_counters(disk->lun, &counters);
-	bool refused = disk->order.role == DISK_UNAVAILABLE && counters.errors > disk->errors_known;
-	return refused || counters.held > 0 || (disk->phase != SERVED && counters.in_flight > 0);
-}
-
-void disk_note_refusals(struct disk *disk)
-{
-	struct lun_counters counters;
-	lun_get_counters(disk->lun, &counters);
-	disk->errors_known = counters.errors;
-}
-
-const struct owner_record *disk_record(const struct disk *disk)
-{
-	return &disk->record;
-}
-
-enum disk_role disk_role(const struct disk *disk)
-{
-	return disk->order.role;
-}
-
-uint64_t disk_role_since_ms(const struct disk *disk)
-{
-	return disk->role_since_ms;
-}
-
-void disk_mark(struct disk *disk, bool marked)
-{
-	disk->marked = marked;
-}
-
-bool disk_marked(const struct disk *disk)
-{
-	return disk->marked;
-}
-
-void disk_ask_for(struct disk *disk, const char *gateway)
-{
-	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);
-	disk->asked_ms = reactor_now_ms(disk->host->manager);
-}
-
-const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
-{
-	*ret_asked_ms = disk->asked_ms;
-	return disk->asked_by;
-}
-
-uint64_t disk_record_seen_ms(const struct disk *disk)
-{
-	return disk->seen_ms;
-}
-
 /* Within one epoch a record only goes from active to clean. */
 static bool is_news(const struct owner_record *seen, const struct owner_record *record)
 {
@@ -149,6 +57,10 @@ static void look_at_events(struct message *message)
 		disk->doubted = true;
 	if (atomic_exchange(&disk->event_resized, false))
 		disk->resize_wanted = true;
+	if (atomic_exchange(&disk->event_wanted, false)) {
+		disk->demanded = true;
+		disk->host->wanted(disk->host, disk);
+	}
 	disk_step(disk);
 }
 
@@ -216,7 +128,9 @@ static void action_failed(struct disk *disk)
 	disk->problem = disk->job_error;
 	if (disk->order.role == DISK_SERVE) {
 		lun_set_unreachable(disk->lun, false);
-		disk_show(disk, elsewhere ? LUN_STANDBY : LUN_FAILED);
+		disk_show(disk, !elsewhere              ? LUN_FAILED
+		                : disk->order.on_demand ? LUN_BUSY
+		                                        : LUN_STANDBY);
 	}
 	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
 	if (disk->retry_ms > RETRY_MAX_MS)
@@ -269,6 +183,10 @@ static void taken(struct disk *disk)
 	disk->phase = SERVED;
 	action_succeeded(disk);
 	disk->was_in_service = true;
+	disk->lost_lock = disk->demanded = false;
+	disk_note_move(disk);
+	if (disk->order.role == DISK_OFFER || disk->order.role == DISK_KEEP_OFF)
+		disk->order.role = DISK_SERVE; /* who waited went away meanwhile: it is ours now */
 	reactor_disarm(disk->host->manager, &disk->held);
 	lun_serve(disk->lun, disk->backend);
 	log_info("%s: taken (%s, epoch %llu) in %.2f s", disk_name(disk), disk->record.why,
@@ -300,6 +218,8 @@ static void take_done(struct job *job)
 		break;
 	default:
 		action_failed(disk);
+		disk_note_move(disk);
+		disk_end_demand(disk);
 	}
 	disk_step(disk);
 }
@@ -322,7 +242,7 @@ static void refresh_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	disk->busy = false;
-	if (disk->job_error.code)
+	if (disk->job_error.code && disk->job_error.code != -ESHUTDOWN)
 		log_error("%s: size not read: %s", disk_name(disk), disk->job_error.text);
 	if (disk->phase == SERVED && disk->resized) {
 		lun_resized(disk->lun);
@@ -380,9 +300,14 @@ static void release_done(struct job *job)
 		         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
 	}
 	disk->phase = disk->backend ? OPEN : CLOSED;
+	if (disk->lost) {
+		disk->lost_lock = true;
+		disk_note_move(disk);
+	}
 	disk->lost = disk->lost && disk->backend;
 	disk->stale = disk->stale && disk->backend;
 	disk->doubted = false;
+	disk_end_demand(disk);
 	if (disk->released)
 		disk->host->moved(disk->host, disk);
 	disk_step(disk);
@@ -393,8 +318,7 @@ static void start_release(struct disk *disk, bool and_close)
 	disk->close_wanted = and_close;
 	(void)snprintf(disk->job_next, sizeof disk->job_next, "%s",
 	               disk->order.role == DISK_GIVE ? disk->next : "");
-	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s",
-	               disk->order.role == DISK_GIVE ? disk->order.why : "stop");
+	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk_why_released(disk));
 	start_record_job(disk, release_work, release_done);
 }
 
@@ -402,6 +326,7 @@ static void start_take(struct disk *disk)
 {
 	disk->settled = false;
 	disk->others_up = disk->order.others_up;
+	disk->on_demand = disk->order.on_demand;
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
 	disk->taking = true;
 	start_record_job(disk, take_work, take_done);
@@ -444,23 +369,27 @@ static void step_closed(struct disk *disk)
 {
 	disk->resize_wanted = false;
 	if (disk->gone_wanted) {
+		if (lun_get_state(disk->lun) == LUN_ON_DEMAND)
+			lun_set_state(disk->lun, LUN_STANDBY); /* nothing is wanted any more */
 		disk_gone(disk);
 		return;
 	}
 	disk_show_order(disk);
 	if (disk->order.role == DISK_STANDBY) {
-		reactor_disarm(disk->host->manager, &disk->retry);
 		disk->problem = (struct error){ 0 };
+		if (disk_record_is_own(disk) && !timer_armed(&disk->retry))
+			start_release(disk, false); /* it was lost before it could be given */
 	} else if (!timer_armed(&disk->retry)) {
 		disk->lost = false; /* told of an earlier backend */
+		disk->on_demand = disk->order.on_demand;
 		start_job(disk, open_work, open_done);
 	}
 }
 
 static void step_open(struct disk *disk)
 {
-	bool must_close =
-	        disk->gone_wanted || disk->lost || disk->stale || disk->order.role == DISK_STANDBY;
+	bool must_close = disk->gone_wanted || disk->lost || disk->stale ||
+	                  disk_on_wrong_client(disk) || disk->order.role == DISK_STANDBY;
 	if (!must_close)
 		disk_show_order(disk);
 	if (must_close) {
@@ -473,7 +402,7 @@ static void step_open(struct disk *disk)
 		return;
 	} else if (disk->order.role == DISK_SERVE) {
 		start_take(disk);
-	} else if (disk->order.role == DISK_GIVE && disk_record_is_own(disk)) {
+	} else if (disk_gives_record(disk) && disk_record_is_own(disk)) {
 		start_release(disk, false); /* the lock went, but not the record */
 	}
 }
@@ -492,7 +421,7 @@ void disk_step(struct disk *disk)
 		return;
 	case SERVED:
 		if (disk->gone_wanted || disk->lost || disk->doubted ||
-		    disk->order.role != DISK_SERVE) {
+		    disk_on_wrong_client(disk) || disk->order.role != DISK_SERVE) {
 			start_drain(disk);
 		} else if (disk->resize_wanted) {
 			disk->resize_wanted = false;
@@ -501,7 +430,7 @@ void disk_step(struct disk *disk)
 		}
 		return;
 	case DRAINED:
-		must_close = disk->gone_wanted || disk->lost;
+		must_close = disk->gone_wanted || disk->lost || disk_on_wrong_client(disk);
 		if (!must_close || !disk->attempt.busy)
 			start_release(disk, must_close);
 		return;
@@ -531,6 +460,8 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 	struct lun_config lun = config->lun;
 	lun.relay = host->relay;
 	lun.reservation_keeper = &disk->keeper.ops;
+	lun.wanted = disk_wanted;
+	lun.wanted_argument = disk;
 	int r = lun_new(&lun, &disk->lun);
 	if (r == 0)
 		r = lun_set_port_groups(disk->lun, config->groups, config->group_count);

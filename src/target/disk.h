@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/reactor.h"
+#include "ownership/decide.h"
 #include "ownership/record.h"
 #include "scsi/lun.h"
 
@@ -38,6 +39,8 @@ struct disk_host {
 	void (*moved)(struct disk_host *host, struct disk *disk);
 	/* On the manager: its cluster client was fenced. */
 	void (*fenced)(struct disk_host *host, struct disk *disk);
+	/* On the manager: OFFER, and a command wants it. */
+	void (*wanted)(struct disk_host *host, struct disk *disk);
 };
 
 struct disk_config {
@@ -54,7 +57,9 @@ enum disk_role {
 	DISK_FORWARD,     /* another gateway owns it */
 	DISK_GIVE,        /* give it back, to `next` or to nobody in particular; then wait */
 	DISK_UNAVAILABLE, /* its owner lives and cannot be reached */
-	DISK_STANDBY,     /* a gateway that knows nothing of all this owns it */
+	DISK_STANDBY,     /* this gateway takes nothing, and forwards to nobody */
+	DISK_OFFER,       /* nobody here owns it: open, and taken when a command wants it */
+	DISK_KEEP_OFF,    /* the same, but it moves too often: commands are told BUSY */
 };
 struct disk_order {
 	enum disk_role role;
@@ -62,7 +67,13 @@ struct disk_order {
 	const char *next;       /* GIVE: a gateway, or "" */
 	const char *why;        /* SERVE, GIVE: for log and record; constant */
 	bool others_up;         /* SERVE: sessions of other gateways may live */
+	/* Gateways that know nothing of all this share it, and break its lock when they want it: it
+	 * is on a cluster client of its own, is never taken again without a new order, and SERVE
+	 * fences who has it, unless that is one of ours. */
+	bool on_demand;
 };
+
+#define DISK_LOST "lost its lock" /* why a record on demand was given back */
 
 /* On the manager, as all calls below. Strings are copied. It waits until it is ordered. */
 int disk_new(struct disk_host *host, const struct disk_config *config,
@@ -99,6 +110,10 @@ void disk_mark(struct disk *disk, bool marked);
 bool disk_marked(const struct disk *disk);
 /* The record says that this very instance owns it. */
 bool disk_record_is_own(const struct disk *disk);
+/* On demand: a command waits that needs it. */
+bool disk_is_demanded(const struct disk *disk);
+/* When its lock moved last, while on demand. */
+const struct demand_moves *disk_moves(const struct disk *disk);
 /* A gateway that cannot reach this one wants it. */
 void disk_ask_for(struct disk *disk, const char *gateway);
 /* "": nobody. Borrowed. */

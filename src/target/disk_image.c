@@ -35,10 +35,20 @@ static int confirm_image(const struct disk *disk, struct error *err)
 	return r;
 }
 
+static int take_client(struct disk *disk, struct error *err)
+{
+	struct data_clients *clients = disk->host->clients;
+	disk->own_client = disk->on_demand;
+	if (!clients)
+		return 0;
+	return disk->on_demand ? data_clients_take_own(clients, &disk->client, err)
+	                       : data_clients_take(clients, &disk->client, err);
+}
+
 void disk_open_image(struct disk *disk)
 {
 	struct error *err = &disk->job_error;
-	if (disk->host->clients && data_clients_take(disk->host->clients, &disk->client, err) < 0)
+	if (take_client(disk, err) < 0)
 		return;
 	struct backend_config config = {
 		.kind = disk->path ? "file" : "rbd",

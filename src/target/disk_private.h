@@ -45,6 +45,7 @@ struct disk {
 	struct owner_record record; /* as last seen; without text while a job takes or gives */
 	uint64_t seen_ms;
 	uint64_t errors_known; /* UNAVAILABLE: commands refused, as of the last question */
+	struct demand_moves moves;
 	char asked_by[GATEWAY_NAME_MAX];
 	uint64_t asked_ms;
 
@@ -53,9 +54,12 @@ struct disk {
 	struct job_queue *jobs;
 	struct backend *backend;
 	struct cluster_client *client;
+	bool own_client; /* of this image alone */
+	bool lost_lock;  /* and has not taken it since */
+	bool demanded;   /* since it was offered last */
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
-	bool close_wanted, others_up, released;
+	bool close_wanted, others_up, on_demand, released;
 	bool taking; /* the job takes it */
 	bool stale;  /* another image has the name, or it is not primary: to be opened anew */
 	uint64_t started_ms;
@@ -64,7 +68,7 @@ struct disk {
 
 	/* Events, from any thread: flags, and one message to look at them. */
 	struct backend_listener listener;
-	atomic_bool event_resized, event_lost, event_doubted;
+	atomic_bool event_resized, event_lost, event_doubted, event_wanted;
 	atomic_bool event_posted;
 	struct message event_message;
 	atomic_bool lost; /* the cluster client was fenced; workers look at it, too */
@@ -108,6 +112,19 @@ void disk_show(struct disk *disk, enum lun_state state);
 void disk_forward(struct disk *disk);
 /* By the order, while the LUN is not served here. */
 void disk_show_order(struct disk *disk);
+
+/* disk_demand.c: beside upstream gateways. */
+/* A command waits for a LUN that is on demand. Any thread. */
+void disk_wanted(void *disk);
+/* It moved, or could not. */
+void disk_note_move(struct disk *disk);
+/* Nothing is taken again, or kept, without a new decision. */
+void disk_end_demand(struct disk *disk);
+/* It must be on a client of its own, or must not be any more. */
+bool disk_on_wrong_client(const struct disk *disk);
+/* A record that is still ours is given back while the LUN is not served. */
+bool disk_gives_record(const struct disk *disk);
+const char *disk_why_released(const struct disk *disk);
 
 /* disk_image.c: workers' parts. On failure nothing stays open and disk->job_error says why. */
 void disk_open_image(struct disk *disk);

@@ -174,6 +174,7 @@ static const char *const state_names[LUN_STATE_COUNT] = {
 	[LUN_FORWARDED] = "forwarded",
 	[LUN_HELD] = "held",
 	[LUN_BUSY] = "busy",
+	[LUN_ON_DEMAND] = "on demand",
 };
 
 static json_t *disk_status(const struct owners *owners, const struct plan_disk *wanted,

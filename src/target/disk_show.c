@@ -78,8 +78,30 @@ void disk_forward(struct disk *disk)
 	disk->was_in_service = true;
 }
 
+/* False: the image is being opened. */
+static bool show_offer(struct disk *disk)
+{
+	bool open = disk->phase == OPEN;
+	if (!open && !disk->problem.code) {
+		disk_hold(disk);
+		return false;
+	}
+	enum lun_state state = !open                            ? LUN_FAILED
+	                       : disk->order.role == DISK_OFFER ? LUN_ON_DEMAND
+	                                                        : LUN_BUSY;
+	lun_set_unreachable(disk->lun, false);
+	if (lun_get_state(disk->lun) == state)
+		return true;
+	disk->demanded = false; /* what waits asks once more */
+	disk_show(disk, state);
+	return true;
+}
+
 void disk_show_order(struct disk *disk)
 {
+	/* What waits from now on may be a look only. */
+	if (disk->order.role != DISK_OFFER && disk->order.role != DISK_SERVE)
+		disk->demanded = false;
 	switch (disk->order.role) {
 	case DISK_WAIT:
 	case DISK_GIVE:
@@ -99,6 +121,11 @@ void disk_show_order(struct disk *disk)
 		break;
 	case DISK_STANDBY:
 		disk_show(disk, LUN_STANDBY);
+		break;
+	case DISK_OFFER:
+	case DISK_KEEP_OFF:
+		if (!show_offer(disk))
+			return;
 		break;
 	}
 	if (!disk->settled)

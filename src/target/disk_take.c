@@ -44,6 +44,37 @@ static bool is_fenced(void *argument, const char *owner_address)
 	       planted("no-drain");
 }
 
+struct search {
+	const char *address;
+	bool found;
+};
+
+static void look_for_client(void *argument, const struct registration_row *row)
+{
+	struct search *search = argument;
+	for (size_t i = 0; i < row->client_count; i++)
+		search->found = search->found || strcmp(row->clients[i], search->address) == 0;
+}
+
+/* On demand: an initiator that waits here wants what a gateway has that knows nothing of records,
+ * and would do the same to us. One of ours is never fenced so. Fenced anew even if it was before:
+ * upstream gateways remove entries of their own addresses [H12]. */
+static int fence_living(void *argument, const char *owner_address, struct error *err)
+{
+	const struct disk *disk = argument;
+	struct search search = { .address = owner_address };
+	int r = registration_list(disk->host->store, look_for_client, &search, err);
+	if (r < 0)
+		return r == -EBUSY ? -EIO : r;
+	if (search.found)
+		return -EBUSY;
+	log_info("%s: fencing %s, which has its lock: commands wait for it here", disk_name(disk),
+	         owner_address);
+	char *const addresses[] = { (char *)owner_address };
+	r = fence_addresses(disk->host->fence, addresses, 1, "", "", err);
+	return r == -EBUSY ? -EIO : r;
+}
+
 static bool same_record(const struct owner_record *one, const struct owner_record *other)
 {
 	return one->state == other->state && one->epoch == other->epoch &&
@@ -113,6 +144,10 @@ static int take(struct disk *disk, struct error *err)
 		.is_fenced = is_fenced,
 		.argument = disk,
 	};
+	if (disk->on_demand) {
+		policy.is_fenced = NULL;
+		policy.fence_living = fence_living;
+	}
 	int r = registration_check(disk->host->registration, err);
 	if (r == 0)
 		r = confirm_record(disk, err);

@@ -83,6 +83,10 @@ static void tell_move(struct gateway *gateway, const struct disk *disk)
 			*from = '\0';
 		history_write(history, kind, disk_name(disk), "%s owns it now, epoch %llu (%s)",
 		              gateway->name, (unsigned long long)record->epoch, record->why);
+	} else if (strcmp(record->why, DISK_LOST) == 0) {
+		history_write(history, "lost", disk_name(disk),
+		              "%s lost its lock to a client that is no gateway of ours, epoch %llu",
+		              gateway->name, (unsigned long long)record->epoch);
 	} else {
 		history_write(history, "hand-over", disk_name(disk), "%s gave it back%s%s (%s)",
 		              gateway->name, *record->next ? " for " : "", record->next,
@@ -102,6 +106,12 @@ static void disk_fenced(struct disk_host *host, struct disk *disk)
 {
 	struct gateway *gateway = container_of(host, struct gateway, host);
 	owners_look(gateway->owners);
+}
+
+/* On demand, and a command waits for it. */
+static void disk_wanted(struct disk_host *host, struct disk *disk)
+{
+	owners_disk_changed(container_of(host, struct gateway, host)->owners, disk);
 }
 
 /* ---- the end of a condemned instance ---- */
@@ -172,6 +182,7 @@ void gateway_begin_ownership(struct gateway *gateway)
 		.changed = disk_changed,
 		.moved = disk_moved,
 		.fenced = disk_fenced,
+		.wanted = disk_wanted,
 	};
 	owners_begin(gateway->owners, connection->store, connection->registration,
 	             connection->fence, connection->history);

@@ -78,15 +78,34 @@ static bool is_unavailable(const struct owners *owners, const char *gateway)
 	              : false;
 }
 
+/* Beside upstream gateways: one that never registered is named for the target. */
+static bool is_on_demand(const struct owners *owners, const struct plan_disk *wanted)
+{
+	for (size_t i = 0; owners->members.known && i < wanted->group_count; i++) {
+		if (!members_know(&owners->members, wanted->groups[i].gateway))
+			return true;
+	}
+	return false;
+}
+
+/* As upstream gateways tell it: by the configuration alone, wherever the lock is. */
+static enum alua_state static_state(const struct owners *owners, const struct plan_disk *wanted,
+                                    const struct disk *disk, const char *gateway)
+{
+	bool own = strcmp(gateway, owners->config.gateway) == 0;
+	if (own && owners->leaving)
+		return ALUA_UNAVAILABLE;
+	if (own && disk && disk_role(disk) == DISK_STANDBY)
+		return ALUA_STANDBY;
+	return strcmp(gateway, wanted->preferred) == 0 ? ALUA_OPTIMIZED : ALUA_NON_OPTIMIZED;
+}
+
 static enum alua_state group_state(const struct owners *owners, const char *gateway,
                                    const char *owner)
 {
 	if (is_unavailable(owners, gateway))
 		return ALUA_UNAVAILABLE;
-	if (strcmp(gateway, owner) == 0)
-		return ALUA_OPTIMIZED;
-	bool foreign = owners->members.known && !members_know(&owners->members, gateway);
-	return foreign ? ALUA_STANDBY : ALUA_NON_OPTIMIZED;
+	return strcmp(gateway, owner) == 0 ? ALUA_OPTIMIZED : ALUA_NON_OPTIMIZED;
 }
 
 size_t owners_port_groups(const struct owners *owners, const struct plan_disk *wanted,
@@ -95,18 +114,16 @@ size_t owners_port_groups(const struct owners *owners, const struct plan_disk *w
 	const struct owner_record *record = disk ? disk_record(disk) : NULL;
 	const char *owner =
 	        record && record->state != OWNER_NONE ? record->gateway : wanted->preferred;
+	bool on_demand = is_on_demand(owners, wanted);
 	size_t count =
 	        wanted->group_count < PORT_GROUPS_MAX ? wanted->group_count : PORT_GROUPS_MAX;
 	for (size_t i = 0; i < count; i++) {
 		const struct plan_group *group = &wanted->groups[i];
 		groups[i] = (struct port_group){
 			.tag = group->tag,
-			.state = group_state(owners, group->gateway, owner),
+			.state = on_demand ? static_state(owners, wanted, disk, group->gateway)
+			                   : group_state(owners, group->gateway, owner),
 		};
-		/* An upstream gateway has it: no other way leads there. */
-		if (disk && disk_role(disk) == DISK_STANDBY &&
-		    groups[i].state == ALUA_NON_OPTIMIZED)
-			groups[i].state = ALUA_STANDBY;
 		bool cut_off = disk && strcmp(group->gateway, owners->config.gateway) == 0 &&
 		               disk_role(disk) == DISK_UNAVAILABLE;
 		if (cut_off)
@@ -141,9 +158,11 @@ static struct disk_order order_from(const struct decision_result *result, const 
                                     const struct disk *disk)
 {
 	static const enum disk_role roles[] = {
-		[DECIDE_SERVE] = DISK_SERVE,     [DECIDE_TAKE] = DISK_SERVE,
-		[DECIDE_FORWARD] = DISK_FORWARD, [DECIDE_HOLD] = DISK_WAIT,
-		[DECIDE_HAND_OVER] = DISK_GIVE,  [DECIDE_UNAVAILABLE] = DISK_UNAVAILABLE,
+		[DECIDE_SERVE] = DISK_SERVE,      [DECIDE_TAKE] = DISK_SERVE,
+		[DECIDE_FORWARD] = DISK_FORWARD,  [DECIDE_HOLD] = DISK_WAIT,
+		[DECIDE_HAND_OVER] = DISK_GIVE,   [DECIDE_UNAVAILABLE] = DISK_UNAVAILABLE,
+		[DECIDE_OFFER] = DISK_OFFER,      [DECIDE_KEEP_OFF] = DISK_KEEP_OFF,
+		[DECIDE_STAND_BY] = DISK_STANDBY,
 	};
 	struct disk_order order = { .role = roles[result->decision], .why = result->why };
 	if (result->decision == DECIDE_HAND_OVER)
@@ -158,14 +177,6 @@ static struct disk_order order_from(const struct decision_result *result, const 
 	/* Else reservations are dropped; by mistake, that would let somebody in. */
 	order.others_up = others_up(roll);
 	return order;
-}
-
-/* Beside gateways that know nothing of all this: who is configured to own it, does. */
-static bool is_foreign(const struct owners *owners, const struct plan_disk *wanted,
-                       const struct disk *disk)
-{
-	return disk_record(disk)->state == OWNER_NONE &&
-	       !members_know(&owners->members, wanted->preferred);
 }
 
 /* A gateway that cannot reach us asked for it: it has initiators that wait, and we have none. */
@@ -229,6 +240,7 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
                         const struct plan_disk *wanted, struct disk *disk)
 {
 	struct decision_result result;
+	bool on_demand = is_on_demand(owners, wanted);
 	struct decide_input input = {
 		.lun = wanted->name,
 		.record = disk_record(disk),
@@ -239,22 +251,21 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 		.seen_ms = disk_record_seen_ms(disk),
 		.start_ms = owners->start_ms,
 		.return_after_ms = owners->return_after_ms,
-		.commands_wait = disk_commands_wait(disk),
+		.commands_wait = on_demand ? disk_is_demanded(disk) : disk_commands_wait(disk),
 		.serves = disk_is_owner(disk),
+		.on_demand = on_demand ? disk_moves(disk) : NULL,
 	};
-	struct disk_order order = { .role = DISK_STANDBY };
 	bool waits = false;
 	find_past(owners, disk);
-	if (!is_foreign(owners, wanted, disk)) {
-		decide(&input, &result);
-		note_again(owners, result.again_ms);
-		order = order_from(&result, roll, disk);
-		waits = order.role == DISK_GIVE && await_turn(owners, disk, &order);
-		yield_to_asker(owners, disk, &order);
-	}
+	decide(&input, &result);
+	note_again(owners, result.again_ms);
+	struct disk_order order = order_from(&result, roll, disk);
+	waits = order.role == DISK_GIVE && await_turn(owners, disk, &order);
+	yield_to_asker(owners, disk, &order);
+	order.on_demand = on_demand;
 	waits |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
 	         (order.role == DISK_SERVE && !disk_is_owner(disk)) ||
-	         (order.role == DISK_FORWARD && input.commands_wait);
+	         (order.role == DISK_FORWARD && disk_commands_wait(disk));
 	owners->undecided |= waits;
 	disk_mark(disk, waits); /* by its order it may be marked again */
 	disk_give_order(disk, &order);

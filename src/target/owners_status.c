@@ -1,6 +1,7 @@
 /* What people are told about owners and members. */
 #include "target/owners_private.h"
 
+#include "base/text.h"
 #include "target/disk_set.h"
 
 #include <errno.h>
@@ -38,6 +39,18 @@ int owners_add_status(const struct owners *owners, json_t *status)
 	return 0;
 }
 
+/* "on demand: beside upstream gateways: gw-3, gw-4"; "": it is not. */
+static void put_demand(const struct owners *owners, const struct plan_disk *wanted,
+                       struct string *text)
+{
+	for (size_t i = 0; owners->members.known && i < wanted->group_count; i++) {
+		const char *gateway = wanted->groups[i].gateway;
+		if (!members_know(&owners->members, gateway))
+			string_format(text, "%s%s",
+			              text->len ? ", " : "beside upstream gateways: ", gateway);
+	}
+}
+
 int owners_add_disk_status(const struct owners *owners, const struct plan_disk *wanted,
                            const struct disk *disk, json_t *row)
 {
@@ -48,11 +61,14 @@ int owners_add_disk_status(const struct owners *owners, const struct plan_disk *
 	};
 	const struct owner_record *record = disk_record(disk);
 	bool owned = record->state == OWNER_ACTIVE;
+	AUTO_STRING struct string demand = { 0 };
+	put_demand(owners, wanted, &demand);
 	AUTO_JSON json_t *facts =
-	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I}", "owner_gateway",
+	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s}", "owner_gateway",
 	                  owned ? record->gateway : "", "ownership", names[record->state], "epoch",
 	                  (json_int_t)record->epoch, "preferred_gateway", wanted->preferred, "why",
 	                  record->why, "changed_at", (json_int_t)record->at, "hung_s",
-	                  (json_int_t)(hung_for_ms(owners, disk) / 1000));
+	                  (json_int_t)(hung_for_ms(owners, disk) / 1000), "on_demand",
+	                  demand.text ? demand.text : "");
 	return facts && json_object_update(row, facts) == 0 ? 0 : -ENOMEM;
 }

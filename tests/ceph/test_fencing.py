@@ -4,7 +4,6 @@ they wait for a lock; and a pool that hangs beside one that does not."""
 import contextlib
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -332,37 +331,6 @@ def a_demoted_image_is_unavailable_until_it_is_promoted():
         # What is only opened anew is not given back and taken each time: the history would be full of it.
         events = s.gw.call("GET", "/rbdgate/history")["events"]
         expect_eq([e["kind"] for e in events].count("hand-over"), 1, "the stop alone gave it back")
-
-
-@case
-def the_disk_of_an_upstream_gateway_is_left_alone_until_it_is_given_to_us():
-    with site() as s:
-        make_target(s.gw, user=None)
-        s.gw.call("PUT", "/disk/rbd/disk_2", mode="create", size="64M")
-        # As upstream's own API would: another gateway, which owns the disk; and the disk in the target.
-        file = s.folder / "object.json"
-        s.cluster.run("rados", "-p", "rbd", "get", "gateway.conf", file)
-        config = json.loads(file.read_text())
-        target = config["targets"][IQN]
-        target["portals"]["upstream-1"] = {**target["portals"][s.gw.name], "portal_ip_addresses": ["127.0.0.99"]}
-        target["ip_list"].append("127.0.0.99")
-        target["disks"]["rbd/disk_2"] = {"lun_id": 1}
-        config["disks"]["rbd/disk_2"]["owner"] = "upstream-1"
-        config["epoch"] += 1
-        file.write_text(json.dumps(config))
-        s.cluster.run("rados", "-p", "rbd", "put", "gateway.conf", file)
-        s.cluster.run("rados", "-p", "rbd", "setxattr", "gateway.conf", "epoch", config["epoch"])
-        s.gw.io.process.send_signal(signal.SIGHUP)
-        s.gw.wait_lun("rbd/disk_1")
-        s.gw.wait_lun("rbd/disk_2", "standby")
-        out = run("qemu-io", "-f", "raw", "-c", "write -P 0x61 0 4k", s.gw.url(1), check=False, timeout=60)
-        expect("wrote" not in out, out)
-        watchers = json.loads(s.cluster.run("rbd", "status", "rbd/disk_2", "--format", "json"))["watchers"]
-        expect_eq(watchers, [], "watchers of an image that is left alone")
-        expect_eq(s.owner_address("rbd/disk_2"), None, "lock of an image that is left alone")
-        s.gw.gwcli("/disks/rbd/disk_2", "owner", s.gw.name)
-        s.gw.wait_lun("rbd/disk_2")
-        s.qemu_io("write -P 0x61 0 4k", lun=1)
 
 
 harness.main()

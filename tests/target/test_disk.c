@@ -160,6 +160,10 @@ static void wait_tried(struct world *world, const struct tried *tried, unsigned 
 
 static const struct disk_order serve = { .role = DISK_SERVE, .why = "start" };
 static const struct disk_order give = { .role = DISK_GIVE, .next = "gw-2", .why = "drain" };
+static const struct disk_order offer = { .role = DISK_OFFER, .on_demand = true };
+static const struct disk_order demand = { .role = DISK_SERVE, .why = "demand", .on_demand = true };
+static const struct disk_order keep_off = { .role = DISK_KEEP_OFF, .on_demand = true };
+static const struct disk_order stand_by = { .role = DISK_STANDBY, .on_demand = true };
 
 TEST(commands_go_to_the_owner_before_the_image_is_open_here)
 {
@@ -453,4 +457,65 @@ TEST(a_place_is_read_by_whoever_has_the_image_open)
 	world_done(&world);
 	ASSERT_EQ(tried.count, 4);
 	ASSERT_EQ(tried.result, 0);
+}
+
+TEST(on_demand_it_is_open_and_nobodys_until_it_is_ordered)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct lun_counters counters;
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "shared", MIB, &err), 0);
+	struct disk_config config = config_for("shared", "rbd/shared");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &offer);
+	wait_state(&world, LUN_ON_DEMAND);
+	ASSERT_EQ(disk_record(world.disk)->state, OWNER_NONE);
+	ASSERT_FALSE(disk_is_demanded(world.disk));
+	lun_get_counters(disk_lun(world.disk), &counters);
+	ASSERT_EQ(counters.held, 0);
+	disk_give_order(world.disk, &keep_off);
+	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_BUSY);
+	disk_give_order(world.disk, &demand);
+	wait_state(&world, LUN_READY);
+	ASSERT_EQ(disk_record(world.disk)->epoch, 1);
+	ASSERT_STR_EQ(disk_record(world.disk)->why, "demand");
+	ASSERT_TRUE(disk_moves(world.disk)->at_ms[0] > 0);
+	/* In maintenance it is given back, and its paths are not for use. */
+	disk_give_order(world.disk, &stand_by);
+	wait_state(&world, LUN_STANDBY);
+	wait_clean(&world);
+	ASSERT_STR_EQ(disk_record(world.disk)->next, "");
+	disk_give_order(world.disk, &offer);
+	wait_state(&world, LUN_ON_DEMAND);
+	world_done(&world);
+}
+
+TEST(on_demand_what_another_process_holds_is_busy_and_not_taken_again_without_an_order)
+{
+	struct world world;
+	struct error err = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.store, "rbd", "theirs", MIB, &err), 0);
+	struct disk_config config = config_for("theirs", "rbd/theirs");
+	AUTO_FREE char *path = image_path(world.store, "rbd", "theirs");
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	ASSERT_EQ(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &demand);
+	wait_role(&world, DISK_OFFER);
+	ASSERT_TRUE(*disk_problem(world.disk));
+	ASSERT_TRUE(disk_moves(world.disk)->at_ms[0] > 0); /* a try counts, too */
+	/* The record that was taken without the lock is given back. */
+	wait_clean(&world);
+	close(fd);
+	fd = -1;
+	for (int i = 0; i < 20; i++)
+		(void)reactor_turn(world.manager, 20);
+	ASSERT_FALSE(disk_is_owner(world.disk));
+	disk_give_order(world.disk, &demand);
+	wait_state(&world, LUN_READY);
+	ASSERT_STR_EQ(disk_problem(world.disk), "");
+	world_done(&world);
 }

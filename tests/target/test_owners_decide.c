@@ -69,6 +69,17 @@ bool disk_marked(const struct disk *disk)
 	return disk->marked;
 }
 
+/* None of these targets lists an upstream gateway. */
+const struct demand_moves *disk_moves(const struct disk *disk)
+{
+	return NULL;
+}
+
+bool disk_is_demanded(const struct disk *disk)
+{
+	return false;
+}
+
 bool disk_commands_wait(const struct disk *disk)
 {
 	return disk->waited_for;

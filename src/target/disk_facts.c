@@ -1,0 +1,97 @@
+/* What others are told about a disk. */
+#include "target/disk_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *disk_name(const struct disk *disk)
+{
+	return lun_name(disk->lun);
+}
+
+struct lun *disk_lun(const struct disk *disk)
+{
+	return disk->lun;
+}
+
+bool disk_settled(const struct disk *disk)
+{
+	return disk->settled && !disk->resize_wanted;
+}
+
+bool disk_awaited(const struct disk *disk)
+{
+	return timer_armed(&disk->awaited) && lun_get_state(disk->lun) == LUN_OPENING;
+}
+
+const char *disk_problem(const struct disk *disk)
+{
+	return disk->problem.text;
+}
+
+bool disk_is_owner(const struct disk *disk)
+{
+	return disk->phase == SERVED;
+}
+
+bool disk_is_moving(const struct disk *disk)
+{
+	return disk->busy || disk->phase == DRAINED;
+}
+
+bool disk_commands_wait(const struct disk *disk)
+{
+	struct lun_counters counters;
+	lun_get_counters(disk->lun, &counters);
+	bool refused = disk->order.role == DISK_UNAVAILABLE && counters.errors > disk->errors_known;
+	return refused || counters.held > 0 || (disk->phase != SERVED && counters.in_flight > 0);
+}
+
+void disk_note_refusals(struct disk *disk)
+{
+	struct lun_counters counters;
+	lun_get_counters(disk->lun, &counters);
+	disk->errors_known = counters.errors;
+}
+
+const struct owner_record *disk_record(const struct disk *disk)
+{
+	return &disk->record;
+}
+
+enum disk_role disk_role(const struct disk *disk)
+{
+	return disk->order.role;
+}
+
+uint64_t disk_role_since_ms(const struct disk *disk)
+{
+	return disk->role_since_ms;
+}
+
+void disk_mark(struct disk *disk, bool marked)
+{
+	disk->marked = marked;
+}
+
+bool disk_marked(const struct disk *disk)
+{
+	return disk->marked;
+}
+
+void disk_ask_for(struct disk *disk, const char *gateway)
+{
+	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);
+	disk->asked_ms = reactor_now_ms(disk->host->manager);
+}
+
+const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
+{
+	*ret_asked_ms = disk->asked_ms;
+	return disk->asked_by;
+}
+
+uint64_t disk_record_seen_ms(const struct disk *disk)
+{
+	return disk->seen_ms;
+}
