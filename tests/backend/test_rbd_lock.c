@@ -168,6 +168,33 @@ TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 	ASSERT_EQ(waitpid(child, NULL, 0), child);
 }
 
+static int count_fence(void *argument, const char *owner_address, struct error *err)
+{
+	unsigned *fences = argument;
+	(*fences)++;
+	return 0; /* it was in this test */
+}
+
+/* Upstream gateways remove entries of their own clients, which may live on: what this client has
+ * fenced once proves nothing then. */
+TEST(one_that_may_live_is_fenced_again_whoever_has_fenced_him_before)
+{
+	char address[128];
+	unsigned fences = 0;
+	test_image("again", SIZE, TEST_FEATURES);
+	pid_t child = spawn_owner("again", address, sizeof address);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "again", NULL);
+	struct backend_lock_policy policy = { .fence_living = count_fence, .argument = &fences };
+	struct error err = { 0 };
+	ASSERT_EQ(cluster_fence(client, address, 3600, &err), 0);
+	ASSERT_TRUE(cluster_has_fenced(client, address));
+	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
+	ASSERT_EQ(fences, 1);
+	ASSERT_EQ(kill(child, SIGKILL), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
+}
+
 /* ---- a client that is fenced ---- */
 
 static bool anybody(void *argument, const char *owner_address)
