@@ -348,7 +348,7 @@ static void review_question(struct members *members, struct member *member)
 }
 
 /* NULL: it is well. */
-static const char *find_trouble(struct members *members, const struct member *member,
+static const char *find_trouble(struct members *members, struct member *member,
                                 bool *ret_connecting)
 {
 	static char text[64];
@@ -359,9 +359,10 @@ static const char *find_trouble(struct members *members, const struct member *me
 		peer.state = PEER_CONNECTING;
 	switch (peer.state) {
 	case PEER_UP:
+		member->stalled = peer.stalled_ms > STALLED_MS;
 		if (peer.silent)
 			return "answers on some of its connections only";
-		return peer.stalled_ms > STALLED_MS && !members->stalled
+		return member->stalled && !members->stalled
 		               ? "says that its storage makes no progress"
 		               : NULL;
 	case PEER_CONNECTING:

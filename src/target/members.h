@@ -24,6 +24,7 @@ struct member {
 	bool current;
 	enum gateway_state state;
 	bool condemned, maintenance;
+	bool stalled; /* it said last that its storage makes no progress */
 	bool has_peer;
 	uint32_t peer; /* as the interconnect numbers them */
 	enum member_health health;

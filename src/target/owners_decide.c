@@ -59,10 +59,24 @@ static bool others_up(const struct roll *roll)
 	return false;
 }
 
+/* One that can take LUNs, or will say soon. Not who says that it cannot: if all who are cautious
+ * waited for each other, nobody would take any. */
+static bool others_take(const struct roll *roll)
+{
+	for (size_t i = 1; i < roll->count; i++) {
+		const struct decide_member *row = &roll->rows[i];
+		const struct member *member = roll->members[i];
+		if (row->takes && row->health != MEMBER_ABSENT && row->health != MEMBER_FENCED &&
+		    !member->condemned && !member->stalled)
+			return true;
+	}
+	return false;
+}
+
 static void call_roll(const struct owners *owners, struct roll *roll)
 {
 	call_members(owners, roll);
-	if (owners->hung.cautious && others_up(roll))
+	if (owners->hung.cautious && others_take(roll))
 		roll->rows[0].takes = false;
 }
 

@@ -16,6 +16,7 @@ static uint64_t test_clock(void)
 
 static unsigned asked, fenced, forgotten;
 static bool silent;
+static uint32_t stalled_ms;
 static enum peer_state peer_state;
 
 /* ---- what members.c calls ---- */
@@ -35,7 +36,9 @@ int interconnect_add_peer(struct interconnect *interconnect, const char *gateway
 bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
                            struct peer_info *ret_peer)
 {
-	*ret_peer = (struct peer_info){ .id = id, .state = peer_state, .silent = silent };
+	*ret_peer = (struct peer_info){
+		.id = id, .state = peer_state, .silent = silent, .stalled_ms = stalled_ms
+	};
 	return true;
 }
 
@@ -71,6 +74,7 @@ static void world_init(struct members *members)
 	now_ms = 1000000;
 	asked = fenced = forgotten = 0;
 	silent = false;
+	stalled_ms = 0;
 	peer_state = PEER_LOST;
 	*members = (struct members){
 		.gateway = "gw-1",
@@ -232,5 +236,33 @@ TEST(one_that_is_up_on_some_connections_only_is_asked_and_not_fenced_if_it_answe
 	silent = false;
 	turn(&members, 50);
 	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UP);
+	world_done(&members);
+}
+
+TEST(what_a_gateway_says_of_its_storage_is_known_until_it_says_something_else)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	const struct member *member = members_find(&members, "gw-2");
+	ASSERT_FALSE(member->stalled);
+	for (unsigned i = 0; i < 2; i++) {
+		TEST_ROW("this one %s", i ? "as well" : "does better");
+		members.stalled = i != 0;
+		stalled_ms = UINT32_MAX;
+		turn(&members, 50);
+		ASSERT_TRUE(member->stalled);
+		ASSERT_EQ(member->health, i ? MEMBER_UP : MEMBER_SUSPECT);
+		peer_state = PEER_LOST;
+		turn(&members, 50);
+		ASSERT_TRUE(member->stalled);
+		peer_state = PEER_UP;
+		stalled_ms = 0;
+		turn(&members, 50);
+		ASSERT_FALSE(member->stalled);
+		ASSERT_EQ(member->health, MEMBER_UP);
+	}
 	world_done(&members);
 }

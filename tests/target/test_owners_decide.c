@@ -263,6 +263,47 @@ TEST(a_few_disks_move_at_a_time_and_the_next_goes_when_one_has_arrived)
 	world_done(&world);
 }
 
+/* Each of them has given up, answered by a third one that is gone by now. */
+TEST(who_is_cautious_waits_for_those_only_who_can_take)
+{
+	static const struct {
+		const char *name;
+		enum member_health health;
+		enum gateway_state state;
+		bool stalled, condemned, maintenance, past;
+		enum disk_role role;
+	} rows[] = {
+		{ "up", MEMBER_UP, GATEWAY_UP, .role = DISK_WAIT },
+		{ "connecting", MEMBER_CONNECTING, GATEWAY_UP, .role = DISK_WAIT },
+		{ "being asked", MEMBER_SUSPECT, GATEWAY_UP, .role = DISK_WAIT },
+		{ "out of reach", MEMBER_UNREACHABLE, GATEWAY_UP, .role = DISK_WAIT },
+		{ "cautious", MEMBER_UNREACHABLE, GATEWAY_UP, true, .role = DISK_SERVE },
+		{ "cautious, asked", MEMBER_SUSPECT, GATEWAY_UP, true, .role = DISK_SERVE },
+		{ "condemned", MEMBER_SUSPECT, GATEWAY_UP, .condemned = true, .role = DISK_SERVE },
+		{ "drained", MEMBER_UP, GATEWAY_UP, .maintenance = true, .role = DISK_SERVE },
+		{ "of the past", MEMBER_SUSPECT, GATEWAY_UP, .past = true, .role = DISK_SERVE },
+		{ "fenced", MEMBER_FENCED, GATEWAY_UP, .role = DISK_SERVE },
+		{ "stopped", MEMBER_ABSENT, GATEWAY_STOPPED, .role = DISK_SERVE },
+	};
+	struct world world;
+	world_init(&world);
+	world.owners.hung.cautious = true;
+	for (size_t i = 0; i < DISKS; i++)
+		disks[i].record = (struct owner_record){ .state = OWNER_NONE };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		world.peer.health = rows[i].health;
+		world.peer.state = rows[i].state;
+		world.peer.stalled = rows[i].stalled;
+		world.peer.condemned = rows[i].condemned;
+		world.peer.maintenance = rows[i].maintenance;
+		world.peer.current = !rows[i].past;
+		decide_all(&world);
+		ASSERT_EQ(count_role(rows[i].role), DISKS);
+	}
+	world_done(&world);
+}
+
 TEST(disks_that_do_not_arrive_keep_the_others_for_a_second_only)
 {
 	struct world world;
