@@ -52,6 +52,14 @@ static bool is_of_nexus(const struct session_entry *entry, const struct login_re
 	       strcmp(entry->target_name, target_of(login)) == 0;
 }
 
+static bool is_same_nexus(const struct session_entry *a, const struct session_entry *b)
+{
+	return memcmp(a->isid, b->isid, sizeof(a->isid)) == 0 &&
+	       a->portal_group_tag == b->portal_group_tag &&
+	       strcmp(a->initiator_name, b->initiator_name) == 0 &&
+	       strcmp(a->target_name, b->target_name) == 0;
+}
+
 static struct session_entry *find_nexus(const struct session_table *table,
                                         const struct login_result *login)
 {
@@ -224,11 +232,23 @@ void session_table_linger(struct session_table *table, struct session_entry *ent
 	pthread_mutex_unlock(&table->lock);
 }
 
+/* One of many that lingered has ended: who waited for that is listed at any of them. */
+static void wake_crowd(const struct session_table *table, const struct session_entry *ended)
+{
+	struct session_entry *entry;
+	list_for_each (entry, &table->entries, link) {
+		if (entry->lingering && is_same_nexus(entry, ended))
+			wake_waiters(entry, 0);
+	}
+}
+
 void session_table_unlist(struct session_table *table, struct session_entry *entry)
 {
 	pthread_mutex_lock(&table->lock);
 	list_remove(&entry->link);
 	wake_waiters(entry, 0);
+	if (entry->lingering)
+		wake_crowd(table, entry);
 	pthread_mutex_unlock(&table->lock);
 }
 
