@@ -54,50 +54,47 @@ static void change(struct scsi_task *task, bool reserves)
 	reservation_commit(task, change, committed);
 }
 
-/* What is there now, looked at with the turn. */
-static enum verdict look(struct scsi_task *task, bool *ret_reserved, bool *ret_own)
+static bool is_own(const struct reservations *reservations, const struct itl *itl)
 {
-	struct lun *lun = task_lun(task);
-	const struct itl *itl = task->state.itl;
-	(void)pthread_mutex_lock(&lun->lock);
-	const struct reservations *reservations = &lun->reservations;
-	enum verdict verdict = beside_persistent(reservations, itl);
-	*ret_reserved = reservations->reserved;
-	*ret_own = reservations->reserved &&
-	           reservation_port_equal(&reservations->reserver, itl->port);
-	(void)pthread_mutex_unlock(&lun->lock);
-	return verdict;
+	return reservations->reserved && reservation_port_equal(&reservations->reserver, itl->port);
 }
 
-/* It is the nexus' own already, maybe by an object of that name which ends now: from here on it
- * ends with this one. */
-static void adopt(struct scsi_task *task)
+/* With the turn, and the LUN's lock. */
+static enum verdict look(struct reservations *reservations, const struct itl *itl, bool *ret_free)
 {
-	struct lun *lun = task_lun(task);
-	(void)pthread_mutex_lock(&lun->lock);
-	lun->reservations.reserver.serial = task->state.itl->port->serial;
-	(void)pthread_mutex_unlock(&lun->lock);
+	enum verdict verdict = beside_persistent(reservations, itl);
+	*ret_free = verdict == VERDICT_NONE && !reservations->reserved;
+	if (verdict != VERDICT_NONE || *ret_free)
+		return verdict;
+	if (!is_own(reservations, itl))
+		return VERDICT_CONFLICT;
+	/* It is the nexus' own already, maybe by an object of that name which ends now: from here
+	 * on it ends with this one. */
+	reservations->reserver.serial = itl->port->serial;
+	return VERDICT_GOOD;
 }
 
 static void reserve(struct scsi_task *task)
 {
-	bool reserved, own;
-	enum verdict verdict = look(task, &reserved, &own);
-	if (verdict == VERDICT_NONE && !reserved) {
+	struct lun *lun = task_lun(task);
+	bool is_free;
+	(void)pthread_mutex_lock(&lun->lock);
+	enum verdict verdict = look(&lun->reservations, task->state.itl, &is_free);
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (is_free)
 		change(task, true);
-		return;
-	}
-	if (verdict == VERDICT_NONE && own)
-		adopt(task);
-	else if (verdict == VERDICT_NONE)
-		verdict = VERDICT_CONFLICT;
-	end_unchanged(task, verdict);
+	else
+		end_unchanged(task, verdict);
 }
 
 static void release(struct scsi_task *task)
 {
-	bool reserved, own;
-	enum verdict verdict = look(task, &reserved, &own);
+	struct lun *lun = task_lun(task);
+	const struct itl *itl = task->state.itl;
+	(void)pthread_mutex_lock(&lun->lock);
+	enum verdict verdict = beside_persistent(&lun->reservations, itl);
+	bool own = is_own(&lun->reservations, itl);
+	(void)pthread_mutex_unlock(&lun->lock);
 	if (verdict == VERDICT_NONE && own)
 		change(task, false);
 	else

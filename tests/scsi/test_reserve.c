@@ -1,7 +1,13 @@
 /* RESERVE and RELEASE. */
 #include "fixture.h"
 
+#include "scsi/execute.h"
+#include "scsi/reservation_turn.h"
+
+#include <pthread.h>
 #include <string.h>
+
+#define ROUNDS 3000
 
 static struct command c;
 
@@ -66,4 +72,64 @@ TEST(a_reservation_counts_when_the_data_are_there)
 	rig_turn(rig);
 	assert_status(&write, SCSI_RESERVATION_CONFLICT);
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 0);
+}
+
+static void spin(unsigned count)
+{
+	for (volatile unsigned i = 0; i < count; i++)
+		;
+}
+
+struct race {
+	struct rig *rig;
+	pthread_barrier_t start;
+	unsigned spins;
+};
+
+static void *detach(void *argument)
+{
+	struct race *race = argument;
+	(void)pthread_barrier_wait(&race->start);
+	spin(race->spins);
+	(void)reactor_turn(race->rig->reactors[0], 0);
+	return NULL;
+}
+
+/* As two proxies of one nexus, which came by two channels. What is checked does not depend on who
+ * comes first. */
+TEST(good_means_reserved_while_an_object_of_that_name_ends)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	struct lun *lun = rig->lun;
+	struct race race = { .rig = rig };
+	ASSERT_EQ(pthread_barrier_init(&race.start, NULL, 2), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		bool ended = false;
+		pthread_t thread;
+		struct nexus *old = rig_nexus(rig, 0, "iqn.two", 1);
+		command_fill(&c, old, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		command_start(&c, NULL);
+		rig_turn(rig);
+		assert_good(&c);
+		struct nexus *new = rig_nexus(rig, 1, "iqn.two", 1);
+		lun->reservation_queue.busy = true; /* it comes while another one has its turn */
+		command_fill(&c, new, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		command_start(&c, NULL);
+		nexus_stop(old, set_flag, &ended);
+		reservation_turn_end(lun);
+		race.spins = round % 1000;
+		ASSERT_EQ(pthread_create(&thread, NULL, detach, &race), 0);
+		(void)pthread_barrier_wait(&race.start);
+		spin(500);
+		(void)reactor_turn(rig->reactors[1], 0);
+		ASSERT_EQ(pthread_join(thread, NULL), 0);
+		rig_turn(rig);
+		ASSERT_TRUE(ended);
+		assert_good(&c);
+		ASSERT_TRUE(lun->reservations.reserved);
+		nexus_free(old);
+		rig_stop(rig, new);
+		ASSERT_FALSE(lun->reservations.reserved);
+	}
+	(void)pthread_barrier_destroy(&race.start);
 }
