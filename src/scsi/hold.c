@@ -84,13 +84,19 @@ bool hold_may_abort(const struct scsi_task *task)
 	return !task->state.unknown || !has_effect(task) || itl_ending(task->state.itl);
 }
 
-void hold_unknown(struct scsi_task *task, uint64_t epoch)
+static void tell_unknown(const struct scsi_task *task)
 {
-	struct itl *itl = task->state.itl;
 	log_limited(
 	        LOG_LEVEL_WARNING, 10000,
 	        "%s: %s of %s may have been executed: not answered before another owner is known",
-	        itl->lun->name, task->state.opcode->name, task->nexus->initiator_name);
+	        task_lun(task)->name, task->state.opcode->name, task->nexus->initiator_name);
+}
+
+void hold_unknown(struct scsi_task *task, uint64_t epoch)
+{
+	struct itl *itl = task->state.itl;
+	if (has_effect(task))
+		tell_unknown(task);
 	task->state.unknown = true;
 	task->state.sent_epoch = epoch;
 	if (task->state.abort != ABORT_NOT && hold_may_abort(task)) {

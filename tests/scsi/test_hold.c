@@ -4,7 +4,10 @@
 #include "scsi/lun_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct command a, b, c;
 static uint8_t out[4096];
@@ -14,6 +17,50 @@ static uint32_t held(const struct rig *rig)
 	struct lun_counters counters;
 	lun_get_counters(rig->lun, &counters);
 	return counters.held;
+}
+
+/* Each command while the backend is fenced: nobody waits for it, nothing is said. */
+static void lose(struct rig *rig, struct command *command, const uint8_t *cdb, int64_t expected)
+{
+	for (size_t op = 0; op < IO_OP_COUNT; op++)
+		rig->fake->fail[op] = -ESHUTDOWN;
+	command_run(rig, command, 0, cdb, 16, expected, out);
+	ASSERT_EQ(command->done, 0);
+	ASSERT_EQ(held(rig), 1);
+	rig_leave(rig, LUN_HELD);
+	memset(rig->fake->fail, 0, sizeof rig->fake->fail);
+	ASSERT_EQ(command->done, 0);
+}
+
+/* The first case: so much of it is in the log once in a while only. */
+TEST(people_are_told_of_an_unknown_fate_if_it_matters)
+{
+	static const struct {
+		const char *name;
+		uint8_t cdb[16];
+		int64_t expected;
+		bool told;
+	} rows[] = {
+		{ "READ(10)", { 0x28, [8] = 1 }, 512, false },
+		{ "VERIFY(10)", { 0x2f, [8] = 1 }, 0, false },
+		{ "WRITE(10)", { 0x2a, [8] = 1 }, -512, true },
+	};
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	char path[256];
+	(void)snprintf(path, sizeof path, "%s/stderr", test_folder());
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[1024] = { 0 };
+		int saved = dup(STDERR_FILENO);
+		AUTO_CLOSE int captured = open(path, O_CREAT | O_RDWR | O_TRUNC, 0600);
+		ASSERT_TRUE(saved >= 0 && captured >= 0 && dup2(captured, STDERR_FILENO) >= 0);
+		lose(rig, &a, rows[i].cdb, rows[i].expected);
+		(void)dup2(saved, STDERR_FILENO);
+		close(saved);
+		TEST_ROW("%s", rows[i].name);
+		ASSERT_TRUE(pread(captured, text, sizeof text - 1, 0) >= 0);
+		ASSERT_EQ(strstr(text, "may have been executed") != NULL, rows[i].told);
+		rig_serve(rig, i + 2);
+	}
 }
 
 TEST(a_held_command_runs_when_the_lun_is_served)
@@ -189,19 +236,6 @@ TEST(a_held_command_is_aborted_at_once)
 }
 
 /* ---- unknown fate ---- */
-
-/* Each command while the backend is fenced: nobody waits for it, nothing is said. */
-static void lose(struct rig *rig, struct command *command, const uint8_t *cdb, int64_t expected)
-{
-	for (size_t op = 0; op < IO_OP_COUNT; op++)
-		rig->fake->fail[op] = -ESHUTDOWN;
-	command_run(rig, command, 0, cdb, 16, expected, out);
-	ASSERT_EQ(command->done, 0);
-	ASSERT_EQ(held(rig), 1);
-	rig_leave(rig, LUN_HELD);
-	memset(rig->fake->fail, 0, sizeof rig->fake->fail);
-	ASSERT_EQ(command->done, 0);
-}
 
 TEST(what_the_lost_backend_had_is_settled_when_the_lun_is_served_again)
 {
