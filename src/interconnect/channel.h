@@ -9,6 +9,7 @@
 
 #define CHANNEL_WINDOW       256         /* commands at the owner */
 #define CHANNEL_WINDOW_BYTES (64u << 20) /* of their data; one command always fits */
+#define CHANNEL_SHARES       256         /* LUNs that meet in one have it together */
 #define CHANNEL_SLOTS        512         /* commands, and task management */
 #define CHANNEL_BUCKETS      1024
 #define CHANNEL_DATA_MAX     0xfffffcu /* in one PDU, both directions */
@@ -36,7 +37,9 @@ struct relayed {
 	struct outgoing outgoing;
 	struct channel *channel;
 	enum relayed_kind kind;
+	bool queued;    /* COMMAND: in the queue */
 	bool emitting;  /* not all of it has left */
+	uint8_t share;  /* COMMAND */
 	bool no_memory; /* the answer has no place: BUSY */
 	uint32_t cmd_sn, itt;
 	uint64_t begun_ms; /* by the interconnect's clock */
@@ -51,6 +54,12 @@ struct relayed {
 	struct relay_request *request;              /* MANAGE */
 	char *text;                                 /* NEXUS, ROW */
 	uint32_t text_len, handle;                  /* handle: NO_NEXUS */
+};
+
+/* What the commands of a LUN have of the window. */
+struct channel_share {
+	unsigned window, waiting; /* commands at the owner; in the queue */
+	uint64_t bytes;
 };
 
 struct channel_login; /* what is needed only for a login */
@@ -75,10 +84,12 @@ struct channel {
 	uint32_t unconfirmed, unconfirmed_bytes; /* answers, not confirmed to the owner */
 	struct outgoing heartbeat;
 
-	struct list queue; /* not numbered yet */
+	struct list queue; /* not numbered yet: task management, then commands */
+	unsigned queued;   /* commands in it */
 	struct list sent;  /* numbered, in order: not answered, or not known to have come */
 	unsigned window;
 	uint64_t window_bytes;
+	struct channel_share shares[CHANNEL_SHARES];
 	struct relayed *slots[CHANNEL_SLOTS];
 	uint16_t free_slots[CHANNEL_SLOTS];
 	unsigned free_slot_count;

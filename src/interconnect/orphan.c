@@ -41,6 +41,7 @@ static void leave_orphan(struct channel *channel, struct relayed *relayed)
 	orphan->epoch = relayed->epoch;
 	orphan->row = relayed->row;
 	orphan->bytes = relayed->bytes;
+	orphan->share = relayed->share;
 	channel->slots[relayed->itt & 0xffff] = orphan;
 	list_insert_before(&relayed->link, &orphan->link);
 	list_remove(&relayed->link);

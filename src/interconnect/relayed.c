@@ -233,6 +233,8 @@ static void take_slot(struct channel *channel, struct relayed *relayed)
 		return;
 	channel->window++;
 	channel->window_bytes += relayed->bytes;
+	channel->shares[relayed->share].window++;
+	channel->shares[relayed->share].bytes += relayed->bytes;
 }
 
 void relayed_free_slot(struct channel *channel, const struct relayed *relayed)
@@ -247,11 +249,24 @@ void relayed_free_slot(struct channel *channel, const struct relayed *relayed)
 		return;
 	channel->window--;
 	channel->window_bytes -= relayed->bytes;
+	channel->shares[relayed->share].window--;
+	channel->shares[relayed->share].bytes -= relayed->bytes;
+}
+
+/* Its link is the caller's business. */
+static void leave_queue(struct channel *channel, struct relayed *relayed)
+{
+	if (!relayed->queued)
+		return;
+	relayed->queued = false;
+	channel->queued--;
+	channel->shares[relayed->share].waiting--;
 }
 
 void relayed_detach(struct channel *channel, struct relayed *relayed)
 {
 	list_remove(&relayed->link);
+	leave_queue(channel, relayed);
 	relayed_free_slot(channel, relayed);
 }
 
@@ -263,6 +278,18 @@ static bool may_go(const struct channel *channel, const struct relayed *relayed)
 		return true;
 	return channel->window < CHANNEL_WINDOW &&
 	       channel->window_bytes + relayed->bytes <= CHANNEL_WINDOW_BYTES;
+}
+
+/* A LUN has no more of the window than it leaves to others, so that those that hang at the owner
+ * do not take all of it: N of them leave one part of N + 1. */
+static bool share_has_room(const struct channel *channel, const struct relayed *relayed)
+{
+	const struct channel_share *share = &channel->shares[relayed->share];
+	if (share->window == 0)
+		return true;
+	return share->window + channel->window + 2 <= CHANNEL_WINDOW &&
+	       share->bytes + channel->window_bytes + 2 * (uint64_t)relayed->bytes <=
+	               CHANNEL_WINDOW_BYTES;
 }
 
 static int declare(struct channel *channel, struct relayed *relayed)
@@ -284,6 +311,7 @@ static void number(struct channel *channel, struct relayed *relayed)
 		relayed_return(channel, relayed, RELAY_NOT_EXECUTED);
 		return;
 	}
+	leave_queue(channel, relayed);
 	take_slot(channel, relayed);
 	/* It came before the first heartbeat, and not long ago: it would be back already. */
 	if (!relayed->stamp)
@@ -291,12 +319,28 @@ static void number(struct channel *channel, struct relayed *relayed)
 	relayed_send(channel, relayed);
 }
 
+/* The commands of a LUN stay in order: behind one that has no room in its share, none of that share
+ * goes, and when all that follow are such, nothing is looked at any more. */
 void channel_pump(struct channel *channel)
 {
-	while (channel->state == CHANNEL_UP && !list_empty(&channel->queue)) {
-		struct relayed *relayed = list_first(&channel->queue, struct relayed, link);
+	bool closed[CHANNEL_SHARES] = { false };
+	unsigned open = channel->queued; /* of those that follow */
+	struct relayed *relayed, *following;
+
+	list_for_each_safe (relayed, following, &channel->queue, link) {
+		bool command = relayed->kind == RELAYED_COMMAND;
+		if (channel->state != CHANNEL_UP || (command && open == 0))
+			return;
+		if (command && closed[relayed->share])
+			continue;
 		if (!may_go(channel, relayed))
 			return;
+		if (command && !share_has_room(channel, relayed)) {
+			closed[relayed->share] = true;
+			open -= channel->shares[relayed->share].waiting;
+			continue;
+		}
+		open -= command;
 		number(channel, relayed);
 	}
 }
@@ -412,11 +456,22 @@ static void enqueue(struct hub *hub, struct relayed *relayed, const struct lun_r
 	relayed->stamp = channel->stamp;
 	/* Task management goes before commands that wait for the window: it may be full of what
 	 * hangs, and those that it reaches were taken off. */
-	if (relayed->kind == RELAYED_MANAGE)
+	if (relayed->kind == RELAYED_MANAGE) {
 		list_prepend(&channel->queue, &relayed->link);
-	else
+	} else {
 		list_append(&channel->queue, &relayed->link);
+		relayed->queued = true;
+		channel->queued++;
+		channel->shares[relayed->share].waiting++;
+	}
 	channel_pump(channel);
+}
+
+static uint8_t share_of(const struct scsi_task *task)
+{
+	struct relay_row row;
+	relay_row_of_task(task, &row);
+	return (uint8_t)(((uintptr_t)row.lun * 0x9e3779b97f4a7c15u) >> 56);
 }
 
 static void relay_begin(struct relay *relay, struct scsi_task *task, const struct lun_route *route)
@@ -427,6 +482,7 @@ static void relay_begin(struct relay *relay, struct scsi_task *task, const struc
 
 	assert(relayed); /* without memory for this, no answer could be right */
 	relayed->task = task;
+	relayed->share = share_of(task);
 	relayed->bytes = bytes < CHANNEL_WINDOW_BYTES ? (uint32_t)bytes : CHANNEL_WINDOW_BYTES;
 	hub_count_up(&hub->relayed);
 	atomic_fetch_add(&hub->relayed_now, 1);

@@ -280,9 +280,9 @@ TEST(many_commands_at_once_wait_for_the_window_and_all_end)
 	disk->hold = true;
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
 		write_start(&commands[i], nexus, 10 * i, 1, 1);
-	EVENTUALLY(world, disk->held_count == 256);
+	EVENTUALLY(world, disk->held_count == 128); /* half of it is for other LUNs */
 	world_pass(world, 20);
-	ASSERT_EQ(disk->held_count, 256);
+	ASSERT_EQ(disk->held_count, 128);
 	disk_release(disk);
 	EVENTUALLY(world, commands[399].done);
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
@@ -291,6 +291,39 @@ TEST(many_commands_at_once_wait_for_the_window_and_all_end)
 		done += disk->writes[10 * i] == 1;
 	}
 	ASSERT_EQ(done, 400);
+	world_nexus_end(world, nexus);
+}
+
+TEST(a_lun_that_hangs_at_the_owner_leaves_room_for_others)
+{
+	static struct command commands[300], others[200];
+	AUTO(world) struct world *world = world_new(2);
+	world_add_lun(world);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct gateway *owner = &world->gateways[1];
+	owner->disk.hold = true;
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		write_start(&commands[i], nexus, 10 * (i % 150), 1, (uint8_t)i);
+	EVENTUALLY(world, owner->disk.held_count == 128);
+	world_lun = 4;
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+		write_start(&others[i], nexus, 10 * i, 1, 1);
+	world_lun = 3;
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+		command_wait(world, &others[i]);
+		assert_good(&others[i]);
+		ASSERT_EQ(owner->second_disk.writes[10 * i], 1);
+	}
+	ASSERT_EQ(owner->disk.held_count, 128);
+	disk_release(&owner->disk);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		command_wait(world, &commands[i]);
+		assert_good(&commands[i]);
+	}
+	for (unsigned i = 0; i < 150; i++) { /* in order: the later one of two is there */
+		ASSERT_EQ(owner->disk.writes[10 * i], 2);
+		ASSERT_EQ(owner->disk.memory[10 * i * WORLD_BLOCK + 8], (uint8_t)(150 + i));
+	}
 	world_nexus_end(world, nexus);
 }
 

@@ -10,6 +10,7 @@
 
 uint64_t world_now_ms = 1000000;
 unsigned world_silence_ms, world_age_max_ms;
+uint8_t world_lun = 3;
 
 bool world_real_time;
 
@@ -112,6 +113,8 @@ static struct lun *find_lun(struct interconnect_listener *listener, const char *
                             const char *wwn)
 {
 	struct gateway *gateway = gateway_of(listener);
+	if (gateway->second && strcmp(name, "rbd/disk_2") == 0)
+		return lun_get(gateway->second);
 	assert_string_equal(name, "rbd/disk_1");
 	assert_string_equal(wwn, "ee982d1a-a657-4cf2-996c-a3d03a6f25a9");
 	return gateway->no_lun ? NULL : lun_get(gateway->lun);
@@ -206,6 +209,15 @@ static void gateway_done(struct world *world, unsigned number)
 	lun_put(gateway->lun);
 	cutter_done(&gateway->cutter);
 	disk_done(&gateway->disk);
+	if (!gateway->second)
+		return;
+	if (lun_get_state(gateway->second) == LUN_READY) {
+		quiet = false;
+		lun_quiesce(gateway->second, LUN_FAILED, set_flag, &quiet);
+		EVENTUALLY(world, quiet);
+	}
+	lun_put(gateway->second);
+	disk_done(&gateway->second_disk);
 }
 
 /* What was not executed waits for news of its owner; the target gives them again and again. */
@@ -294,12 +306,39 @@ struct world *world_new(unsigned count)
 	return world;
 }
 
+void world_add_lun(struct world *world)
+{
+	for (unsigned i = 0; i < world->count; i++) {
+		struct gateway *gateway = &world->gateways[i];
+		struct lun_config lun = {
+			.name = "rbd/disk_2",
+			.wwn = "ee982d1a-a657-4cf2-996c-a3d03a6f25aa",
+			.vendor_id = "rbd/rbd/disk_2;osd_op_timeout=30",
+			.block_size = WORLD_BLOCK,
+			.max_sectors = WORLD_BYTES / 512,
+			.relay = interconnect_relay(gateway->interconnect),
+		};
+		struct lun_route route;
+		assert_int_equal(lun_new(&lun, &gateway->second), 0);
+		disk_init(&gateway->second_disk);
+		if (i + 1 == world->count) {
+			lun_set_epoch(gateway->second, 7);
+			lun_serve(gateway->second, &gateway->second_disk.backend);
+		} else {
+			lun_get_route(gateway->lun, &route);
+			lun_forward(gateway->second, &route);
+		}
+	}
+}
+
 void world_free(struct world *world)
 {
 	if (!world)
 		return;
-	for (unsigned i = 0; i < world->count; i++)
+	for (unsigned i = 0; i < world->count; i++) {
 		disk_release(&world->gateways[i].disk);
+		disk_release(&world->gateways[i].second_disk);
+	}
 	for (unsigned i = 0; i < world->count; i++)
 		world_stop(world, i);
 	for (unsigned i = 0; i < world->count; i++)
@@ -317,25 +356,29 @@ void world_free(struct world *world)
 struct nexus *world_nexus(struct world *world, unsigned number, unsigned reactor, uint8_t isid)
 {
 	struct gateway *gateway = &world->gateways[number];
-	struct lun_mapping mapping = { .number = 3, .lun = gateway->lun };
+	struct lun_mapping mappings[] = { { .number = 3, .lun = gateway->lun },
+		                          { .number = 4, .lun = gateway->second } };
 	struct nexus_config config = {
 		.initiator_name = "iqn.1994-05.com.redhat:rh7-client",
 		.isid = { 0, 2, 0x3d, 0, (uint8_t)number, isid },
 		.port = &gateway->port,
 		.reactor = gateway->reactors[reactor],
-		.mappings = &mapping,
-		.mapping_count = 1,
+		.mappings = mappings,
+		.mapping_count = gateway->second ? 2 : 1,
 	};
 	struct nexus *nexus = NULL;
 	struct command command = { 0 };
 	assert_int_equal(nexus_new(&config, &nexus), 0);
-	do { /* until no unit attention is left */
+	for (world_lun = 3; world_lun < 3 + config.mapping_count; world_lun++) {
+		do { /* until no unit attention is left */
+			command_free(&command);
+			command_start(&command, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+			command_wait(world, &command);
+		} while (command.task.status == SCSI_CHECK_CONDITION);
+		assert_good(&command);
 		command_free(&command);
-		command_start(&command, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
-		command_wait(world, &command);
-	} while (command.task.status == SCSI_CHECK_CONDITION);
-	assert_good(&command);
-	command_free(&command);
+	}
+	world_lun = 3;
 	return nexus;
 }
 
@@ -369,7 +412,7 @@ void command_start(struct command *command, struct nexus *nexus, const uint8_t *
 	task->nexus = nexus;
 	memcpy(task->cdb, cdb, cdb_len);
 	task->cdb_len = cdb_len > 16 ? 32 : 16;
-	task->lun[1] = 3;
+	task->lun[1] = world_lun;
 	task->attribute = SCSI_SIMPLE;
 	task->wants_read = expected > 0;
 	task->wants_write = expected < 0;

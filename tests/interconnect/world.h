@@ -69,8 +69,8 @@ struct gateway {
 	struct interconnect *interconnect;
 	struct interconnect_config config;
 	struct cutter cutter; /* in front of it */
-	struct disk disk;
-	struct lun *lun;
+	struct disk disk, second_disk;
+	struct lun *lun, *second; /* second: NULL, or "rbd/disk_2" */
 	struct scsi_port port;
 	bool no_lun; /* find_lun finds nothing */
 	bool stopping, stopped, paused;
@@ -103,6 +103,9 @@ void world_turn(struct world *world);
 /* Milliseconds go by, with turns. */
 void world_pass(struct world *world, unsigned ms);
 uint32_t world_connect(struct world *world, unsigned from, unsigned to);
+/* A second LUN, as number 4 of nexuses to come, of the same owner. */
+void world_add_lun(struct world *world);
+extern uint8_t world_lun; /* that commands to come are for: 3, or 4 */
 void world_forward(struct world *world, unsigned from, unsigned to, uint64_t epoch);
 /* Begins a stop: gateway->stopped becomes true. */
 void world_stop_start(struct world *world, unsigned gateway);
