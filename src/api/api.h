@@ -19,6 +19,9 @@ struct rest_config {
 	const struct secret_keys *keys; /* NULL: passwords are stored as they are */
 	const char *certificate, *key;  /* PEM; NULL: plain HTTP */
 	unsigned apply_timeout_ms;      /* how long gateways have to apply a change; 0: 10 s */
+	/* May be NULL. A request failed because the cluster's client is fenced, and all will. Any
+	 * thread; only posts. */
+	void (*fenced)(void);
 };
 
 /* Seeds or upgrades the object, then serves on its own threads. -EADDRINUSE, -EACCES, store errors,

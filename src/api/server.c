@@ -4,6 +4,7 @@
 #include "api/commit.h"
 #include "api/host.h"
 #include "base/log.h"
+#include "ownership/own_client.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -231,11 +232,25 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
 	return send_answer(exchange, connection);
 }
 
+/* Something failed, and the answer has left. */
+static void look_for_fence(const struct rest *api)
+{
+	uint64_t version;
+	struct error err = { 0 };
+	if (api->config.fenced &&
+	    store_rows_version(api->config.store, &version, &err) == -ESHUTDOWN)
+		api->config.fenced();
+}
+
 static void on_completed(void *argument, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-	if (*state)
-		exchange_free(*state);
+	struct exchange *exchange = *state;
+	if (!exchange)
+		return;
+	if (!exchange->answered && exchange->request.status >= 400)
+		look_for_fence(exchange->request.api);
+	exchange_free(exchange);
 	*state = NULL;
 }
 
@@ -337,6 +352,14 @@ static int start_daemon(struct rest *api, struct error *err)
 	                 config->certificate ? ": do certificate and key fit?" : "");
 }
 
+/* Gateways that take a LUN from whoever has it let this client be. */
+static int announce_client(const struct rest_config *config, struct error *err)
+{
+	return config->cluster ? own_client_announce(config->store, config->gateway_name,
+	                                             cluster_client_address(config->cluster), err)
+	                       : 0;
+}
+
 int rest_start(const struct rest_config *config, struct rest **ret_rest, struct error *err)
 {
 	AUTO(rest) struct rest *api = calloc(1, sizeof *api);
@@ -347,7 +370,9 @@ int rest_start(const struct rest_config *config, struct rest **ret_rest, struct 
 	api->names = names_new();
 	if (!api->names)
 		return error_set(err, -ENOMEM, "out of memory");
-	int r = commit_upgrade(api, err);
+	int r = announce_client(config, err);
+	if (r == 0)
+		r = commit_upgrade(api, err);
 	if (r == 0)
 		r = start_daemon(api, err);
 	if (r == 0)

@@ -155,7 +155,8 @@ struct round {
 	struct fence *fence;
 	struct address *list;
 	size_t count, room;
-	const char *gateway, *instance; /* NULL: the debt is written already */
+	const char *gateway, *instance; /* NULL: no debt is written */
+	bool outsider;                  /* not remembered, and not renewed */
 	json_t *process;
 	atomic_size_t next;
 	pthread_mutex_t lock; /* of the rest */
@@ -259,10 +260,10 @@ static int judge(struct round *round, struct address *address, const json_t *ent
 		            address->text);
 	else if (left_s <= SOON_S && left_s <= fence->expire_s / 2)
 		return 0; /* about to go: look again */
-	else if (left_s <= fence->expire_s / 2)
+	else if (left_s <= fence->expire_s / 2 && !round->outsider)
 		note_end(fence, left_s);
 	address->done = true;
-	return remember(fence, address->text);
+	return round->outsider ? 0 : remember(fence, address->text);
 }
 
 static int judge_all(struct round *round, bool *ret_open, struct error *err)
@@ -308,6 +309,23 @@ static int make_last(struct round *round, struct error *err)
 	return r == 0 ? cluster_wait_for_map(round->fence->control, err) : r;
 }
 
+static int fence_all(struct round *round, char *const *addresses, size_t count, struct error *err)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = round_add(round, addresses[i]);
+	for (size_t i = 0; i < round->count; i++)
+		round->list[i].wanted = true;
+	if (r < 0) {
+		r = error_set(err, r, "fences: out of memory");
+	} else {
+		add_wanted(round);
+		r = make_last(round, err);
+	}
+	round_done(round);
+	return r;
+}
+
 int fence_addresses(struct fence *fence, char *const *addresses, size_t count, const char *gateway,
                     const char *instance, struct error *err)
 {
@@ -317,19 +335,14 @@ int fence_addresses(struct fence *fence, char *const *addresses, size_t count, c
 	struct round round = {
 		.fence = fence, .gateway = gateway, .instance = instance, .process = process
 	};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = round_add(&round, addresses[i]);
-	for (size_t i = 0; i < round.count; i++)
-		round.list[i].wanted = true;
-	if (r < 0) {
-		r = error_set(err, r, "fences: out of memory");
-	} else {
-		add_wanted(&round);
-		r = make_last(&round, err);
-	}
-	round_done(&round);
-	return r;
+	return fence_all(&round, addresses, count, err);
+}
+
+int fence_outsider(struct fence *fence, const char *address, struct error *err)
+{
+	char *const addresses[] = { (char *)address };
+	struct round round = { .fence = fence, .outsider = true };
+	return fence->control ? fence_all(&round, addresses, ARRAY_LEN(addresses), err) : 0;
 }
 
 /* ---- renewing ---- */

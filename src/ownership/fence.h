@@ -1,6 +1,6 @@
-/* Fencing of instances, and the fence debt: every address that was ever fenced stays in a row
- * `debt/ADDRESS` and its blocklist entry (ten years) is renewed until that process is proven gone
- * (H13). Entries are never removed (H12). All calls block. */
+/* Fencing of instances, and the fence debt: every address of ours that was ever fenced stays
+ * in a row `debt/ADDRESS` and its blocklist entry (ten years) is renewed until that process is
+ * proven gone (H13). Entries are never removed (H12). All calls block. */
 #pragma once
 
 #include "base/error.h"
@@ -25,6 +25,10 @@ DEFINE_AUTO(fence);
  * map is in force on the control client. 0 only if all of it has happened. */
 int fence_addresses(struct fence *fence, char *const *addresses, size_t count, const char *gateway,
                     const char *instance, struct error *err) MUST_CHECK;
+/* The same with a client that is no gateway's of ours and perhaps lives, because its LUN is on
+ * demand. It leaves no debt and is not remembered: nobody of ours can prove its process gone, and
+ * whoever has the lock when such a LUN is taken is fenced anew. */
+int fence_outsider(struct fence *fence, const char *address, struct error *err) MUST_CHECK;
 /* Any thread, never blocks: this process fenced it, or found it in the debt. */
 bool fence_is_fenced(struct fence *fence, const char *address);
 /* Reads the debt, and renews the entries of all that are not proven gone. At start and when

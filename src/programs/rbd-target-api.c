@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define RETRY_S        5
 #define EXIT_NO_CONFIG 16 /* compat: what upstream's service units know */
@@ -115,6 +116,14 @@ static int open_store(struct service *service, struct error *err)
 	return store_open(&config, &service->store, err);
 }
 
+/* What is fenced stays so: with a new client it can work again. */
+static void connect_anew(void)
+{
+	log_warning("the cluster's client of this process was fenced (blocklisted): it connects "
+	            "anew");
+	(void)kill(getpid(), SIGHUP);
+}
+
 static int start_api(struct service *service, struct error *err)
 {
 	int r = 0;
@@ -131,6 +140,7 @@ static int start_api(struct service *service, struct error *err)
 		.keys = service->keys,
 		.certificate = service->certificate,
 		.key = service->key,
+		.fenced = connect_anew,
 	};
 	return rest_start(&config, &service->api, err);
 }

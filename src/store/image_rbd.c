@@ -30,7 +30,7 @@ static int failed(int code, const char *what, const char *pool, const char *imag
 		{ -EBUSY, "it is in use (`rbd status` names the client)" },
 		{ -ENOTEMPTY, "it has snapshots; remove them first" },
 		{ -ETIMEDOUT, "the Ceph cluster does not answer; see `ceph -s`" },
-		{ -ESHUTDOWN, "this gateway was fenced (blocklisted); restart it" },
+		{ -ESHUTDOWN, "this client was fenced (blocklisted); it connects anew, try again" },
 		{ -EDQUOT, "the pool or the cluster is full" },
 		{ -ENOSPC, "the pool or the cluster is full" },
 	};

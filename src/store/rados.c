@@ -50,7 +50,7 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 		const char *why;
 	} reasons[] = {
 		{ -ETIMEDOUT, "the Ceph cluster does not answer; see `ceph -s`" },
-		{ -ESHUTDOWN, "this gateway was fenced (blocklisted); restart it" },
+		{ -ESHUTDOWN, "this client was fenced (blocklisted); it connects anew, try again" },
 		{ -ENOSPC, "the pool or the cluster is full" },
 		{ -EDQUOT, "the pool or the cluster is full" },
 	};

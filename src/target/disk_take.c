@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cluster/client.h"
 #include "ownership/fence.h"
+#include "ownership/own_client.h"
 #include "target/planted.h"
 
 #include <errno.h>
@@ -44,34 +45,21 @@ static bool is_fenced(void *argument, const char *owner_address)
 	       planted("no-drain");
 }
 
-struct search {
-	const char *address;
-	bool found;
-};
-
-static void look_for_client(void *argument, const struct registration_row *row)
-{
-	struct search *search = argument;
-	for (size_t i = 0; i < row->client_count; i++)
-		search->found = search->found || strcmp(row->clients[i], search->address) == 0;
-}
-
 /* On demand: an initiator that waits here wants what a gateway has that knows nothing of records,
  * and would do the same to us. One of ours is never fenced so. Fenced anew even if it was before:
  * upstream gateways remove entries of their own addresses [H12]. */
 static int fence_living(void *argument, const char *owner_address, struct error *err)
 {
 	const struct disk *disk = argument;
-	struct search search = { .address = owner_address };
-	int r = registration_list(disk->host->store, look_for_client, &search, err);
-	if (r < 0)
-		return r == -EBUSY ? -EIO : r;
-	if (search.found)
+	bool own = false;
+	int r = own_client_find(disk->host->store, owner_address, &own, err);
+	if (r == 0 && own)
 		return -EBUSY;
-	log_info("%s: fencing %s, which has its lock: commands wait for it here", disk_name(disk),
-	         owner_address);
-	char *const addresses[] = { (char *)owner_address };
-	r = fence_addresses(disk->host->fence, addresses, 1, "", "", err);
+	if (r == 0) {
+		log_info("%s: fencing %s, which has its lock: commands wait for it here",
+		         disk_name(disk), owner_address);
+		r = fence_outsider(disk->host->fence, owner_address, err);
+	}
 	return r == -EBUSY ? -EIO : r;
 }
 

@@ -271,10 +271,45 @@ def luns_beside_it_do_not_notice_and_a_fight_is_bounded():
         pure.close()
 
 
-def clients_of(s, gateway):
+def clients_of(s, gateway, kind="gateway"):
     file = s.folder / "row"
-    s.cluster.run("rados", "-p", "rbd", "getomapval", f"{OBJECT}.rbdgate", f"row/gateway/{gateway}", file)
+    s.cluster.run("rados", "-p", "rbd", "getomapval", f"{OBJECT}.rbdgate", f"row/{kind}/{gateway}", file)
     return json.loads(file.read_text())["clients"]
+
+
+@case
+def an_api_is_not_fenced_for_a_command_nor_anybody_while_a_row_is_torn_and_an_api_outlives_a_fence():
+    with site() as s, upstream(s) as other:
+        s.wait_state("on demand")
+        path = Path(s.gw)
+        other.write(0, 0x51)
+        address = other.state()[3]
+        # A registration that may name it; and as if the API of a gateway made a snapshot of it.
+        rows = {"row/gateway/torn": "{", "row/api/elsewhere": json.dumps({"clients": [address]})}
+        for key, text in rows.items():
+            s.cluster.run("rados", "-p", "rbd", "setomapval", f"{OBJECT}.rbdgate", key, text)
+            answer = path.command([0x2a, 0, 0, 0, 0, 8, 0, 0, 8], out=bytes(BLOCK))
+            expect(answer.status != GOOD, answer)
+            expect_eq((other.state()[:2], s.owner_address()), ((True, 0), address), key)
+            expect(address not in s.cluster.run("ceph", "osd", "blocklist", "ls"), f"fenced: {key}")
+        for key in rows:
+            s.cluster.run("rados", "-p", "rbd", "rmomapkey", f"{OBJECT}.rbdgate", key)
+        path.put(BLOCK, 0x52)
+        expect_eq(path.get(0), 0x51, "through ours")
+        # Our own API, fenced by an outsider: one request fails, and with a new client it serves again.
+        api, = clients_of(s, "gw-1", "api")
+        s.cluster.run("ceph", "osd", "blocklist", "add", api)
+
+        def serves():
+            try:
+                return clients_of(s, "gw-1", "api") != [api] and s.gw.request("GET", "/disks")[0] == 200
+            except OSError:
+                return False  # it connects anew
+
+        wait_for(lambda: s.gw.request("GET", "/disks")[0] == 503, "an API that notices it")
+        wait_for(serves, "an API with a new client")
+        s.gw.call("PUT", "/disk/rbd/disk_1", mode="resize", size="128M")
+        path.close()
 
 
 @case

@@ -3,6 +3,7 @@
 #include "base/reactor.h"
 #include "cluster/client.h"
 #include "cluster/command.h"
+#include "ownership/debt.h"
 #include "ownership/fence.h"
 #include "ownership/record.h"
 #include "ownership/registration.h"
@@ -173,6 +174,41 @@ TEST(an_entry_of_somebody_else_that_ends_in_a_while_is_due_then)
 	ASSERT_FALSE(is_listed(&place, address, 1000)); /* the monitors keep the first entry */
 	ASSERT_TRUE(fence_due_ms(place.fence) < clock_monotonic_ms() + 600000);
 	ASSERT_EQ(fence_settle(place.fence, "i1", &err), 0);
+}
+
+static int count_debt(void *argument, const char *address, const json_t *debt)
+{
+	++*(unsigned *)argument;
+	return 0;
+}
+
+/* Upstream gateways remove entries of clients of theirs: one that was removed is not put back. */
+TEST(an_outsider_is_fenced_for_long_and_leaves_nothing_to_be_renewed)
+{
+	AUTO_PLACE struct place place = place_open("outsider", 0);
+	struct cluster_client *victim = NULL;
+	struct cluster_client_config config = { .client_name = "client.gw", .data = true };
+	struct error err = { 0 };
+	unsigned debts = 0;
+	ASSERT_EQ(cluster_client_connect(&config, &victim, &err), 0);
+	ASSERT_EQ(write_object(victim, "victim"), 0);
+	const char *address = cluster_client_address(victim);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(fence_outsider(place.fence, address, &err), 0);
+	ASSERT_EQ(write_object(victim, "victim"), -ESHUTDOWN);
+	ASSERT_TRUE(is_listed(&place, address, 100000000));
+	ASSERT_FALSE(fence_is_fenced(place.fence, address));
+	ASSERT_EQ(debt_list(place.store, count_debt, &debts, &err), 0);
+	ASSERT_EQ(debts, 0);
+
+	/* Nor is one waited for that somebody else made for a while. */
+	AUTO_PLACE struct place other = place_open("outsider", 600);
+	char shortly[] = "10.4.4.4:0/1";
+	ASSERT_EQ(fence_renew(place.fence, &err), 0);
+	ASSERT_EQ(fence_outsider(other.fence, shortly, &err), 0);
+	ASSERT_EQ(fence_outsider(place.fence, shortly, &err), 0);
+	ASSERT_TRUE(fence_due_ms(place.fence) > clock_monotonic_ms() + 1000000);
+	cluster_client_free(victim);
 }
 
 /* By its own clock each new entry would be over at once, or what ends soon would last (H14). */
