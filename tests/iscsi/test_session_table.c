@@ -52,7 +52,7 @@ TEST(who_waits_since_too_many_linger_is_woken_by_the_end_of_any_of_them)
 	leave_behind(&other, 2);
 	for (unsigned i = 0; i < SESSIONS_LINGERING_MAX; i++)
 		leave_behind(&entries[i], 1);
-	for (unsigned i = 0; i < SESSIONS_LINGERING_MAX; i++) {
+	for (unsigned i = SESSIONS_LINGERING_MAX; i-- > 0;) { /* the oldest one last */
 		TEST_ROW("session %u of %u ends", i, SESSIONS_LINGERING_MAX);
 		struct waiting first = { 0 }, second = { 0 };
 		struct session_entry new = { 0 };
