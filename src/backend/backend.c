@@ -59,9 +59,9 @@ void backend_next(struct backend *filter, struct io *io)
 void backend_reach(struct backend *backend, struct io *io)
 {
 	io->backend = backend; /* the top: nothing is above it to see the result */
-	while (backend && !backend->ops->reach)
+	while (!backend->ops->reach && backend->below)
 		backend = backend->below;
-	if (backend)
+	if (backend->ops->reach)
 		backend->ops->reach(backend, io);
 	else
 		io_complete(io, 0);
