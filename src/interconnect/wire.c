@@ -8,7 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define EXACT_BYTES 2048u
+#define EXACT_BYTES  2048u
+#define SEND_AT_ONCE 8 /* so many do not wait for the end of the turn */
 
 void wire_close(struct wire *wire)
 {
@@ -46,6 +47,7 @@ void wire_flush(struct wire *wire)
 {
 	if (!wire->open || wire->connecting)
 		return;
+	wire->queued = 0;
 	int r = transmitter_flush(&wire->tx, reactor_now_ms(wire->reactor));
 	if (r < 0)
 		wire_break(wire, strerror(-r));
@@ -62,6 +64,13 @@ void wire_send(struct wire *wire, struct outgoing *outgoing)
 {
 	transmitter_add(&wire->tx, outgoing);
 	reactor_at_turn_end(wire->reactor, &wire->flush);
+	if (++wire->queued < SEND_AT_ONCE || wire->connecting)
+		return;
+	/* A long turn would hand all of its commands on at once: initiator, origin and owner would
+	 * take turns, and never work at the same time. An error shows again at the end of the turn,
+	 * when nobody is in the middle of anything. */
+	wire->queued = 0;
+	(void)!transmitter_flush(&wire->tx, reactor_now_ms(wire->reactor));
 }
 
 static void read_some(struct wire *wire)

@@ -1,5 +1,5 @@
 /* A TCP connection of the interconnect on its reactor: bytes become PDUs, what is queued leaves at
- * the end of the turn with one sendmsg. What the PDUs mean is the owner's business. */
+ * the end of the turn with one sendmsg, or a few. What the PDUs mean is the owner's business. */
 #pragma once
 
 #include "base/reactor.h"
@@ -31,6 +31,7 @@ struct wire {
 	uint8_t *buffer;   /* WIRE_RECEIVE_BYTES, shared by all of a reactor; NULL: never reads
 	                    * over the end of a PDU */
 	uint64_t heard_ms; /* when the last bytes came */
+	unsigned queued;   /* since something was sent */
 	bool open, connecting;
 	bool accepted; /* by us: what is unread ends with the connection */
 };
@@ -42,7 +43,8 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
 /* Drops all that was to be sent (ended() is called) and what was not read. Closed: nothing happens.
  */
 void wire_close(struct wire *wire);
-/* Queues something; it leaves at the end of this turn. The wire must be open. */
+/* Queues something; it leaves at the end of this turn, or now: emit() and ended() may be called.
+ * The wire must be open. */
 void wire_send(struct wire *wire, struct outgoing *outgoing);
 /* Sends what the socket takes, now. */
 void wire_flush(struct wire *wire);
