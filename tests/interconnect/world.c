@@ -142,6 +142,22 @@ static void interconnect_init(struct gateway *gateway)
 	cutter_init(&gateway->cutter, interconnect_address(gateway->interconnect));
 }
 
+static struct lun *new_lun(const struct gateway *gateway, const char *name, const char *wwn,
+                           const char *vendor_id)
+{
+	struct lun_config config = {
+		.name = name,
+		.wwn = wwn,
+		.vendor_id = vendor_id,
+		.block_size = WORLD_BLOCK,
+		.max_sectors = WORLD_BYTES / 512,
+		.relay = interconnect_relay(gateway->interconnect),
+	};
+	struct lun *lun = NULL;
+	assert_int_equal(lun_new(&config, &lun), 0);
+	return lun;
+}
+
 static void gateway_init(struct gateway *gateway, unsigned number)
 {
 	(void)snprintf(gateway->name, sizeof gateway->name, "gw%u", number);
@@ -151,15 +167,8 @@ static void gateway_init(struct gateway *gateway, unsigned number)
 		assert_int_equal(reactor_new("io", world_clock, &gateway->reactors[i]), 0);
 	gateway->listener = (struct interconnect_listener){ peer_changed, told, find_lun };
 	interconnect_init(gateway);
-	struct lun_config lun = {
-		.name = "rbd/disk_1",
-		.wwn = "ee982d1a-a657-4cf2-996c-a3d03a6f25a9",
-		.vendor_id = "rbd/rbd/disk_1;osd_op_timeout=30",
-		.block_size = WORLD_BLOCK,
-		.max_sectors = WORLD_BYTES / 512,
-		.relay = interconnect_relay(gateway->interconnect),
-	};
-	assert_int_equal(lun_new(&lun, &gateway->lun), 0);
+	gateway->lun = new_lun(gateway, "rbd/disk_1", "ee982d1a-a657-4cf2-996c-a3d03a6f25a9",
+	                       "rbd/rbd/disk_1;osd_op_timeout=30");
 	(void)snprintf(gateway->port.target_name, sizeof gateway->port.target_name,
 	               "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw");
 	gateway->port.tag = (uint16_t)(number + 1);
@@ -310,16 +319,10 @@ void world_add_lun(struct world *world)
 {
 	for (unsigned i = 0; i < world->count; i++) {
 		struct gateway *gateway = &world->gateways[i];
-		struct lun_config lun = {
-			.name = "rbd/disk_2",
-			.wwn = "ee982d1a-a657-4cf2-996c-a3d03a6f25aa",
-			.vendor_id = "rbd/rbd/disk_2;osd_op_timeout=30",
-			.block_size = WORLD_BLOCK,
-			.max_sectors = WORLD_BYTES / 512,
-			.relay = interconnect_relay(gateway->interconnect),
-		};
 		struct lun_route route;
-		assert_int_equal(lun_new(&lun, &gateway->second), 0);
+		gateway->second =
+		        new_lun(gateway, "rbd/disk_2", "ee982d1a-a657-4cf2-996c-a3d03a6f25aa",
+		                "rbd/rbd/disk_2;osd_op_timeout=30");
 		disk_init(&gateway->second_disk);
 		if (i + 1 == world->count) {
 			lun_set_epoch(gateway->second, 7);

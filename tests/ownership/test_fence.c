@@ -1,5 +1,6 @@
 #include "ownership/fence.h"
 
+#include "open_store.h"
 #include "ownership/debt.h"
 #include "ownership/registration.h"
 #include "store/store.h"
@@ -8,15 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct store *open_store(void)
-{
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
-	struct store *store = NULL;
-	struct error err = { 0 };
-	ASSERT_EQ(store_open(&config, &store, &err), 0);
-	return store;
-}
 
 TEST(without_a_cluster_there_is_nothing_to_fence)
 {

@@ -1,20 +1,12 @@
 #include "ownership/own_client.h"
 
+#include "open_store.h"
 #include "ownership/registration.h"
 #include "store/store.h"
 #include "test.h"
 
 #include <errno.h>
 #include <string.h>
-
-static struct store *open_store(void)
-{
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
-	struct store *store = NULL;
-	struct error err = { 0 };
-	ASSERT_EQ(store_open(&config, &store, &err), 0);
-	return store;
-}
 
 static bool is_own(struct store *store, const char *address)
 {

@@ -1,5 +1,6 @@
 #include "ownership/record.h"
 
+#include "open_store.h"
 #include "store/store.h"
 #include "test.h"
 
@@ -40,12 +41,9 @@ static void forget_epochs(struct store *store)
 		ASSERT_EQ(store_put_row(store, EPOCHS, text, NULL, &err), 0);
 }
 
-static struct store *open_store(void)
+static struct store *empty_store(void)
 {
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
-	struct store *store = NULL;
-	struct error err = { 0 };
-	ASSERT_EQ(store_open(&config, &store, &err), 0);
+	struct store *store = open_store();
 	forget(store);
 	forget_epochs(store);
 	return store;
@@ -61,7 +59,7 @@ static struct owner_record read_record(struct store *store)
 
 TEST(a_lun_without_a_row_is_nobodys)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(record.state, OWNER_NONE);
 	ASSERT_EQ(record.epoch, 0);
@@ -71,7 +69,7 @@ TEST(a_lun_without_a_row_is_nobodys)
 
 TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "", "start",
@@ -98,7 +96,7 @@ TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 
 TEST(of_two_that_race_one_wins_and_the_other_keeps_what_it_saw)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record one = read_record(store), two;
 	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-1", "i1", "a", "", "start", &err), 0);
@@ -119,7 +117,7 @@ TEST(of_two_that_race_one_wins_and_the_other_keeps_what_it_saw)
 
 TEST(what_is_not_owned_is_not_given_back)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(owner_record_release(store, LUN, &record, "", "stop", &err), -ECANCELED);
@@ -128,7 +126,7 @@ TEST(what_is_not_owned_is_not_given_back)
 
 TEST(members_of_a_later_release_stay)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	ASSERT_EQ(store_put_row(store, KEY, NULL,
 	                        "{\"epoch\":7,\"state\":\"clean\",\"colour\":\"red\"}", &err),
@@ -158,7 +156,7 @@ TEST(a_damaged_row_is_nobody_s_leave_to_take_the_lun)
 		"{\"epoch\":1}",
 		"{\"epoch\":1,\"state\":\"active\",\"instance\":\"0123456789abcdef0\"}",
 	};
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = { 0 };
 		struct owner_record record;
@@ -175,7 +173,7 @@ TEST(a_damaged_row_is_nobody_s_leave_to_take_the_lun)
 
 TEST(records_are_listed_by_the_name_of_their_lun_and_removed)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	int count = 0;
 	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"active\"}", &err), 0);
@@ -189,7 +187,7 @@ TEST(records_are_listed_by_the_name_of_their_lun_and_removed)
 
 TEST(an_image_that_was_replaced_under_its_name_is_told_and_what_is_not_known_is_not)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(owner_record_check_image(&record, LUN, "10a4", &err), 0);
@@ -210,7 +208,7 @@ TEST(an_image_that_was_replaced_under_its_name_is_told_and_what_is_not_known_is_
 
 TEST(a_deleted_disk_leaves_neither_owner_nor_reservations)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"clean\"}", &err), 0);
 	ASSERT_EQ(store_put_row(store, RESERVATION, NULL, "{}", &err), 0);
@@ -235,7 +233,7 @@ static uint64_t take_anew(struct store *store)
 
 TEST(a_disk_that_is_deleted_and_added_again_shares_no_epoch_with_its_earlier_life)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	ASSERT_EQ(take_anew(store), 1);
 	ASSERT_EQ(take_anew(store), 2);
@@ -254,7 +252,7 @@ TEST(a_disk_that_is_deleted_and_added_again_shares_no_epoch_with_its_earlier_lif
 TEST(without_the_epochs_of_the_past_no_disk_is_new)
 {
 	static const char *const rows[] = { "torn{", "{}", "{\"least\":-1}", "{\"least\":\"9\"}" };
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct error err = { 0 };
 		struct owner_record record = read_record(store);
@@ -271,7 +269,7 @@ TEST(without_the_epochs_of_the_past_no_disk_is_new)
 
 TEST(a_disk_that_was_mapped_again_meanwhile_is_not_forgotten)
 {
-	AUTO(store) struct store *store = open_store();
+	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct store_version before = version_of(store);
 	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"active\"}", &err), 0);

@@ -28,6 +28,24 @@ static void follow(struct pair *pair)
 	pair->new = rig_nexus(pair->rig, 1, RIG_INITIATOR, 1);
 }
 
+/* They follow each other while a write of the old one is at the backend. */
+static void follow_with_write(struct rig *rig, struct pair *pair)
+{
+	rig->fake->hold = true;
+	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+	rig_turn(rig);
+	stop_old(rig, pair);
+	follow(pair);
+}
+
+/* What the backend holds, and nothing after it. */
+static void old_write_ends(struct rig *rig)
+{
+	rig->fake->hold = false;
+	fake_complete(rig->fake, 0);
+	rig_turn(rig);
+}
+
 static void pair_end(struct pair *pair)
 {
 	ASSERT_TRUE(pair->ended);
@@ -57,9 +75,7 @@ TEST(what_uses_the_medium_waits_for_the_old_session)
 	ASSERT_EQ(rig->fake->held_count, 1);
 	ASSERT_FALSE(pair.ended);
 
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	ASSERT_TRUE(pair.ended);
 	ASSERT_TRUE(a.task.aborted);
 	assert_good(&b);
@@ -72,11 +88,7 @@ TEST(other_initiators_do_not_wait)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	struct pair pair;
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	struct nexus *other = rig_nexus(rig, 0, RIG_INITIATOR, 2); /* another port of it */
 	read_start(&b, rig->nexuses[1], 3, 1, 512);
 	read_start(&c, other, 3, 1, 512);
@@ -134,9 +146,7 @@ TEST(what_cannot_depend_on_the_old_session_does_not_wait)
 		rig_turn(rig);
 		ASSERT_EQ(is_running(&b), rows[i].waits);
 		ASSERT_EQ(rig->fake->held_count, 1);
-		rig->fake->hold = false;
-		fake_complete(rig->fake, 0);
-		rig_turn(rig);
+		old_write_ends(rig);
 		ASSERT_EQ(b.done, 1);
 		pair_end(&pair);
 	}
@@ -216,11 +226,7 @@ TEST(who_waits_too_long_is_told_busy)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	struct pair pair;
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	write_start(&b, pair.new, 3, 1, 512, out);
 	rig_advance(rig, 2000);
 	read_start(&c, pair.new, 3, 1, 512);
@@ -234,9 +240,7 @@ TEST(who_waits_too_long_is_told_busy)
 	ASSERT_EQ(rig->fake->held_count, 1);
 
 	read_start(&d, pair.new, 3, 1, 512); /* and when it is over all is well */
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	assert_good(&d);
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
 	rig_advance(rig, 10000);
@@ -247,11 +251,7 @@ TEST(what_came_with_late_data_is_not_kept_for_longer)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	struct pair pair;
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	command_fill(&b, pair.new, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512);
 	ASSERT_EQ(scsi_task_begin(&b.task), SCSI_BEGIN_NEEDS_DATA);
 	rig_advance(rig, 2500);
@@ -262,9 +262,7 @@ TEST(what_came_with_late_data_is_not_kept_for_longer)
 	rig_advance(rig, 600);
 	assert_status(&b, SCSI_BUSY);
 	ASSERT_TRUE(is_running(&c));
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	assert_good(&c);
 	pair_end(&pair);
 }
@@ -289,9 +287,7 @@ TEST(several_logins_wait_for_the_first_one)
 	read_start(&c, pair.new, 3, 1, 512);
 	rig_turn(rig);
 	ASSERT_EQ(rig->fake->held_count, 1);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	assert_good(&c);
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
 	pair_end(&pair);
@@ -320,9 +316,7 @@ TEST(each_waits_for_all_before_it)
 	rig_turn(rig);
 	ASSERT_TRUE(first.ended);
 	ASSERT_EQ(rig->fake->held_count, 1);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	assert_good(&c);
 	nexus_free(first.old);
 	pair_end(&second);
@@ -393,9 +387,7 @@ TEST(at_the_owner_a_proxy_waits_for_the_one_before_it)
 	command_start(&b, NULL);
 	rig_turn(rig);
 	ASSERT_EQ(rig->fake->held_count, 1);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	ASSERT_TRUE(ended);
 	assert_good(&b);
 	nexus_free(old);
@@ -409,11 +401,7 @@ TEST(an_abort_of_what_waits_is_answered_at_once)
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	struct pair pair;
 	struct command_management abort;
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	write_start(&b, pair.new, 3, 1, 512, out);
 	rig_turn(rig);
 	manage(&abort, pair.new, TMF_ABORT_TASK, &b.task);
@@ -421,9 +409,7 @@ TEST(an_abort_of_what_waits_is_answered_at_once)
 	ASSERT_EQ(abort.done, 1);
 	ASSERT_EQ(abort.tmf.response, TMF_COMPLETE);
 	ASSERT_TRUE(b.task.aborted);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
 	pair_end(&pair);
 }
@@ -452,9 +438,7 @@ TEST(what_speaks_of_all_tasks_of_the_nexus_waits_for_the_old_ones)
 		fake_complete(rig->fake, 0);
 		rig_turn(rig);
 		ASSERT_EQ(request.done, functions[i] == TMF_ABORT_TASK_SET);
-		rig->fake->hold = false;
-		fake_complete(rig->fake, 0);
-		rig_turn(rig);
+		old_write_ends(rig);
 		ASSERT_EQ(request.done, 1);
 		ASSERT_EQ(request.tmf.response, TMF_COMPLETE);
 		ASSERT_EQ(c.done, 1);
@@ -485,18 +469,12 @@ TEST(registrations_bind_to_the_new_one)
 	assert_good(&d);
 	persistent_out(rig, rig->nexuses[0], 1, 3, 0xa, 0); /* EXCLUSIVE ACCESS */
 	assert_good(&d);
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	write_start(&b, pair.new, 3, 1, 512, out);
 	read_start(&c, rig->nexuses[1], 3, 1, 512);
 	rig_turn(rig);
 	assert_status(&c, SCSI_RESERVATION_CONFLICT);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	assert_good(&b);
 	pair_end(&pair);
 }
@@ -507,16 +485,10 @@ TEST(reserve_ends_with_the_session_that_made_it)
 	struct pair pair;
 	RUN(rig, &b, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
 	assert_good(&b);
-	rig->fake->hold = true;
-	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
-	rig_turn(rig);
-	stop_old(rig, &pair);
-	follow(&pair);
+	follow_with_write(rig, &pair);
 	command_run(rig, &c, 1, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
 	assert_status(&c, SCSI_RESERVATION_CONFLICT); /* its write may still land */
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	ASSERT_TRUE(pair.ended);
 	command_run(rig, &c, 1, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
 	assert_good(&c);
@@ -566,9 +538,7 @@ TEST(the_attention_of_a_new_nexus_is_told_once)
 	command_start(&b, NULL);
 	rig_turn(rig);
 	assert_good(&b);
-	rig->fake->hold = false;
-	fake_complete(rig->fake, 0);
-	rig_turn(rig);
+	old_write_ends(rig);
 	command_fill(&b, pair.new, CDB(0, 0, 0, 0, 0, 0), 0);
 	command_start(&b, NULL);
 	rig_turn(rig);
