@@ -154,18 +154,13 @@ int data_clients_take_own(struct data_clients *clients, struct cluster_client **
 
 static struct place *find(struct data_clients *clients, const struct cluster_client *client)
 {
-	struct place *place;
-	list_for_each (place, &clients->live, link) {
-		if (place->client == client)
-			return place;
-	}
-	list_for_each (place, &clients->lost, link) {
-		if (place->client == client)
-			return place;
-	}
-	list_for_each (place, &clients->own, link) {
-		if (place->client == client)
-			return place;
+	struct list *const lists[] = { &clients->live, &clients->lost, &clients->own };
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct place *place;
+		list_for_each (place, lists[i], link) {
+			if (place->client == client)
+				return place;
+		}
 	}
 	return NULL;
 }

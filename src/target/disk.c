@@ -206,8 +206,9 @@ static void take_done(struct job *job)
 	case 0:
 		taken(disk);
 		break;
-	case -ECANCELED:                               /* somebody was faster: it is decided anew */
-		log_debug("%s", disk->job_error.text); /* what comes of it is told */
+	case -ECANCELED:
+		/* Somebody was faster: it is decided anew, and what comes of that is told. */
+		log_debug("%s", disk->job_error.text);
 		disk->order.role = DISK_WAIT;
 		disk->host->changed(disk->host, disk);
 		break;
