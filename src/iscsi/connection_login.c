@@ -155,10 +155,7 @@ static void claim_session(struct connection *connection)
 	uint32_t exp_cmd_sn;
 
 	if (status == LOGIN_SUCCESS &&
-	    (worker->stopping || atomic_load(&worker->server->logged_in_count) >=
-	                                 worker->server->limits.connections_max))
-		status = LOGIN_OUT_OF_RESOURCES;
-	if (status == LOGIN_SUCCESS && session_new(connection, login, &session) < 0)
+	    (worker->stopping || session_new(connection, login, &session) < 0))
 		status = LOGIN_OUT_OF_RESOURCES;
 	if (status != LOGIN_SUCCESS) {
 		refuse(connection, status);

@@ -109,7 +109,7 @@ static int server_init(struct iscsi_server *server, struct reactor *const *react
 	server->workers = calloc(server->worker_count, sizeof(*server->workers));
 	if (!server->workers)
 		return -ENOMEM;
-	int r = session_table_new(&server->sessions);
+	int r = session_table_new(server->limits.connections_max, &server->sessions);
 	if (r == 0) /* room for every reactor's share, rounded up */
 		r = chap_challenges_new(server->limits.login_connections_max + server->worker_count,
 		                        &server->challenges);
@@ -153,7 +153,7 @@ uint64_t iscsi_server_idle_ms(const struct iscsi_server *server)
 
 bool iscsi_server_is_used(const struct iscsi_server *server)
 {
-	return atomic_load(&server->logged_in_count) > 0;
+	return session_table_is_used(server->sessions);
 }
 
 /* ---- stop ---- */

@@ -81,11 +81,11 @@ const struct iscsi_acl *iscsi_target_find_acl(const struct iscsi_target *target,
                                               const char *initiator_name);
 
 struct iscsi_limits {
-	unsigned connections_max;       /* logged in; default 1024 */
+	unsigned connections_max;       /* logged in, those that linger not counted; default 1024 */
 	unsigned login_connections_max; /* not yet logged in: the oldest gives way; 256 */
 	unsigned login_timeout_s;       /* 15 */
 	/* A login waits for its target to be ready, or for one of too many old sessions of its
-	 * port to end; 10 */
+	 * initiator to end; 10 */
 	unsigned ready_wait_s;
 	unsigned slow_reader_s;      /* a peer that takes nothing of what waits for it; 30 */
 	unsigned command_gap_s;      /* a gap in CmdSN that nothing fills; 10 */

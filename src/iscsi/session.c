@@ -98,7 +98,6 @@ int session_start(struct session *session, uint32_t exp_cmd_sn)
 
 	window_init(&session->window, exp_cmd_sn, depth ? depth : 1);
 	list_append(&worker->sessions, &session->link);
-	atomic_fetch_add(&worker->server->logged_in_count, 1);
 	if (!session->target)
 		return 0;
 	return start_nexus(session);
@@ -131,7 +130,6 @@ static void nexus_has_ended(void *argument)
 	struct session *session = argument;
 
 	session->ended = true;
-	atomic_fetch_sub(&session->worker->server->logged_in_count, 1);
 	session_table_unlist(session->entry.table, &session->entry);
 	session_apply_waits_done(session);
 	if (session->logout_response)

@@ -10,11 +10,13 @@
 
 struct session_table {
 	pthread_mutex_t lock;
-	struct list entries; /* everything below: under the lock */
+	unsigned sessions_max; /* constant */
+	struct list entries;   /* everything below: under the lock */
+	unsigned live, lingering;
 	uint16_t last_tsih;
 };
 
-int session_table_new(struct session_table **ret_table)
+int session_table_new(unsigned sessions_max, struct session_table **ret_table)
 {
 	struct session_table *table = calloc(1, sizeof(*table));
 	if (!table)
@@ -24,6 +26,7 @@ int session_table_new(struct session_table **ret_table)
 		free(table);
 		return -r;
 	}
+	table->sessions_max = sessions_max;
 	list_init(&table->entries);
 	/* Random, so that a TSIH of before a restart is hardly ever valid; 0 would do as well. */
 	(void)!getrandom(&table->last_tsih, sizeof(table->last_tsih), 0);
@@ -44,19 +47,21 @@ static const char *target_of(const struct login_result *login)
 	return login->discovery ? "" : login->target->name;
 }
 
-static bool is_of_nexus(const struct session_entry *entry, const struct login_result *login)
+static bool is_of_initiator(const struct session_entry *entry, const struct login_result *login)
 {
-	return memcmp(entry->isid, login->isid, sizeof(entry->isid)) == 0 &&
-	       entry->portal_group_tag == login->portal_group_tag &&
-	       strcmp(entry->initiator_name, login->initiator_name) == 0 &&
+	return strcmp(entry->initiator_name, login->initiator_name) == 0 &&
 	       strcmp(entry->target_name, target_of(login)) == 0;
 }
 
-static bool is_same_nexus(const struct session_entry *a, const struct session_entry *b)
+static bool is_of_nexus(const struct session_entry *entry, const struct login_result *login)
 {
-	return memcmp(a->isid, b->isid, sizeof(a->isid)) == 0 &&
-	       a->portal_group_tag == b->portal_group_tag &&
-	       strcmp(a->initiator_name, b->initiator_name) == 0 &&
+	return memcmp(entry->isid, login->isid, sizeof(entry->isid)) == 0 &&
+	       entry->portal_group_tag == login->portal_group_tag && is_of_initiator(entry, login);
+}
+
+static bool is_same_initiator(const struct session_entry *a, const struct session_entry *b)
+{
+	return strcmp(a->initiator_name, b->initiator_name) == 0 &&
 	       strcmp(a->target_name, b->target_name) == 0;
 }
 
@@ -73,21 +78,32 @@ static struct session_entry *find_nexus(const struct session_table *table,
 	return NULL;
 }
 
-/* The oldest of the nexus' sessions that linger, if there are as many as may be. */
-static struct session_entry *find_lingering(const struct session_table *table,
-                                            const struct login_result *login)
+/* The initiator's oldest session that lingers, if it or this port of it has as many as may be. */
+static struct session_entry *find_crowd(const struct session_table *table,
+                                        const struct login_result *login)
 {
 	struct session_entry *entry, *oldest = NULL;
-	unsigned count = 0;
+	unsigned of_initiator = 0, of_port = 0;
 	if (login->discovery)
 		return NULL;
 	list_for_each (entry, &table->entries, link) {
-		if (!entry->lingering || !is_of_nexus(entry, login))
+		if (!entry->lingering || !is_of_initiator(entry, login))
 			continue;
-		if (count++ == 0)
+		if (!oldest)
 			oldest = entry;
+		of_initiator++;
+		of_port += is_of_nexus(entry, login);
 	}
-	return count < SESSIONS_LINGERING_MAX ? NULL : oldest;
+	bool crowded = of_initiator >= INITIATOR_LINGERING_MAX || of_port >= SESSIONS_LINGERING_MAX;
+	return crowded ? oldest : NULL;
+}
+
+/* Those that linger are no part of the sessions that may be, so that storage which hangs for some
+ * initiators keeps nobody else out; only memory bounds them. */
+static bool is_full(const struct session_table *table)
+{
+	return table->live >= table->sessions_max ||
+	       table->lingering / SESSIONS_LINGERING_MAX >= table->sessions_max;
 }
 
 static bool tsih_in_use(const struct session_table *table, uint16_t tsih)
@@ -171,7 +187,7 @@ static int claim_locked(struct session_table *table, struct session_entry *entry
                         uint32_t *ret_exp_cmd_sn, enum login_status *ret_status)
 {
 	struct session_entry *old = find_nexus(table, login);
-	struct session_entry *lingering = waiter->admitted ? NULL : find_lingering(table, login);
+	struct session_entry *crowd = waiter->admitted ? NULL : find_crowd(table, login);
 	if (login->requested_tsih && !waiter->admitted) {
 		enum login_status status = check_join(table, login);
 		if (status != LOGIN_SUCCESS) {
@@ -179,13 +195,17 @@ static int claim_locked(struct session_table *table, struct session_entry *entry
 			return -ENOENT;
 		}
 	}
-	if (lingering) {
-		list_append(&lingering->waiters, &waiter->link);
+	if (crowd) {
+		list_append(&crowd->waiters, &waiter->link);
 		return -EAGAIN;
 	}
 	if (old) {
 		wait_for_stop(old, waiter);
 		return -EAGAIN;
+	}
+	if (is_full(table)) {
+		*ret_status = LOGIN_OUT_OF_RESOURCES;
+		return -ENOSPC;
 	}
 	fill_entry(table, entry, login);
 	if (login->requested_tsih && !tsih_in_use(table, login->requested_tsih)) {
@@ -200,6 +220,7 @@ static int claim_locked(struct session_table *table, struct session_entry *entry
 		return -ENOSPC;
 	}
 	list_append(&table->entries, &entry->link);
+	table->live++;
 	return 0;
 }
 
@@ -228,6 +249,8 @@ void session_table_linger(struct session_table *table, struct session_entry *ent
 {
 	pthread_mutex_lock(&table->lock);
 	entry->lingering = true;
+	table->live--;
+	table->lingering++;
 	wake_waiters(entry, exp_cmd_sn);
 	pthread_mutex_unlock(&table->lock);
 }
@@ -237,7 +260,7 @@ static void wake_crowd(const struct session_table *table, const struct session_e
 {
 	struct session_entry *entry;
 	list_for_each (entry, &table->entries, link) {
-		if (entry->lingering && is_same_nexus(entry, ended))
+		if (entry->lingering && is_same_initiator(entry, ended))
 			wake_waiters(entry, 0);
 	}
 }
@@ -247,8 +270,12 @@ void session_table_unlist(struct session_table *table, struct session_entry *ent
 	pthread_mutex_lock(&table->lock);
 	list_remove(&entry->link);
 	wake_waiters(entry, 0);
-	if (entry->lingering)
+	if (entry->lingering) {
+		table->lingering--;
 		wake_crowd(table, entry);
+	} else {
+		table->live--;
+	}
 	pthread_mutex_unlock(&table->lock);
 }
 
@@ -262,6 +289,14 @@ void session_table_remove(struct session_table *table, struct session_entry *ent
 	pthread_mutex_unlock(&table->lock);
 	if (!posted)
 		freed(entry);
+}
+
+bool session_table_is_used(struct session_table *table)
+{
+	pthread_mutex_lock(&table->lock);
+	bool used = table->live > 0;
+	pthread_mutex_unlock(&table->lock);
+	return used;
 }
 
 bool session_waiter_cancel(struct session_table *table, struct session_waiter *waiter)

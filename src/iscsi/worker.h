@@ -48,7 +48,6 @@ struct iscsi_server {
 	struct chap_challenges *challenges; /* any thread */
 	struct portal_set *portals;         /* of workers[0] */
 	/* Any thread. */
-	atomic_uint logged_in_count;
 	atomic_uint stopping_workers;
 	/* Set by iscsi_server_stop() before the workers hear of it. */
 	unsigned stop_grace_ms;
