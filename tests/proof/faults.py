@@ -67,14 +67,29 @@ def graceful_stop(world, rng):
     gw.io.start()
 
 
+def any_directions(rng):
+    return rng.choice([("in", "out")] * 3 + [("in",), ("out",)])
+
+
 def cut(networks, how="drop", longest=12.0):
     def fault(world, rng):
         gw = rng.choice(world.gateways)
-        directions = rng.choice([("in", "out")] * 3 + [("in",), ("out",)]) if how == "drop" else ("in", "out")
+        directions = any_directions(rng) if how == "drop" else ("in", "out")
         world.network.cut(gw.name, networks, how, directions)
         yield mostly_short(rng, longest)
         world.network.heal(gw.name)
     return fault
+
+
+def cut_front_and_peers(world, rng):
+    """No initiator and no gateway reaches it, but it reaches the cluster: it gives its LUNs away through the store."""
+    gw = rng.choice(world.gateways)
+    world.network.cut(gw.name, ["front", "peers"], directions=any_directions(rng))
+    if rng.random() < 0.5:
+        world.wait_served(world.others(gw))
+    else:
+        yield mostly_short(rng, 12)
+    world.network.heal(gw.name)
 
 
 def cut_one_osd(world, rng):
@@ -205,7 +220,7 @@ FAULTS = {
     "cut front": (cut(["front"]), 2),
     "cut cluster": (cut(["cluster"]), 3),
     "cut peers": (cut(["peers"]), 3),
-    "cut front and peers": (cut(["front", "peers"]), 2),
+    "cut front and peers": (cut_front_and_peers, 2),
     "cut cluster and peers": (cut(["cluster", "peers"]), 2),
     "cut one OSD": (cut_one_osd, 1),
     "cut cluster, freeze": (cut_and_freeze, 1),
@@ -227,3 +242,5 @@ FAULTS = {
 }
 # What needs a world at rest: it asks the API, or ends what must end well.
 CALM = ("stop and start", "hand over", "drain", "fenced by an outsider")
+# After these alone every instance must be what it was: nobody is fenced who lives and reaches the cluster.
+HARMLESS = ("cut front", "cut peers", "cut front and peers", "reset front", "reset peers", "hand over", "drain", "drop paths")

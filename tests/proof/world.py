@@ -19,6 +19,7 @@ from harness import IQN, Failure, Network, expect, prefix_of, run, tail, wait_fo
 PROOF = pathlib.Path(os.environ.get("RBDGATE_PROOF", harness.BIN.parent.parent / "tests/proof"))
 NETWORKS = {"front": "10.77.0", "cluster": "10.78.0", "peers": "10.79.0"}
 DISK_BYTES = "128M"
+CONVERGE_S = 45
 
 
 class Clock:
@@ -96,7 +97,7 @@ class Driver:
         command = [*prefix, PROOF / "proof-driver", "--history", history, "--target", IQN, *options]
         for portal in portals:
             command += ["--portal", portal]
-        self.history = history
+        self.history, self.gap_ms = history, 0
         self.log = open(f"{history}.log", "w")
         self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
@@ -108,8 +109,14 @@ class Driver:
     def mark(self, text):
         self.say(f"mark {text}")
 
-    def reset(self):
+    def reset(self, gap_ms=0):
+        """The gauge begins anew; a gap of before may count."""
+        self.gap_ms = gap_ms
         self.say("reset")
+
+    def worst_gap_ms(self):
+        """Since the gauge was reset, and what counts of before."""
+        return max(self.gap_ms, self.status()["worst_gap_ms"])
 
     def status(self):
         self.say("status")
@@ -152,6 +159,27 @@ class World(gateway_site.Site):
         gateways = through or self.gateways
         return Driver(prefix_of(self.network.namespaces["init"]), str(self.folder / name),
                       [f"{gw.address}:{PORT}" for gw in gateways], *map(str, options))
+
+    def expect_alive(self):
+        for gw in self.gateways:
+            code = gw.io.process.poll() if gw.io.process else None
+            expect(code is None, f"rbd-target-io of {gw.name} ended with {code}:\n{tail(gw.io.log)}")
+
+    def wait_served(self, gateways):
+        """All LUNs answer through all paths to these gateways from now on."""
+        self.driver.reset(self.driver.worst_gap_ms())
+        hosts = [gw.address for gw in gateways]
+
+        def there():
+            self.expect_alive()
+            return served_everywhere(self.driver, len(self.disks), hosts)
+        try:
+            wait_for(there, f"all LUNs through {', '.join(hosts)}", CONVERGE_S, 0.05)
+        except Failure as failure:
+            raise Failure(f"{failure}: {self.driver.status()}") from None
+
+    def instances(self):
+        return {gw.name: gw.status()["instance"] for gw in self.gateways}
 
     def logs(self, lines=40):
         with contextlib.suppress(Failure, subprocess.TimeoutExpired):
