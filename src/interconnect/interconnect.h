@@ -93,7 +93,8 @@ void interconnect_forget(struct interconnect *interconnect, uint32_t id);
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text) MUST_CHECK;
 
 /* What heartbeats say of this gateway: for how long its storage has made no progress; 0: it does.
- */
+ * Cautious: it makes progress, but what this gateway is given may hang; what it has it serves. */
+#define INTERCONNECT_CAUTIOUS UINT32_MAX
 void interconnect_set_stalled(struct interconnect *interconnect, uint32_t stalled_ms);
 
 /* Stops relaying and listening: what is in flight there comes back as RELAY_UNKNOWN; commands of

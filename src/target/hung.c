@@ -1,7 +1,8 @@
-/* A command that has waited for its storage for long, or a take-over that has, raises a question:
- * the owner reads that place itself, and asks its peers, once a second, to do the same. While
- * neither its own read nor that command has an answer, and each of several questions in a row was
- * answered by a peer that could read it, the owner is the one who is cut off: it condemns itself.
+/* A command that has waited for its storage for long, or a take-over that has, raises a question
+ * about its LUN: the owner reads that place itself, and asks its peers, once a second, to do the
+ * same. While neither its own read nor that command has an answer, and each of several questions in
+ * a row was answered by a peer that could read it, the owner is the one who is cut off: it condemns
+ * itself. Each LUN is asked for by itself, since one may hang for all and another for its owner.
  * Nothing else follows from any time that passes here: the fence is what keeps late writes out, as
  * ever [H1, H5]. */
 #include "target/hung.h"
@@ -30,27 +31,32 @@
 #define STAY_MS    60000 /* what was just taken over is not given up: storage is slow for all */
 #define TRUST_MS   5000  /* rows looked at within: this gateway can take what it reads */
 #define TELL_AFTER (ANSWERS * ASK_MS)
+#define POOL_MAX   16 /* LUNs of a pool in question at a time: each costs a read here and there */
+
+/* From the moment at which this gateway reads the place itself until that is answered. */
+struct question {
+	struct list link;
+	struct owners *owners;
+	struct hung_place place;
+	bool reading;              /* itself; else a doubt does */
+	uint64_t since_ms;         /* of the own read */
+	uint64_t command_ms;       /* since when the oldest command waits */
+	uint64_t number, asked_ms; /* of the last one to the peers */
+	uint64_t answered;         /* the last one that a peer has answered */
+	unsigned answers;          /* to questions in a row */
+	uint64_t told_ms;          /* in the log; 0: not yet */
+};
 
 static uint64_t now_of(const struct owners *owners)
 {
 	return reactor_now_ms(owners->config.manager);
 }
 
-static struct disk *find_disk(const struct owners *owners, const char *lun)
+struct disk *hung_find_disk(const struct owners *owners, const char *lun)
 {
 	const struct disk_set *set = owners->config.disks;
 	size_t at = set->plan ? plan_find_disk(set->plan, lun) : SIZE_MAX;
 	return at == SIZE_MAX ? NULL : disk_set_at(set, at);
-}
-
-static int place_set(struct hung_place *place, const char *lun, uint64_t offset, uint64_t length)
-{
-	char *copy = strdup(lun);
-	if (!copy)
-		return -ENOMEM;
-	free(place->lun);
-	*place = (struct hung_place){ .lun = copy, .offset = offset, .length = length };
-	return 0;
 }
 
 uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
@@ -87,19 +93,31 @@ static void give_up_done(struct job *job)
 	owners_check_stopped(owners);
 }
 
-static void give_up(struct owners *owners, const char *by)
+/* The next life doubts every place that a peer has read and this one has not. */
+static void leave_note(const struct owners *owners)
 {
+	AUTO_STRING struct string note = { 0 };
+	const struct question *question;
+	hung_note_doubts(owners, &note);
+	list_for_each (question, &owners->hung.questions, link) {
+		if (question->answers)
+			hung_note_place(&note, &question->place);
+	}
+	renew_set_note(note.text);
+}
+
+static void give_up(struct question *question, const char *by)
+{
+	struct owners *owners = question->owners;
 	struct hung *hung = &owners->hung;
-	char note[1024];
+	const char *lun = question->place.lun;
 	(void)snprintf(hung->why, sizeof hung->why, "the storage answers %.40s, but not this one",
 	               by);
 	log_error("%s: no answer of the storage here, but at %s: this gateway gives its LUNs up",
-	          hung->place.lun, by);
-	history_write(owners->members.history, "hung", hung->place.lun, "%s gives its LUNs up: %s",
+	          lun, by);
+	history_write(owners->members.history, "hung", lun, "%s gives its LUNs up: %s",
 	              owners->config.gateway, hung->why);
-	(void)snprintf(note, sizeof note, "%" PRIu64 " %" PRIu64 " %s", hung->place.offset,
-	               hung->place.length, hung->place.lun);
-	renew_set_note(note);
+	leave_note(owners);
 	hung->busy = true;
 	hung->job = (struct job){ .work = give_up_work,
 		                  .done = give_up_done,
@@ -107,56 +125,95 @@ static void give_up(struct owners *owners, const char *by)
 	job_queue_submit_first(owners->jobs, &hung->job);
 }
 
-/* ---- the question ---- */
+/* ---- the questions ---- */
+
+static void question_free(struct question *question)
+{
+	list_remove(&question->link);
+	free(question->place.lun);
+	free(question);
+}
+
+static void question_answered(struct question *question)
+{
+	if (question->told_ms)
+		log_info("%s: the storage answers again", question->place.lun);
+	question_free(question);
+}
 
 static void own_read_answered(void *argument, int result)
 {
-	struct owners *owners = argument;
-	struct hung *hung = &owners->hung;
-	hung->reading = false;
-	if (hung->told_ms)
-		log_info("%s: the storage answers again", hung->place.lun);
+	question_answered(argument);
+}
+
+void hung_doubt_read(struct owners *owners, const char *lun)
+{
+	struct question *question, *following;
+	list_for_each_safe (question, following, &owners->hung.questions, link) {
+		if (!question->reading && strcmp(question->place.lun, lun) == 0)
+			question_answered(question);
+	}
+}
+
+static int read_place(struct question *question, struct disk *disk)
+{
+	const struct hung_place *doubted = hung_being_read(question->owners, disk_name(disk));
+	struct lun_request oldest = disk_oldest(disk);
+	char *lun = strdup(disk_name(disk));
+	if (!lun)
+		return -ENOMEM;
+	question->place = (struct hung_place){ lun, oldest.offset, oldest.length };
+	question->command_ms = oldest.since_ms;
+	question->reading = !doubted;
+	if (!doubted)
+		return disk_try(disk, oldest.offset, oldest.length, own_read_answered, question);
+	question->place.offset = doubted->offset;
+	question->place.length = doubted->length;
+	return 0;
 }
 
 static void begin_question(struct owners *owners, struct disk *disk)
 {
-	struct hung *hung = &owners->hung;
-	struct lun_request oldest = disk_oldest(disk);
-	if (place_set(&hung->place, disk_name(disk), oldest.offset, oldest.length) < 0 ||
-	    disk_try(disk, oldest.offset, oldest.length, own_read_answered, owners) < 0)
-		return; /* at the next look */
-	hung->reading = true;
-	hung->since_ms = now_of(owners);
-	hung->asked_ms = hung->told_ms = 0;
-	hung->command_ms = oldest.since_ms;
-	hung->answers = 0;
+	struct question *question = calloc(1, sizeof *question);
+	if (!question)
+		return;
+	question->owners = owners;
+	question->since_ms = now_of(owners);
+	list_append(&owners->hung.questions, &question->link);
+	if (read_place(question, disk) < 0)
+		question_free(question); /* at the next look */
 }
 
 /* Storage that is slow, not hung, answers one command after the other. */
-static void notice_progress(struct owners *owners)
+static void notice_progress(struct question *question)
 {
-	struct hung *hung = &owners->hung;
-	const struct disk *disk = find_disk(owners, hung->place.lun);
+	const struct disk *disk = hung_find_disk(question->owners, question->place.lun);
 	uint64_t command_ms = disk ? disk_oldest(disk).since_ms : 0;
-	if (command_ms != hung->command_ms)
-		hung->answers = 0;
-	hung->command_ms = command_ms;
+	if (command_ms != question->command_ms)
+		question->answers = 0;
+	question->command_ms = command_ms;
 }
 
-static void ask_peers(struct owners *owners)
+static json_t *question_text(const struct question *question)
 {
-	struct hung *hung = &owners->hung;
+	const struct owners *owners = question->owners;
+	return json_pack("{s:{s:I, s:s, s:s, s:s, s:I, s:I}}", "try", "number",
+	                 (json_int_t)question->number, "from", owners->config.gateway,
+	                 "from_instance", owners->members.instance, "lun", question->place.lun,
+	                 "offset", (json_int_t)question->place.offset, "length",
+	                 (json_int_t)question->place.length);
+}
+
+static void ask_peers(struct question *question)
+{
+	struct owners *owners = question->owners;
 	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
-	if (hung->answered != hung->number)
-		hung->answers = 0;
-	hung->number++;
-	hung->asked_ms = now_of(owners);
-	AUTO_JSON json_t *question =
-	        json_pack("{s:{s:I, s:s, s:s, s:s, s:I, s:I}}", "try", "number",
-	                  (json_int_t)hung->number, "from", owners->config.gateway, "from_instance",
-	                  owners->members.instance, "lun", hung->place.lun, "offset",
-	                  (json_int_t)hung->place.offset, "length", (json_int_t)hung->place.length);
-	AUTO_FREE char *text = question ? json_format(question, &json_style_compact) : NULL;
+	if (question->answered != question->number)
+		question->answers = 0;
+	question->number = ++owners->hung.number;
+	question->asked_ms = now_of(owners);
+	AUTO_JSON json_t *message = question_text(question);
+	AUTO_FREE char *text = message ? json_format(message, &json_style_compact) : NULL;
 	const struct member *member;
 	list_for_each (member, &owners->members.list, link) {
 		if (text && interconnect && member->has_peer && member->health == MEMBER_UP)
@@ -164,70 +221,95 @@ static void ask_peers(struct owners *owners)
 	}
 }
 
-static void tell_people(struct owners *owners)
+static void tell_people(struct question *question)
 {
-	struct hung *hung = &owners->hung;
-	uint64_t now_ms = now_of(owners);
-	const struct disk *disk = find_disk(owners, hung->place.lun);
-	bool due = !hung->told_ms ? now_ms >= hung->since_ms + TELL_AFTER
-	                          : now_ms >= hung->told_ms + TELL_MS;
-	if (!due || !disk)
+	uint64_t now_ms = now_of(question->owners);
+	bool due = !question->told_ms ? now_ms >= question->since_ms + TELL_AFTER
+	                              : now_ms >= question->told_ms + TELL_MS;
+	if (!due || !hung_find_disk(question->owners, question->place.lun))
 		return;
-	hung->told_ms = now_ms;
+	question->told_ms = now_ms;
 	log_warning("%s: no answer of the storage for %" PRIu64
 	            " s, and no other gateway that could read there",
-	            hung->place.lun, (now_ms - hung->since_ms + HUNG_MS) / 1000);
+	            question->place.lun, (now_ms - question->since_ms + HUNG_MS) / 1000);
 }
 
-/* The LUN with the command that waits for longest. */
-static struct disk *look_at_disks(const struct owners *owners)
+/* As many bytes of a LUN's name are its pool's. */
+static size_t pool_len(const char *lun)
+{
+	return strcspn(lun, "/");
+}
+
+static bool may_ask(const struct owners *owners, const char *lun)
+{
+	const struct question *question;
+	unsigned of_pool = 0;
+	size_t len = pool_len(lun);
+	list_for_each (question, &owners->hung.questions, link) {
+		const char *other = question->place.lun;
+		if (strcmp(other, lun) == 0)
+			return false;
+		of_pool += pool_len(other) == len && memcmp(other, lun, len) == 0;
+	}
+	return of_pool < POOL_MAX;
+}
+
+static void look_at_disks(struct owners *owners)
 {
 	const struct disk_set *set = owners->config.disks;
-	struct disk *worst = NULL;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		struct disk *disk = disk_set_at(set, i);
 		if (!disk)
 			continue;
-		uint64_t waits_ms = hung_for_ms(owners, disk);
-		if (waits_ms && (!worst || waits_ms > hung_for_ms(owners, worst)))
-			worst = disk;
+		if (hung_for_ms(owners, disk) && may_ask(owners, disk_name(disk)))
+			begin_question(owners, disk);
 		disk_look_for_oldest(disk);
 	}
-	return worst;
 }
 
-static void review_question(struct owners *owners)
+static void review_questions(struct owners *owners)
 {
-	struct hung *hung = &owners->hung;
-	struct disk *worst = look_at_disks(owners);
-	if (!hung->reading && worst)
-		begin_question(owners, worst);
-	if (!hung->reading || hung->busy)
-		return;
-	notice_progress(owners);
-	tell_people(owners);
-	ask_peers(owners);
+	struct question *question;
+	look_at_disks(owners);
+	list_for_each (question, &owners->hung.questions, link) {
+		if (owners->hung.busy)
+			return;
+		notice_progress(question);
+		tell_people(question);
+		ask_peers(question);
+	}
 }
 
 /* If gateways gave a LUN up in turn, that would help nobody. */
-static bool may_give_up(const struct owners *owners)
+static bool may_give_up(const struct question *question)
 {
-	const struct disk *disk = find_disk(owners, owners->hung.place.lun);
-	return disk && owners->hung.command_ms &&
+	const struct owners *owners = question->owners;
+	const struct disk *disk = hung_find_disk(owners, question->place.lun);
+	return disk && question->command_ms &&
 	       !(text_starts(disk_record(disk)->why, "take-over") &&
 	         now_of(owners) < disk_record_seen_ms(disk) + STAY_MS);
 }
 
+static struct question *find_question(const struct owners *owners, uint64_t number)
+{
+	struct question *question;
+	list_for_each (question, &owners->hung.questions, link) {
+		if (question->number == number)
+			return question;
+	}
+	return NULL;
+}
+
 void hung_heard_tried(struct owners *owners, const json_t *message)
 {
-	struct hung *hung = &owners->hung;
 	uint64_t number = (uint64_t)json_number(message, "number", 0);
-	if (!hung->reading || hung->busy || owners->condemned || number != hung->number ||
-	    number == hung->answered || now_of(owners) >= hung->asked_ms + ASK_MS)
+	struct question *question = number ? find_question(owners, number) : NULL;
+	if (!question || owners->hung.busy || owners->condemned || number == question->answered ||
+	    now_of(owners) >= question->asked_ms + ASK_MS)
 		return;
-	hung->answered = number;
-	if (++hung->answers >= ANSWERS && may_give_up(owners))
-		give_up(owners, json_text(message, "from", "another gateway"));
+	question->answered = number;
+	if (++question->answers >= ANSWERS && may_give_up(question))
+		give_up(question, json_text(message, "from", "another gateway"));
 }
 
 /* ---- questions of others ---- */
@@ -266,7 +348,7 @@ static bool could_take(const struct owners *owners)
 
 void hung_heard_try(struct owners *owners, const json_t *message)
 {
-	struct disk *disk = find_disk(owners, json_text(message, "lun", ""));
+	struct disk *disk = hung_find_disk(owners, json_text(message, "lun", ""));
 	if (!disk || disk_role(disk) != DISK_FORWARD || !could_take(owners))
 		return;
 	struct answer *answer = calloc(1, sizeof *answer);
@@ -283,55 +365,6 @@ void hung_heard_try(struct owners *owners, const json_t *message)
 		free(answer);
 }
 
-/* ---- after having given up ---- */
-
-static void end_caution(struct owners *owners, const char *why)
-{
-	struct hung *hung = &owners->hung;
-	log_info("%s: %s: this gateway takes LUNs", hung->doubted.lun, why);
-	hung->cautious = false;
-	renew_set_note(NULL);
-	owners_changed(owners);
-}
-
-static void proven(void *argument, int result)
-{
-	struct owners *owners = argument;
-	bool answered = result == 0 || result == -ERANGE;
-	if (answered && owners->hung.cautious && !owners->stopping)
-		end_caution(owners, "the storage answers here again");
-}
-
-static void review_caution(struct owners *owners)
-{
-	struct hung *hung = &owners->hung;
-	const struct disk_set *set = owners->config.disks;
-	if (!hung->cautious || !set->plan)
-		return;
-	struct disk *disk = find_disk(owners, hung->doubted.lun);
-	if (!disk)
-		end_caution(owners, "is gone");
-	else
-		(void)!disk_try(disk, hung->doubted.offset, hung->doubted.length, proven, owners);
-}
-
-void hung_begin(struct owners *owners)
-{
-	struct hung *hung = &owners->hung;
-	const char *note = renewed_note();
-	uint64_t offset, length;
-	int name_at = 0;
-	if (!note || sscanf(note, "%" SCNu64 " %" SCNu64 " %n", &offset, &length, &name_at) != 2 ||
-	    !name_at || !note[name_at] ||
-	    place_set(&hung->doubted, note + name_at, offset, length) < 0)
-		return;
-	hung->cautious = true;
-	renew_set_note(note); /* of a further life as well, until it is proven */
-	log_warning("%s: the storage did not answer here: until it does this gateway takes no LUN "
-	            "that another one can take",
-	            hung->doubted.lun);
-}
-
 /* ---- the tick ---- */
 
 void hung_review(struct owners *owners)
@@ -341,12 +374,20 @@ void hung_review(struct owners *owners)
 	if (now_ms < hung->looked_ms + LOOK_MS || owners->condemned)
 		return;
 	hung->looked_ms = now_ms;
-	review_caution(owners);
-	review_question(owners);
+	hung_review_doubts(owners);
+	review_questions(owners);
+}
+
+void hung_init(struct owners *owners)
+{
+	list_init(&owners->hung.questions);
+	list_init(&owners->hung.doubts);
 }
 
 void hung_done(struct owners *owners)
 {
-	free(owners->hung.place.lun);
-	free(owners->hung.doubted.lun);
+	struct question *question, *following;
+	list_for_each_safe (question, following, &owners->hung.questions, link)
+		question_free(question);
+	hung_doubts_done(owners);
 }

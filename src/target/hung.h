@@ -6,12 +6,14 @@
 #include "target/job.h"
 
 #include "base/json.h"
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct disk;
 struct owners;
+struct string;
 
 /* A place on a LUN. */
 struct hung_place {
@@ -21,17 +23,8 @@ struct hung_place {
 
 struct hung {
 	uint64_t looked_ms;
-
-	/* The question, from the moment at which this gateway reads the place itself until that is
-	 * answered. */
-	bool reading;
-	struct hung_place place;
-	uint64_t since_ms;         /* of the own read */
-	uint64_t command_ms;       /* since when the oldest command waits */
-	uint64_t number, asked_ms; /* of the last question to the peers */
-	uint64_t answered;         /* the last one that a peer has answered */
-	unsigned answers;          /* of questions in a row */
-	uint64_t told_ms;          /* in the log; 0: not yet */
+	struct list questions; /* one for each LUN whose storage hangs; hung.c */
+	uint64_t number;       /* of the last question to the peers, about any LUN */
 
 	/* Giving up. */
 	struct job job;
@@ -39,13 +32,13 @@ struct hung {
 	int result;
 	char why[128];
 
-	/* The life before has given up for this place, and it was not read since: what this gateway
-	 * is given would hang again. */
-	bool cautious;
-	struct hung_place doubted;
+	/* The life before has given up, and these places were not read since: what this gateway is
+	 * given would hang again. */
+	struct list doubts; /* hung_doubt.c */
+	bool cautious;      /* there are any */
 };
 
-void hung_begin(struct owners *owners);
+void hung_init(struct owners *owners);
 void hung_done(struct owners *owners);
 /* From the tick. */
 void hung_review(struct owners *owners);
@@ -54,3 +47,19 @@ void hung_heard_try(struct owners *owners, const json_t *message);
 void hung_heard_tried(struct owners *owners, const json_t *message);
 /* For how long commands for the LUN have waited for its storage; 0: not for long. */
 uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk);
+/* NULL: no such LUN here. */
+struct disk *hung_find_disk(const struct owners *owners, const char *lun);
+/* A read of a doubted place has ended, which a question may hang on as well. */
+void hung_doubt_read(struct owners *owners, const char *lun);
+
+/* ---- hung_doubt.c ---- */
+
+/* Reads what the life before has noted. */
+void hung_begin(struct owners *owners);
+void hung_review_doubts(struct owners *owners);
+/* A place on the LUN that is being read since it is doubted; NULL: none. */
+const struct hung_place *hung_being_read(const struct owners *owners, const char *lun);
+void hung_doubts_done(struct owners *owners);
+/* Places for the note of the next life: one, and all that are still in doubt. */
+void hung_note_place(struct string *note, const struct hung_place *place);
+void hung_note_doubts(const struct owners *owners, struct string *note);

@@ -359,7 +359,8 @@ static const char *find_trouble(struct members *members, struct member *member,
 		peer.state = PEER_CONNECTING;
 	switch (peer.state) {
 	case PEER_UP:
-		member->stalled = peer.stalled_ms > STALLED_MS;
+		member->cautious = peer.stalled_ms == INTERCONNECT_CAUTIOUS;
+		member->stalled = !member->cautious && peer.stalled_ms > STALLED_MS;
 		if (peer.silent)
 			return "answers on some of its connections only";
 		return member->stalled && !members->stalled

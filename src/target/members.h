@@ -24,7 +24,8 @@ struct member {
 	bool current;
 	enum gateway_state state;
 	bool condemned, maintenance;
-	bool stalled; /* it said last that its storage makes no progress */
+	bool stalled;  /* it said last that its storage makes no progress */
+	bool cautious; /* it said last that it takes only what nobody else can take */
 	bool has_peer;
 	uint32_t peer; /* as the interconnect numbers them */
 	enum member_health health;

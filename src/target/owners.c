@@ -131,8 +131,8 @@ static void tell_stalled(struct owners *owners)
 	owners->members.stalled = age_ms > STALLED_MS;
 	uint32_t stalled_ms =
 	        age_ms > STALLED_MS && age_ms > hangs_ms ? (uint32_t)age_ms : hangs_ms;
-	if (owners->hung.cautious)
-		stalled_ms = UINT32_MAX; /* so nobody gives it a LUN */
+	if (owners->hung.cautious && stalled_ms <= STALLED_MS)
+		stalled_ms = INTERCONNECT_CAUTIOUS; /* so nobody gives it a LUN */
 	if (interconnect)
 		interconnect_set_stalled(interconnect, stalled_ms);
 }
@@ -285,6 +285,7 @@ int owners_new(const struct owners_config *config, struct owners **ret_owners)
 		.wanted = member_wanted,
 	};
 	members_init(&owners->members);
+	hung_init(owners);
 	*ret_owners = owners;
 	return 0;
 }

@@ -42,7 +42,8 @@ static void call_members(const struct owners *owners, struct roll *roll)
 		memcpy(row->gateway, member->gateway, sizeof row->gateway);
 		memcpy(row->instance, member->instance, sizeof row->instance);
 		row->health = member->health;
-		row->takes = member->current && member->state == GATEWAY_UP && !member->maintenance;
+		row->takes = member->current && member->state == GATEWAY_UP &&
+		             !member->maintenance && !member->cautious;
 		row->up_since_ms = member->up_since_ms;
 		row->fenced_at_ms = member->since_ms;
 	}

@@ -20,7 +20,7 @@
 #define ARGUMENTS_MAX 64
 #define BYTES_MAX     16384
 
-static char note[1024];
+static char note[8192];
 
 void renew_set_note(const char *text)
 {

@@ -16,18 +16,26 @@
 
 #define DEADLINE_MS 20000
 #define LUN         "rbd/disk_0"
+#define LUNS        20 /* those of pool rbd, and the last one of pool ssd */
+#define POOL_MAX    16 /* LUNs of a pool in question */
 
 /* ---- what hung.c calls ---- */
 
+struct disk {
+	char name[32];
+	struct lun_request oldest;
+	void (*done)(void *argument, int result); /* NULL: no read is under way */
+	void *argument;
+	uint64_t asked; /* the number of the last question about it */
+};
+
 static uint64_t now_ms;
-static struct lun_request oldest;
+static struct disk disks[LUNS];
 static enum disk_role role;
 static struct owner_record record;
 static uint64_t record_seen_ms;
 static int try_result; /* of disk_try() itself */
 static unsigned tries, told, condemnations, lives;
-static void (*try_done)(void *argument, int result); /* NULL: no read is under way */
-static void *try_argument;
 static char last_told[1024];
 static const char *note;
 
@@ -38,17 +46,21 @@ static uint64_t stepped_clock(void)
 
 struct disk *disk_set_at(const struct disk_set *set, size_t i)
 {
-	return (struct disk *)&oldest; /* nobody looks inside */
+	return &disks[i];
 }
 
 size_t plan_find_disk(const struct plan *plan, const char *name)
 {
-	return strcmp(name, LUN) == 0 ? 0 : SIZE_MAX;
+	for (size_t i = 0; i < LUNS; i++) {
+		if (strcmp(name, disks[i].name) == 0)
+			return i;
+	}
+	return SIZE_MAX;
 }
 
 const char *disk_name(const struct disk *disk)
 {
-	return LUN;
+	return disk->name;
 }
 
 void disk_look_for_oldest(struct disk *disk)
@@ -57,7 +69,7 @@ void disk_look_for_oldest(struct disk *disk)
 
 struct lun_request disk_oldest(const struct disk *disk)
 {
-	return oldest;
+	return disk->oldest;
 }
 
 enum disk_role disk_role(const struct disk *disk)
@@ -78,11 +90,11 @@ uint64_t disk_record_seen_ms(const struct disk *disk)
 int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument)
 {
-	if (try_result < 0 || try_done)
+	if (try_result < 0 || disk->done)
 		return try_result < 0 ? try_result : -EBUSY;
 	tries++;
-	try_done = done;
-	try_argument = argument;
+	disk->done = done;
+	disk->argument = argument;
 	return 0;
 }
 
@@ -94,6 +106,13 @@ struct interconnect *peers_interconnect(struct peers *peers)
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text)
 {
 	told++;
+	for (unsigned i = 0; i < LUNS; i++) {
+		const char *number = strstr(text, "\"number\":");
+		char lun[64];
+		(void)snprintf(lun, sizeof lun, "\"lun\":\"%s\"", disks[i].name);
+		if (number && strstr(text, lun))
+			disks[i].asked = strtoull(number + strlen("\"number\":"), NULL, 10);
+	}
 	(void)snprintf(last_told, sizeof last_told, "%s", text);
 	return 0;
 }
@@ -137,8 +156,11 @@ void owners_changed(struct owners *owners)
 {
 }
 
+static char noted[1024];
+
 void renew_set_note(const char *text)
 {
+	(void)snprintf(noted, sizeof noted, "%s", text ? text : "");
 }
 
 const char *renewed_note(void)
@@ -167,20 +189,24 @@ static void world_init(struct world *world)
 	static const struct store_ops ops = { .tell = tell };
 	*world = (struct world){ .store = { .ops = &ops } };
 	now_ms = 1000000;
-	oldest = (struct lun_request){ 0 };
+	memset(disks, 0, sizeof disks);
+	for (unsigned i = 0; i < LUNS; i++)
+		(void)snprintf(disks[i].name, sizeof disks[i].name, "%s/disk_%u",
+		               i < LUNS - 1 ? "rbd" : "ssd", i);
+	*noted = 0;
 	record = (struct owner_record){ .state = OWNER_ACTIVE, .why = "start" };
 	record_seen_ms = now_ms;
 	role = DISK_SERVE;
 	try_result = 0;
-	try_done = NULL;
 	tries = told = condemnations = lives = 0;
 	ASSERT_EQ(reactor_new("manager", stepped_clock, &world->manager), 0);
-	world->plan.disk_count = 1;
+	world->plan.disk_count = LUNS;
 	world->disks.plan = &world->plan;
 	struct owners *owners = &world->owners;
 	owners->config = (struct owners_config){ .manager = world->manager,
 		                                 .disks = &world->disks,
 		                                 .gateway = "gw-1" };
+	hung_init(owners);
 	owners->store = &world->store;
 	owners->looked_ms = now_ms;
 	ASSERT_EQ(job_queue_new(1, &owners->jobs), 0);
@@ -199,12 +225,17 @@ static void world_done(struct world *world)
 	reactor_free(world->manager);
 }
 
+static void answer_read(struct disk *disk, int result)
+{
+	void (*done)(void *, int) = disk->done;
+	disk->done = NULL;
+	ASSERT_NOT_NULL(done);
+	done(disk->argument, result);
+}
+
 static void answer_own_read(int result)
 {
-	void (*done)(void *, int) = try_done;
-	try_done = NULL;
-	ASSERT_NOT_NULL(done);
-	done(try_argument, result);
+	answer_read(&disks[0], result);
 }
 
 /* A second passes, and a review. */
@@ -231,14 +262,19 @@ static void wait_end(struct world *world)
 	ASSERT_FALSE(world->owners.hung.busy);
 }
 
+static void hang(struct disk *disk)
+{
+	disk->oldest = (struct lun_request){ .since_ms = now_ms, .offset = 4096, .length = 512 };
+}
+
 /* A command hangs, and the question has been raised and asked for the first time. */
 static void raise_question(struct world *world)
 {
-	oldest = (struct lun_request){ .since_ms = now_ms, .offset = 4096, .length = 512 };
+	hang(&disks[0]);
 	for (unsigned second = 0; second < 5 && !tries; second++)
 		pass(world);
 	ASSERT_EQ(tries, 1);
-	ASSERT_TRUE(now_ms >= oldest.since_ms + 4000);
+	ASSERT_TRUE(now_ms >= disks[0].oldest.since_ms + 4000);
 	ASSERT_EQ(told, 1);
 }
 
@@ -290,10 +326,10 @@ TEST(nothing_less_than_that_proves_anything)
 				pass(&world);
 				continue;
 			}
-			if (third && rows[i] == OWN_READ && try_done)
+			if (third && rows[i] == OWN_READ && disks[0].done)
 				answer_own_read(0);
 			if (third && rows[i] == PROGRESS)
-				oldest.since_ms += 2500;
+				disks[0].oldest.since_ms += 2500;
 			if (rows[i] == LATE)
 				now_ms += 1000;
 			(void)reactor_turn(world.manager, 0);
@@ -303,7 +339,7 @@ TEST(nothing_less_than_that_proves_anything)
 		}
 		ASSERT_EQ(condemnations, 0);
 		ASSERT_EQ(lives, 0);
-		if (try_done)
+		if (disks[0].done)
 			answer_own_read(0);
 		world_done(&world);
 	}
@@ -321,6 +357,76 @@ TEST(what_was_taken_over_long_ago_may_be_given_up)
 		if (answers < 3)
 			pass(&world);
 	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	answer_own_read(-ESHUTDOWN);
+	world_done(&world);
+}
+
+/* A second passes, and a peer answers the question about that LUN. */
+static void pass_and_answer(struct world *world, const struct disk *disk)
+{
+	pass(world);
+	hear(world, disk->asked);
+}
+
+static unsigned asked_now(const struct world *world)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < LUNS; i++)
+		count += disks[i].asked && disks[i].asked + LUNS > number_of(world);
+	return count;
+}
+
+TEST(a_lun_that_hangs_for_its_owner_alone_is_found_beside_many_that_hang_for_all)
+{
+	struct world world;
+	struct disk *alone = &disks[LUNS - 1];
+	world_init(&world);
+	for (unsigned i = 0; i < LUNS - 1; i++)
+		hang(&disks[i]);
+	for (unsigned second = 0; second < 10; second++)
+		pass(&world);
+	ASSERT_EQ(tries, POOL_MAX);
+	ASSERT_EQ(asked_now(&world), POOL_MAX);
+	hang(alone); /* in another pool, and later */
+	for (unsigned second = 0; second < 5; second++)
+		pass(&world);
+	ASSERT_EQ(tries, POOL_MAX + 1);
+	for (unsigned answers = 0; answers < 3; answers++) {
+		ASSERT_EQ(condemnations, 0);
+		pass(&world);
+		if (answers == 2)
+			hear(&world, disks[0].asked); /* that alone proves nothing */
+		hear(&world, alone->asked);
+	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	ASSERT_NOT_NULL(strstr(noted, "4096 512 ssd/disk_19\n"));
+	ASSERT_NOT_NULL(strstr(noted, "4096 512 rbd/disk_0\n"));
+	ASSERT_NULL(strstr(noted, "rbd/disk_1\n"));
+	for (unsigned i = 0; i < LUNS; i++) {
+		if (disks[i].done)
+			answer_read(&disks[i], -ESHUTDOWN);
+	}
+	world_done(&world);
+}
+
+TEST(answers_about_several_luns_do_not_add_up)
+{
+	struct world world;
+	world_init(&world);
+	hang(&disks[0]);
+	hang(&disks[1]);
+	for (unsigned second = 0; second < 20; second++)
+		pass_and_answer(&world, &disks[second % 2]);
+	ASSERT_EQ(tries, 2);
+	ASSERT_EQ(condemnations, 0);
+	/* The end of one question is not the end of the other. */
+	answer_read(&disks[1], 0);
+	disks[1].oldest = (struct lun_request){ 0 };
+	for (unsigned answers = 0; answers < 3; answers++)
+		pass_and_answer(&world, &disks[0]);
 	wait_end(&world);
 	ASSERT_EQ(condemnations, 1);
 	answer_own_read(-ESHUTDOWN);
@@ -393,6 +499,55 @@ TEST(the_next_life_is_cautious_until_it_has_read_the_place)
 	ASSERT_FALSE(world.owners.hung.cautious);
 	pass(&world);
 	ASSERT_EQ(tries, 2);
+	world_done(&world);
+	note = NULL;
+}
+
+TEST(each_place_that_was_noted_is_doubted_until_it_was_read)
+{
+	struct world world;
+	note = "4096 512 rbd/disk_0\n0 0 ssd/disk_19\n1 2 rbd/gone\n8 512 rbd/disk_0\n";
+	world_init(&world);
+	hung_begin(&world.owners);
+	ASSERT_STR_EQ(noted, "4096 512 rbd/disk_0\n0 0 ssd/disk_19\n1 2 rbd/gone\n");
+	pass(&world);
+	ASSERT_EQ(tries, 2);
+	ASSERT_STR_EQ(noted, "4096 512 rbd/disk_0\n0 0 ssd/disk_19\n");
+	answer_own_read(0);
+	ASSERT_TRUE(world.owners.hung.cautious);
+	ASSERT_STR_EQ(noted, "0 0 ssd/disk_19\n");
+	answer_read(&disks[LUNS - 1], -ERANGE);
+	ASSERT_FALSE(world.owners.hung.cautious);
+	ASSERT_STR_EQ(noted, "");
+	world_done(&world);
+	note = NULL;
+}
+
+/* It had to take its LUNs, as nobody else could, and somebody else is there now. */
+TEST(a_cautious_owner_gives_up_what_it_doubts_if_a_peer_can_read_it)
+{
+	struct world world;
+	note = "0 512 " LUN "\n";
+	world_init(&world);
+	hung_begin(&world.owners);
+	pass(&world);
+	ASSERT_EQ(tries, 1);
+	hang(&disks[0]);
+	for (unsigned second = 0; second < 5; second++)
+		pass(&world);
+	ASSERT_EQ(tries, 1); /* that read is the question's, too */
+	ASSERT_NOT_NULL(strstr(last_told, "\"offset\":0"));
+	pass_and_answer(&world, &disks[0]);
+	answer_own_read(-EIO); /* an answer, but no proof that it works */
+	ASSERT_TRUE(world.owners.hung.cautious);
+	for (unsigned answers = 0; answers < 3; answers++) {
+		ASSERT_EQ(condemnations, 0);
+		pass_and_answer(&world, &disks[0]);
+	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	ASSERT_STR_EQ(noted, "0 512 " LUN "\n0 512 " LUN "\n");
+	answer_own_read(-ESHUTDOWN);
 	world_done(&world);
 	note = NULL;
 }

@@ -251,7 +251,7 @@ TEST(what_a_gateway_says_of_its_storage_is_known_until_it_says_something_else)
 	for (unsigned i = 0; i < 2; i++) {
 		TEST_ROW("this one %s", i ? "as well" : "does better");
 		members.stalled = i != 0;
-		stalled_ms = UINT32_MAX;
+		stalled_ms = UINT32_MAX - 1;
 		turn(&members, 50);
 		ASSERT_TRUE(member->stalled);
 		ASSERT_EQ(member->health, i ? MEMBER_UP : MEMBER_SUSPECT);
@@ -264,5 +264,29 @@ TEST(what_a_gateway_says_of_its_storage_is_known_until_it_says_something_else)
 		ASSERT_FALSE(member->stalled);
 		ASSERT_EQ(member->health, MEMBER_UP);
 	}
+	world_done(&members);
+}
+
+TEST(one_that_is_cautious_is_well_and_takes_nothing)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	stalled_ms = INTERCONNECT_CAUTIOUS;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	const struct member *member = members_find(&members, "gw-2");
+	ASSERT_EQ(member->health, MEMBER_UP);
+	ASSERT_TRUE(member->cautious);
+	ASSERT_FALSE(member->stalled);
+	ASSERT_EQ(asked, 0);
+	stalled_ms = 5000; /* it lost the cluster as well */
+	turn(&members, 50);
+	ASSERT_EQ(member->health, MEMBER_SUSPECT);
+	ASSERT_TRUE(member->stalled);
+	stalled_ms = 0;
+	turn(&members, 50);
+	ASSERT_EQ(member->health, MEMBER_UP);
+	ASSERT_FALSE(member->cautious);
 	world_done(&members);
 }

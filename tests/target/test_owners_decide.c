@@ -270,15 +270,16 @@ TEST(who_is_cautious_waits_for_those_only_who_can_take)
 		const char *name;
 		enum member_health health;
 		enum gateway_state state;
-		bool stalled, condemned, maintenance, past;
+		bool stalled, cautious, condemned, maintenance, past;
 		enum disk_role role;
 	} rows[] = {
 		{ "up", MEMBER_UP, GATEWAY_UP, .role = DISK_WAIT },
 		{ "connecting", MEMBER_CONNECTING, GATEWAY_UP, .role = DISK_WAIT },
 		{ "being asked", MEMBER_SUSPECT, GATEWAY_UP, .role = DISK_WAIT },
 		{ "out of reach", MEMBER_UNREACHABLE, GATEWAY_UP, .role = DISK_WAIT },
-		{ "cautious", MEMBER_UNREACHABLE, GATEWAY_UP, true, .role = DISK_SERVE },
-		{ "cautious, asked", MEMBER_SUSPECT, GATEWAY_UP, true, .role = DISK_SERVE },
+		{ "cautious", MEMBER_UP, GATEWAY_UP, .cautious = true, .role = DISK_SERVE },
+		{ "stalled", MEMBER_UNREACHABLE, GATEWAY_UP, true, .role = DISK_SERVE },
+		{ "stalled, asked", MEMBER_SUSPECT, GATEWAY_UP, true, .role = DISK_SERVE },
 		{ "condemned", MEMBER_SUSPECT, GATEWAY_UP, .condemned = true, .role = DISK_SERVE },
 		{ "drained", MEMBER_UP, GATEWAY_UP, .maintenance = true, .role = DISK_SERVE },
 		{ "of the past", MEMBER_SUSPECT, GATEWAY_UP, .past = true, .role = DISK_SERVE },
@@ -295,12 +296,42 @@ TEST(who_is_cautious_waits_for_those_only_who_can_take)
 		world.peer.health = rows[i].health;
 		world.peer.state = rows[i].state;
 		world.peer.stalled = rows[i].stalled;
+		world.peer.cautious = rows[i].cautious;
 		world.peer.condemned = rows[i].condemned;
 		world.peer.maintenance = rows[i].maintenance;
 		world.peer.current = !rows[i].past;
 		decide_all(&world);
 		ASSERT_EQ(count_role(rows[i].role), DISKS);
 	}
+	world_done(&world);
+}
+
+/* It took what nobody else could take. */
+TEST(who_is_cautious_keeps_what_it_has_until_somebody_can_take_it)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.hung.cautious = true;
+	world.peer.cautious = true;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS);
+	world.peer.cautious = false;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_GIVE), MOVES);
+	world_done(&world);
+}
+
+/* A peer that is cautious is given nothing, and what it has is forwarded to it. */
+TEST(who_is_cautious_is_given_nothing_and_serves_what_it_has)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.members.maintenance = true;
+	world.peer.cautious = true;
+	arrive(&disks[0]);
+	decide_all(&world);
+	ASSERT_EQ(disks[0].order.role, DISK_FORWARD);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS - 1);
 	world_done(&world);
 }
 
