@@ -139,12 +139,16 @@ static void share_reset(struct share *share)
 		share->waiting++;
 }
 
+/* It counts as a command that waits: who forwards the LUN sends again what the owner did not do
+ * because it does not serve yet, and nothing else would tell of that. */
 static void share_wait(struct share *share)
 {
-	if (share->row->all_nexuses)
-		list_append(&share->itl->shares, &share->link);
-	else
+	if (!share->row->all_nexuses) {
 		share_less(share); /* only tasks from here, which have been seen to */
+		return;
+	}
+	list_append(&share->itl->shares, &share->link);
+	counter_add(&share->itl->counters.held, 1);
 }
 
 /* The LUN is served here: its reset and a change of ownership exclude each other. False: it is not
@@ -250,8 +254,10 @@ void management_wake(struct itl *itl)
 	struct list due = LIST_INIT(due);
 	list_splice(&due, &itl->shares);
 	struct list *link;
-	while ((link = list_take_first(&due)))
+	while ((link = list_take_first(&due))) {
+		counter_add(&itl->counters.held, -1);
 		share_settle(list_entry(link, struct share, link));
+	}
 	if (itl->nexus)
 		nexus_task_ended(itl->nexus);
 }

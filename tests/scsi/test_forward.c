@@ -373,6 +373,30 @@ TEST(a_reset_that_the_owner_did_not_do_is_done_by_the_next_one)
 	assert_sense(&b, 0x062903);
 }
 
+/* Whoever forwards the LUN sends again only what waits (target/disk_show.c). */
+TEST(a_reset_that_the_owner_did_not_do_counts_as_waiting_until_it_is_done)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	struct command_management request;
+	struct lun_counters counters;
+	manage(&request, rig->nexuses[0], TMF_LUN_RESET, NULL);
+	rig_turn(rig);
+	for (unsigned time = 0; time < 2; time++) {
+		fake_relay_managed(&rig->relay, 0, RELAY_NOT_EXECUTED, 0);
+		rig_turn(rig);
+		lun_get_counters(rig->lun, &counters);
+		ASSERT_EQ(counters.held, 1);
+		rig_forward(rig, 7, 5); /* again */
+		ASSERT_EQ(rig->relay.managed, time + 2);
+		lun_get_counters(rig->lun, &counters);
+		ASSERT_EQ(counters.held, 0);
+	}
+	fake_relay_managed(&rig->relay, 0, RELAY_ANSWERED, TMF_COMPLETE);
+	rig_turn(rig);
+	ASSERT_EQ(request.done, 1);
+	ASSERT_EQ(request.tmf.response, TMF_COMPLETE);
+}
+
 TEST(management_of_a_held_lun_does_what_is_here_at_once)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
