@@ -26,10 +26,12 @@ static bool is_news(const struct owner_record *seen, const struct owner_record *
 	return record->state != seen->state && record->state == OWNER_CLEAN;
 }
 
+/* Also while the image is being opened, which may hang: its owner elsewhere does not need it. */
 bool disk_saw_record(struct disk *disk, const struct owner_record *record)
 {
 	struct owner_record copy;
-	if (disk->busy || !is_news(&disk->record, record) || owner_record_copy(record, &copy) < 0)
+	if (disk->record_away || !is_news(&disk->record, record) ||
+	    owner_record_copy(record, &copy) < 0)
 		return false; /* the next look brings it again */
 	owner_record_done(&disk->record);
 	disk->record = copy;
@@ -101,6 +103,7 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 static void start_record_job(struct disk *disk, void (*work)(struct job *),
                              void (*done)(struct job *))
 {
+	disk->record_away = true;
 	disk->job_record = disk->record;
 	disk->record.text = NULL;
 	start_job(disk, work, done);
@@ -108,7 +111,7 @@ static void start_record_job(struct disk *disk, void (*work)(struct job *),
 
 static void record_job_ended(struct disk *disk)
 {
-	disk->busy = false;
+	disk->busy = disk->record_away = false;
 	disk->record = disk->job_record;
 	disk->job_record = (struct owner_record){ 0 };
 	disk->seen_ms = reactor_now_ms(disk->host->manager);
@@ -510,10 +513,11 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	disk->order = *order;
 	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
 	disk->order.next = disk->next;
-	/* An owner elsewhere does not need our image: commands do not wait for its opening, and do
-	 * not go where it was before. */
-	if (disk->busy && disk->phase == CLOSED &&
-	    (order->role == DISK_FORWARD || lun_get_state(disk->lun) == LUN_FORWARDED))
+	/* An owner elsewhere does not need our image: commands do not wait for its opening, or for
+	 * a look at its size, and do not go where it was before. */
+	bool looks =
+	        disk->busy && !disk->record_away && (disk->phase == CLOSED || disk->phase == OPEN);
+	if (looks && (order->role == DISK_FORWARD || lun_get_state(disk->lun) == LUN_FORWARDED))
 		disk_show_order(disk);
 	disk_step(disk);
 }

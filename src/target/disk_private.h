@@ -30,7 +30,8 @@ struct disk {
 	char next[GATEWAY_NAME_MAX]; /* order.next */
 	bool gone_wanted;
 	enum phase phase;
-	bool busy; /* an action is under way */
+	bool busy;        /* an action is under way */
+	bool record_away; /* that takes or gives, and has job_record */
 	bool settled;
 	bool was_in_service; /* served or forwarded by this process before */
 	bool resize_wanted;  /* look at the size when idle */

@@ -424,6 +424,50 @@ TEST(a_disk_that_hangs_while_it_is_opened_is_awaited_for_ten_seconds_only)
 	close(blocker.pipe[1]);
 }
 
+/* The storage may hang for this gateway alone: its initiators are served by the owner. */
+TEST(an_owner_elsewhere_is_seen_and_forwarded_to_while_the_image_hangs)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct lun_route route;
+	int relay; /* nothing is sent */
+	struct owner_record record = { .state = OWNER_ACTIVE, .gateway = "gw-2", .instance = "2" };
+	struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 0 } };
+	world_init(&world);
+	world.host.relay = (struct relay *)&relay;
+	job_queues_free(world.jobs);
+	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
+	world.host.jobs = world.jobs;
+	ASSERT_EQ(image_create(world.store, "rbd", "stuck", MIB, &err), 0);
+	struct disk_config config = config_for("stuck", "rbd/stuck");
+	for (unsigned time = 0; time < 2; time++) {
+		TEST_ROW("while %s", time ? "its size is read" : "it is opened");
+		struct blocker blocker = { .job = { .work = block, .done = unblocked } };
+		ASSERT_EQ(pipe(blocker.pipe), 0);
+		blocker.job.reactor = world.manager;
+		job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
+		if (time == 0)
+			ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+		else
+			ASSERT_EQ(disk_change(world.disk, &config), 0);
+		ASSERT_TRUE(disk_is_moving(world.disk));
+		record.epoch = forward.route.epoch = 7 + time;
+		ASSERT_TRUE(disk_saw_record(world.disk, &record));
+		ASSERT_EQ(disk_record(world.disk)->epoch, record.epoch);
+		disk_give_order(world.disk, &forward);
+		ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_FORWARDED);
+		lun_get_route(disk_lun(world.disk), &route);
+		ASSERT_EQ(route.epoch, record.epoch);
+		ASSERT_EQ(write(blocker.pipe[1], "x", 1), 1);
+		while (disk_is_moving(world.disk) || !blocker.ended)
+			(void)reactor_turn(world.manager, 50);
+		ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_FORWARDED);
+		close(blocker.pipe[0]);
+		close(blocker.pipe[1]);
+	}
+	world_done(&world);
+}
+
 TEST(a_place_is_read_by_whoever_has_the_image_open)
 {
 	struct world world;
