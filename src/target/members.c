@@ -150,12 +150,20 @@ static void note_clients(struct member *member, const struct registration_row *r
 		add_client(member, row->clients[i]);
 }
 
+/* What is answered after this says nothing any more. */
+static void end_questions(struct member *member)
+{
+	member->ask_number = member->ask_before = 0;
+	member->unanswered = 0;
+}
+
 /* Its gateway has started anew: the clients that it had by then must be fenced. */
 static void make_past(struct members *members, struct member *member)
 {
 	log_warning("%s: instance %s is over without having ended well", member->gateway,
 	            member->instance);
 	member->current = false;
+	end_questions(member);
 	list_remove(&member->link);
 	list_append(&members->list, &member->link);
 	if (member->health != MEMBER_FENCED)
@@ -300,12 +308,6 @@ static void suspect(struct members *members, struct member *member, const char *
 		members->ask(members, member);
 }
 
-static void end_questions(struct member *member)
-{
-	member->ask_number = member->ask_before = 0;
-	member->unanswered = 0;
-}
-
 /* A process that has ended refuses connections at once; one whose host is silent may be slow. */
 static unsigned answer_ms(const struct members *members, const struct member *member)
 {
@@ -387,6 +389,7 @@ static void review_current(struct members *members, struct member *member)
 	if (member->health == MEMBER_FENCED || member->state == GATEWAY_STOPPED)
 		return;
 	if (member->condemned) {
+		end_questions(member);
 		set_health(members, member, MEMBER_SUSPECT);
 		if (reactor_now_ms(members->manager) >= member->fence_again_ms)
 			member_fence(members, member, "condemned by another gateway");

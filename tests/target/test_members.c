@@ -15,7 +15,7 @@ static uint64_t test_clock(void)
 }
 
 static unsigned asked, fenced, forgotten;
-static bool silent;
+static bool silent, condemned;
 static uint32_t stalled_ms;
 static enum peer_state peer_state;
 
@@ -73,7 +73,7 @@ static void world_init(struct members *members)
 {
 	now_ms = 1000000;
 	asked = fenced = forgotten = 0;
-	silent = false;
+	silent = condemned = false;
 	stalled_ms = 0;
 	peer_state = PEER_LOST;
 	*members = (struct members){
@@ -103,7 +103,9 @@ static void turn(struct members *members, unsigned ms)
 
 static void see_row(struct members *members, const char *instance, enum gateway_state state)
 {
-	struct registration_row row = { .state = state, .version_min = 1, .version_max = 1 };
+	struct registration_row row = {
+		.state = state, .version_min = 1, .version_max = 1, .condemned = condemned
+	};
 	struct look seen = { .rows = &row, .row_count = 1 };
 	(void)snprintf(row.gateway, sizeof row.gateway, "gw-2");
 	(void)snprintf(row.instance, sizeof row.instance, "%s", instance);
@@ -166,6 +168,29 @@ TEST(an_answer_to_any_of_the_questions_is_one)
 			turn(&members, 50);
 		ASSERT_EQ(asked, 4);
 		ASSERT_EQ(fenced, 0);
+		world_done(&members);
+	}
+}
+
+/* Else it would be taken for one that lives, and nobody would take what it had. */
+TEST(an_answer_that_comes_after_the_fence_changes_nothing)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct members members;
+		TEST_ROW("%s", i ? "it was condemned by another" : "it has started anew");
+		world_init(&members);
+		see_row(&members, "one", GATEWAY_UP);
+		turn(&members, 50);
+		struct member *member = members_find(&members, "gw-2");
+		members_heard(&members, 1);
+		condemned = i;
+		see_row(&members, i ? "one" : "two", GATEWAY_UP);
+		turn(&members, 50);
+		ASSERT_EQ(fenced, 1);
+		member_fenced(&members, member, 0);
+		ASSERT_EQ(member->health, MEMBER_FENCED);
+		members_answered(&members, 1);
+		ASSERT_EQ(member->health, MEMBER_FENCED);
 		world_done(&members);
 	}
 }
