@@ -92,6 +92,8 @@ static void fencing_done(struct job *job)
 	struct members *members = fencing->members;
 	members->fencings--;
 	fencing->member->fencing = NULL;
+	if (!fencing->condemn && fencing->client_count < fencing->member->client_count)
+		fencing->result = -EAGAIN; /* more of its clients have become known meanwhile */
 	member_fenced(members, fencing->member, fencing->result);
 	fencing_free(fencing);
 }

@@ -165,7 +165,8 @@ static void find_past(struct owners *owners, const struct disk *disk)
 		return;
 	const struct member *member =
 	        members_find_instance(&owners->members, record->gateway, record->instance);
-	if (!member || member->health == MEMBER_ABSENT)
+	/* Each record of one of the past may name another client of it. */
+	if (!member || member->health == MEMBER_ABSENT || !member->current)
 		members_add_past(&owners->members, record);
 }
 

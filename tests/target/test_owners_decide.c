@@ -127,6 +127,10 @@ static void own(struct world *world, struct disk *disk)
 	disk->order.role = DISK_SERVE;
 }
 
+static void members_changed(struct members *members)
+{
+}
+
 static void world_init(struct world *world)
 {
 	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
@@ -147,7 +151,10 @@ static void world_init(struct world *world)
 	world->owners = (struct owners){
 		.config = { .manager = world->manager, .disks = &world->set, .gateway = "gw-1" },
 		.registration = world->registration,
-		.members = { .manager = world->manager, .gateway = "gw-1", .known = true },
+		.members = { .manager = world->manager,
+		             .gateway = "gw-1",
+		             .known = true,
+		             .changed = members_changed },
 		.all_wanted = true,
 	};
 	(void)snprintf(world->owners.members.instance, INSTANCE_MAX, "%s",
@@ -332,6 +339,35 @@ TEST(who_is_cautious_is_given_nothing_and_serves_what_it_has)
 	decide_all(&world);
 	ASSERT_EQ(disks[0].order.role, DISK_FORWARD);
 	ASSERT_EQ(count_role(DISK_SERVE), DISKS - 1);
+	world_done(&world);
+}
+
+/* Whoever took over a gateway that was gone before this one began knows it by its records only. */
+TEST(all_clients_that_records_name_of_an_instance_of_the_past_are_to_be_fenced)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.known_since_ms = 1;
+	for (size_t i = 0; i < 3; i++) {
+		struct owner_record *record = &disks[i].record;
+		(void)snprintf(record->gateway, sizeof record->gateway, "gw-3");
+		(void)snprintf(record->instance, sizeof record->instance, "three");
+		(void)snprintf(record->client, sizeof record->client, "10.0.0.3:0/%zu", i % 2);
+	}
+	decide_all(&world);
+	struct member *past = members_find_instance(&world.owners.members, "gw-3", "three");
+	ASSERT_NOT_NULL(past);
+	ASSERT_FALSE(past->current);
+	ASSERT_EQ(past->client_count, 2);
+	/* One more, when it was fenced already. */
+	past->health = MEMBER_FENCED;
+	(void)snprintf(disks[2].record.client, sizeof disks[2].record.client, "10.0.0.3:0/9");
+	decide_all(&world);
+	ASSERT_EQ(past->client_count, 3);
+	ASSERT_EQ(past->health, MEMBER_SUSPECT);
+	ASSERT_EQ(disks[2].order.role, DISK_WAIT);
+	list_remove(&world.peer.link); /* it is not theirs to free */
+	members_done(&world.owners.members);
 	world_done(&world);
 }
 
