@@ -125,8 +125,10 @@ static void carry_out(struct scsi_task *task)
 	}
 	struct reservation_change *change = reservation_change_new(lun, task->state.itl);
 	enum persistent_result result = PERSISTENT_NO_ROOM;
+	/* A RESERVE(6) may have had its turn since this was checked. */
 	if (change)
-		result = persistent_carry_out(change, &order);
+		result = change->draft.reserved ? PERSISTENT_CONFLICT
+		                                : persistent_carry_out(change, &order);
 	free(order.others);
 	if (result == PERSISTENT_GOOD) {
 		reservation_commit(task, change, committed);

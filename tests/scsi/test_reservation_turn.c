@@ -77,6 +77,31 @@ TEST(what_comes_while_a_save_is_under_way_waits_in_order)
 	ASSERT_EQ(e.in[21], 1);
 }
 
+/* Both at once would make a text that no later owner takes. */
+TEST(an_order_that_waited_behind_a_reserve6_conflicts_with_it)
+{
+	static const enum order_action actions[] = { REGISTER, REGISTER_AND_IGNORE };
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+		TEST_ROW("action %d", actions[i]);
+		AUTO_KEEPER struct keeper keeper;
+		keeper_init(&keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		keeper.hold = true;
+		command_run(rig, &c, A, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+		order_run(rig, &d, B, actions[i], 0, 0, 0x22);
+		ASSERT_EQ(c.done + d.done, 0);
+		keeper_complete(&keeper, 0);
+		rig_turn(rig);
+		assert_good(&c);
+		assert_status(&d, SCSI_RESERVATION_CONFLICT);
+		keeper.hold = false;
+		rig_reload(rig, keeper.row, RESERVATION_LOAD_HANDED_OVER, 7);
+		assert_status(&d, SCSI_RESERVATION_CONFLICT);
+		command_run(rig, &c, B, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+		assert_status(&c, SCSI_RESERVATION_CONFLICT);
+	}
+}
+
 TEST(who_waits_for_a_save_that_fails_finds_the_state_as_it_was)
 {
 	AUTO_KEEPER struct keeper keeper;
