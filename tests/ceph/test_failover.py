@@ -14,8 +14,10 @@ import gateway_site
 import harness
 from gateway_site import PORT
 from harness import IQN, Network, case, expect, expect_eq, run, wait_for
+from initiator import Session
 
 DISKS = 4
+WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
 
 
 class Site(gateway_site.Site):
@@ -62,6 +64,11 @@ class Site(gateway_site.Site):
 
     def url(self, gateway, n=0):
         return f"iscsi://{gateway.address}:{PORT}/{IQN}/{n}"
+
+    def session(self, gateway, n=0, name="iqn.1994-05.test:one"):
+        session = Session(gateway.address, PORT, name, namespace=self.network.hub)
+        session.attentions(n)
+        return session
 
     def qemu_io(self, gateway, *commands, n=0, timeout=60, check=True):
         flat = [x for c in commands for x in ("-c", c)]
@@ -201,12 +208,17 @@ def a_frozen_owner_comes_back_as_a_non_owner():
         s.qemu_io(owner, "write -P 0x31 0 1M")
         stale = Writer(s, owner)
         wait_for(lambda: stale.count() > 20, "writes")
+        waits = s.session(owner)
         owner.io.process.send_signal(19)
+        for _ in range(3):
+            waits.start(WRITE_8_BLOCKS, bytes([0x99]) * 4096)
         wait_for(lambda: s.state(other, 0) == "ready", "take-over")
         stale.stop()  # what it has sent waits in the owner's socket
         s.qemu_io(other, "write -P 0x55 0 16M")
         owner.io.process.send_signal(18)
         wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance in the same process")
+        wait_for(lambda: waits.dead, "the end of the session that waited")
+        expect_eq(waits.answers, {}, "answers of who was fenced")
         s.qemu_io(other, "read -P 0x55 0 16M")
         s.wait_settled()
         s.qemu_io(owner, "read -P 0x55 0 16M", "write -P 0x66 0 64k")
