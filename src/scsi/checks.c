@@ -143,8 +143,7 @@ static bool check_protection(struct scsi_task *task)
 	const struct itl *itl = task->state.itl;
 	const struct lun *lun = itl->lun;
 	if (!atomic_load_explicit(&itl->read_only, memory_order_relaxed) &&
-	    !atomic_load_explicit(&lun->read_only, memory_order_relaxed) &&
-	    !atomic_load_explicit(&lun->software_protected, memory_order_relaxed))
+	    !atomic_load_explicit(&lun->read_only, memory_order_relaxed))
 		return true;
 	task_end_check(task, SENSE_WRITE_PROTECTED);
 	return false;

@@ -99,7 +99,7 @@ int lun_change(struct lun *lun, const struct lun_config *config)
 	uint32_t max_sectors = lun->max_sectors;
 	set_limits(lun, config);
 	if (lun->max_sectors != max_sectors)
-		lun_attention_locked(lun, SENSE_INQUIRY_CHANGED, NULL);
+		lun_attention_locked(lun, SENSE_INQUIRY_CHANGED);
 	(void)pthread_mutex_unlock(&lun->lock);
 	return 0;
 }
@@ -150,7 +150,7 @@ void lun_serve(struct lun *lun, struct backend *backend)
 	lun->backend = backend;
 	take_info(lun, &info);
 	if (blocks && blocks != lun->blocks)
-		lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
+		lun_attention_locked(lun, SENSE_CAPACITY_CHANGED);
 	tell_opened(lun);
 	change_state(lun, LUN_READY);
 	(void)pthread_mutex_unlock(&lun->lock);
@@ -218,24 +218,12 @@ bool lun_is_owned_elsewhere(const struct lun *lun)
 	return state == LUN_STANDBY || (state == LUN_FAILED && atomic_load(&lun->unreachable));
 }
 
-/* With the lock held. What MODE SELECT has changed does not move with ownership, and must not be
- * back when that comes back: the mode parameters are the default ones now [SPC-4 5.10]. */
-static void mode_passed_on(struct lun *lun)
-{
-	bool changed = lun->software_protected || lun->descriptor_sense;
-	lun->software_protected = false;
-	lun->descriptor_sense = false;
-	if (changed)
-		lun_attention_locked(lun, SENSE_MODE_CHANGED, NULL);
-}
-
 void lun_forward(struct lun *lun, const struct lun_route *route)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY && lun->relay);
 	lun->route = *route;
 	reservation_passed_on(lun);
-	mode_passed_on(lun);
 	tell_opened(lun);
 	change_state(lun, LUN_FORWARDED);
 	(void)pthread_mutex_unlock(&lun->lock);
@@ -301,7 +289,7 @@ void lun_resized(struct lun *lun)
 		backend_get_info(lun->backend, &info);
 		take_info(lun, &info);
 		if (blocks != lun->blocks)
-			lun_attention_locked(lun, SENSE_CAPACITY_CHANGED, NULL);
+			lun_attention_locked(lun, SENSE_CAPACITY_CHANGED);
 	}
 	(void)pthread_mutex_unlock(&lun->lock);
 }
@@ -320,7 +308,7 @@ int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t
 		lun->groups[i] = groups[i];
 	lun->group_count = count;
 	if (changed && !first)
-		lun_attention_locked(lun, SENSE_ACCESS_STATE_CHANGED, NULL);
+		lun_attention_locked(lun, SENSE_ACCESS_STATE_CHANGED);
 	(void)pthread_mutex_unlock(&lun->lock);
 	return 0;
 }
@@ -329,9 +317,7 @@ void lun_reset(struct lun *lun)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	reservation_reset(lun);
-	lun->software_protected = false;
-	lun->descriptor_sense = false;
-	lun_attention_locked(lun, SENSE_LUN_RESET, NULL);
+	lun_attention_locked(lun, SENSE_LUN_RESET);
 	(void)pthread_mutex_unlock(&lun->lock);
 	reservation_save_soon(lun);
 }
@@ -400,20 +386,11 @@ static void itl_tell(struct itl *itl, enum sense_code code)
 		ua_add(&itl->attentions, code);
 }
 
-void lun_attention_locked(struct lun *lun, enum sense_code code, const struct itl *except)
+void lun_attention_locked(struct lun *lun, enum sense_code code)
 {
 	struct itl *itl;
-	list_for_each (itl, &lun->itls, lun_link) {
-		if (itl != except)
-			itl_tell(itl, code);
-	}
-}
-
-void lun_attention(struct lun *lun, enum sense_code code, const struct itl *except)
-{
-	(void)pthread_mutex_lock(&lun->lock);
-	lun_attention_locked(lun, code, except);
-	(void)pthread_mutex_unlock(&lun->lock);
+	list_for_each (itl, &lun->itls, lun_link)
+		itl_tell(itl, code);
 }
 
 enum sense_code itl_take_attention(struct itl *itl)

@@ -45,10 +45,8 @@ struct lun {
 	_Atomic uint64_t blocks;
 	_Atomic uint32_t max_sectors;
 	_Atomic uint64_t max_inflight_bytes;
-	atomic_bool read_only;          /* of the configuration or the backend */
-	atomic_bool software_protected; /* SWP of the control mode page */
-	atomic_bool descriptor_sense;   /* D_SENSE of the control mode page */
-	atomic_bool unreachable;        /* lun_set_unreachable() */
+	atomic_bool read_only;   /* of the configuration or the backend */
+	atomic_bool unreachable; /* lun_set_unreachable() */
 	struct backend *backend;
 	struct relay *relay;            /* constant; NULL: never forwarded */
 	void (*wanted)(void *argument); /* constant, as the next */
@@ -140,10 +138,8 @@ void lun_detach(struct itl *itl);
 /* Any thread: its held tasks are looked at again, on its reactor, never inside. */
 void itl_wake(struct itl *itl);
 
-/* A unit attention for every nexus but `except` (may be NULL). */
-void lun_attention(struct lun *lun, enum sense_code code, const struct itl *except);
-/* The same with lun->lock held. */
-void lun_attention_locked(struct lun *lun, enum sense_code code, const struct itl *except);
+/* A unit attention for every nexus, with lun->lock held. */
+void lun_attention_locked(struct lun *lun, enum sense_code code);
 enum sense_code itl_take_attention(struct itl *itl);
 void itl_remove_attention(struct itl *itl, enum sense_code code);
 void itl_add_attention(struct itl *itl, enum sense_code code);

@@ -9,6 +9,7 @@
 #define ALL_PAGES      0x3f
 #define ALL_SUBPAGES   0xff
 #define PAGE_CACHING   0x08
+#define PAGE_CONTROL   0x0a
 #define WP             0x80
 #define DPOFUA         0x10
 
@@ -19,26 +20,15 @@ static const struct mode_page pages[] = {
 	{ 0x01, 0x00, 12, { 0x01, 0x0a } },
 	{ 0x02, 0x00, 16, { 0x02, 0x0e } },
 	{ PAGE_CACHING, 0x00, 20, { PAGE_CACHING, 0x12, [12] = 0x20 /* DRA */ } },
-	{ MODE_CONTROL,
+	{ PAGE_CONTROL,
 	  0x00,
 	  12,
-	  { MODE_CONTROL, 0x0a, 0x02 /* GLTSD */,
+	  { PAGE_CONTROL, 0x0a, 0x02 /* GLTSD */,
 	    0x10 /* unrestricted reordering */, [5] = 0x40 /* TAS */, [8] = 0xff, 0xff, 0x00,
-	    0x1e },
-	  { MODE_CONTROL, 0x0a, 0x04 /* D_SENSE */, [4] = 0x08 /* SWP */ } },
-	{ MODE_CONTROL, 0x01, 32, { 0x4a, 0x01, 0x00, 0x1c, 0x01 /* IALUAE */ } },
+	    0x1e } },
+	{ PAGE_CONTROL, 0x01, 32, { 0x4a, 0x01, 0x00, 0x1c, 0x01 /* IALUAE */ } },
 	{ 0x1c, 0x00, 12, { 0x1c, 0x0a, 0x08 /* DEXCPT */ } },
 };
-
-size_t mode_page_count(void)
-{
-	return ARRAY_LEN(pages);
-}
-
-const struct mode_page *mode_page_at(size_t i)
-{
-	return &pages[i];
-}
 
 const struct mode_page *mode_page_find(uint8_t code, uint8_t subpage)
 {
@@ -52,12 +42,6 @@ const struct mode_page *mode_page_find(uint8_t code, uint8_t subpage)
 void mode_page_get(struct lun *lun, const struct mode_page *page, uint8_t *ret_page)
 {
 	memcpy(ret_page, page->current, page->len);
-	if (page->code == MODE_CONTROL && page->subpage == 0) {
-		if (lun->descriptor_sense)
-			ret_page[2] |= 0x04;
-		if (lun->software_protected)
-			ret_page[4] |= 0x08;
-	}
 	if (page->code == PAGE_CACHING) {
 		struct backend_info info;
 		lun_copy_info(lun, &info);
@@ -77,8 +61,6 @@ static size_t put_page(struct lun *lun, const struct mode_page *page, enum page_
 	if (control == PC_CHANGEABLE) {
 		size_t header = page->current[0] & 0x40 ? 4 : 2;
 		memset(p + header, 0, page->len - header);
-		for (size_t i = header; i < page->len; i++)
-			p[i] = page->changeable[i];
 	}
 	return page->len;
 }
@@ -105,7 +87,7 @@ static size_t put_block_descriptor(const struct lun *lun, bool long_lba, uint8_t
 static uint8_t device_specific(const struct itl *itl)
 {
 	const struct lun *lun = itl->lun;
-	bool protected = itl->read_only || lun->read_only || lun->software_protected;
+	bool protected = itl->read_only || lun->read_only;
 	return (uint8_t)(DPOFUA | (protected ? WP : 0));
 }
 

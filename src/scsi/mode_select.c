@@ -1,18 +1,18 @@
-/* MODE SELECT(6) and (10): all pages are checked before any is taken [SPC-4 6.11, 6.12]. */
+/* MODE SELECT(6) and (10) [SPC-4 6.11, 6.12]: takes what is so already, and nothing else. What an
+ * initiator could change would have to be the same at all gateways, and outlive its owner. */
 #include "base/bytes.h"
 #include "scsi/execute.h"
 #include "scsi/handlers.h"
 #include "scsi/mode.h"
 
-/* A page of the parameter list against what is there: only changeable bits may differ. */
+/* A page of the parameter list against what is there. */
 static bool check_page(struct scsi_task *task, const struct mode_page *page, const uint8_t *p,
                        size_t at)
 {
 	uint8_t current[MODE_PAGE_MAX];
 	mode_page_get(task_lun(task), page, current);
 	for (size_t i = 1; i < page->len; i++) {
-		uint8_t changed = (uint8_t)(p[i] ^ current[i]);
-		if (changed & ~page->changeable[i]) {
+		if (p[i] != current[i]) {
 			task_end_bad_list(task, (uint16_t)(at + i), 8);
 			return false;
 		}
@@ -20,31 +20,31 @@ static bool check_page(struct scsi_task *task, const struct mode_page *page, con
 	return true;
 }
 
-/* Finds and checks the page at `at`; NULL: the task has been ended. */
-static const struct mode_page *parse_page(struct scsi_task *task, const uint8_t *list, size_t at)
+/* Finds and checks the page at `at`. Its length; 0: the task has been ended. */
+static size_t check_page_at(struct scsi_task *task, const uint8_t *list, size_t at)
 {
 	size_t left = task->data_out_len - at;
 	const uint8_t *p = list + at;
 	bool has_subpage = p[0] & 0x40;
 	if (left < (has_subpage ? 4u : 2u)) {
 		task_end_check(task, SENSE_PARAMETER_LIST_LENGTH);
-		return NULL;
+		return 0;
 	}
 	size_t len = has_subpage ? 4u + get_be16(p + 2) : 2u + p[1];
 	const struct mode_page *page = mode_page_find(p[0] & 0x3f, has_subpage ? p[1] : 0);
 	if (!page) {
 		task_end_bad_list(task, (uint16_t)at, 8);
-		return NULL;
+		return 0;
 	}
 	if (len != page->len) {
 		task_end_bad_list(task, (uint16_t)(at + (has_subpage ? 2 : 1)), 8);
-		return NULL;
+		return 0;
 	}
 	if (left < len) {
 		task_end_check(task, SENSE_PARAMETER_LIST_LENGTH);
-		return NULL;
+		return 0;
 	}
-	return check_page(task, page, p, at) ? page : NULL;
+	return check_page(task, page, p, at) ? len : 0;
 }
 
 /* The block descriptor may only say what is so. */
@@ -89,20 +89,6 @@ static size_t parse_header(struct scsi_task *task, const uint8_t *list)
 	return header + descriptor;
 }
 
-static void apply_control(struct itl *itl, const uint8_t *p)
-{
-	struct lun *lun = itl->lun;
-	bool descriptor_sense = p[2] & 0x04, protected = p[4] & 0x08;
-	(void)pthread_mutex_lock(&lun->lock);
-	bool changed =
-	        lun->descriptor_sense != descriptor_sense || lun->software_protected != protected;
-	lun->descriptor_sense = descriptor_sense;
-	lun->software_protected = protected;
-	if (changed)
-		lun_attention_locked(lun, SENSE_MODE_CHANGED, itl);
-	(void)pthread_mutex_unlock(&lun->lock);
-}
-
 void mode_select_run(struct scsi_task *task)
 {
 	if (!(task->cdb[1] & 0x10)) {
@@ -121,16 +107,11 @@ void mode_select_run(struct scsi_task *task)
 	size_t start = parse_header(task, list);
 	if (start == 0)
 		return;
-	const uint8_t *control = NULL;
 	for (size_t at = start; at < task->data_out_len;) {
-		const struct mode_page *page = parse_page(task, list, at);
-		if (!page)
+		size_t len = check_page_at(task, list, at);
+		if (len == 0)
 			return;
-		if (page->code == MODE_CONTROL && page->subpage == 0)
-			control = list + at;
-		at += page->len;
+		at += len;
 	}
-	if (control)
-		apply_control(task->state.itl, control);
 	task_end_good(task);
 }

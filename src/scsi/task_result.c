@@ -53,11 +53,8 @@ void task_end_status(struct scsi_task *task, enum scsi_status status)
 void task_end_detail(struct scsi_task *task, enum sense_code code,
                      const struct sense_detail *detail)
 {
-	const struct itl *itl = task->state.itl;
-	bool descriptor =
-	        itl && atomic_load_explicit(&itl->lun->descriptor_sense, memory_order_relaxed);
 	task->status = SCSI_CHECK_CONDITION;
-	task->sense_len = (uint8_t)sense_put(task->sense, code, descriptor, detail);
+	task->sense_len = (uint8_t)sense_put(task->sense, code, false, detail);
 	set_failed_residual(task);
 	if (code == SENSE_INVALID_INFORMATION_UNIT)
 		set_residual(task, task->state.cdb_bytes, task->expected_len);

@@ -37,7 +37,7 @@ TEST(the_control_page_says_what_this_target_does)
 {
 	static const uint8_t current[12] = { 0x0a, 0x0a, 0x02, 0x10, 0, 0x40,
 		                             0,    0,    0xff, 0xff, 0, 0x1e };
-	static const uint8_t changeable[12] = { 0x0a, 0x0a, 0x04, 0, 0x08 };
+	static const uint8_t changeable[12] = { 0x0a, 0x0a }; /* nothing */
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	sense6(rig, 8, 0x0a, 0);
 	assert_good(&c);
@@ -85,45 +85,7 @@ static void select6(struct rig *rig, const uint8_t *list, uint8_t len)
 	RUN(rig, &c, CDB(0x15, 0x10, 0, 0, len, 0), -(int64_t)len, list);
 }
 
-TEST(swp_and_d_sense_can_be_changed_and_others_are_told)
-{
-	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	uint8_t list[16] = { 0,    0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
-		             0x08, 0x40, 0, 0, 0xff, 0xff, 0,    0x1e };
-	select6(rig, list, sizeof list);
-	assert_good(&c);
-	RUN(rig, &c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512, NULL);
-	assert_sense(&c, 0x072700);
-	ASSERT_EQ(c.task.sense[0], 0x72);
-	sense6(rig, 8, 0x0a, 0);
-	ASSERT_EQ(c.in[2] & 0x80, 0x80); /* WP */
-	ASSERT_EQ(c.in[6], 0x06);
-	command_run(rig, &c, 1, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
-	assert_sense(&c, 0x062a01);
-}
-
-TEST(another_owner_begins_with_the_default_parameters)
-{
-	AUTO(rig) struct rig *rig = rig_new(512, 100);
-	static const uint8_t list[16] = { 0,    0,    0, 0, 0x0a, 0x0a, 0x02, 0x10,
-		                          0x08, 0x40, 0, 0, 0xff, 0xff, 0,    0x1e };
-	select6(rig, list, sizeof list);
-	assert_good(&c);
-	RUN(rig, &c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512, NULL);
-	assert_sense(&c, 0x072700);
-	rig_leave(rig, LUN_HELD);
-	rig_forward(rig, 1, 5);
-	for (unsigned i = 0; i < RIG_NEXUSES; i++) { /* also who has changed them */
-		command_run(rig, &c, i, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512, NULL);
-		assert_sense(&c, 0x062a01);
-	}
-	lun_set_state(rig->lun, LUN_HELD);
-	rig_serve(rig, 6);
-	RUN(rig, &c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), -512, NULL);
-	assert_good(&c);
-}
-
-TEST(bad_parameter_lists_change_nothing)
+TEST(mode_select_takes_what_is_so_and_nothing_else)
 {
 	static const struct {
 		const char *name;
@@ -141,8 +103,20 @@ TEST(bad_parameter_lists_change_nothing)
 		  { 0, 0, 0, 0, 0x0a, 0x0a, 2, 0x10, 0, 0, 0, 0, 0xff, 0xff, 0, 0x1e },
 		  16,
 		  0x052600 },
+		{ "SWP",
+		  { 0, 0, 0, 0, 0x0a, 0x0a, 2, 0x10, 8, 0x40, 0, 0, 0xff, 0xff, 0, 0x1e },
+		  16,
+		  0x052600 },
+		{ "D_SENSE",
+		  { 0, 0, 0, 0, 0x0a, 0x0a, 6, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0x1e },
+		  16,
+		  0x052600 },
+		{ "the page as it is",
+		  { 0, 0, 0, 0, 0x0a, 0x0a, 2, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0x1e },
+		  16,
+		  0 },
 		{ "good page before a bad one",
-		  { 0, 0, 0,    0,    0x0a, 0x0a, 2,    0x10, 8, 0x40,
+		  { 0, 0, 0,    0,    0x0a, 0x0a, 2,    0x10, 0, 0x40,
 		    0, 0, 0xff, 0xff, 0,    0x1e, 0x19, 2,    0, 0 },
 		  20,
 		  0x052600 },

@@ -20,7 +20,7 @@ TEST(the_most_important_comes_first_and_equals_in_order_of_arrival)
 TEST(a_reset_takes_the_place_of_what_was_pending_but_not_of_what_must_be_seen)
 {
 	struct ua_set set = { 0 };
-	ua_add(&set, SENSE_MODE_CHANGED);
+	ua_add(&set, SENSE_INQUIRY_CHANGED);
 	ua_add(&set, SENSE_NEXUS_LOSS);
 	ua_add(&set, SENSE_CAPACITY_CHANGED);
 	ua_add(&set, SENSE_LUN_RESET);
