@@ -99,6 +99,7 @@ static bool show_offer(struct disk *disk)
 
 void disk_show_order(struct disk *disk)
 {
+	bool awaited = disk_awaited(disk);
 	/* What waits from now on may be a look only. */
 	if (disk->order.role != DISK_OFFER && disk->order.role != DISK_SERVE)
 		disk->demanded = false;
@@ -130,6 +131,8 @@ void disk_show_order(struct disk *disk)
 	}
 	if (!disk->settled)
 		disk_settle(disk);
+	else if (awaited)
+		disk->host->changed(disk->host, disk); /* logins need not wait any more */
 }
 
 void disk_show_init(struct disk *disk)

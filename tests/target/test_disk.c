@@ -184,6 +184,32 @@ TEST(commands_go_to_the_owner_before_the_image_is_open_here)
 	world_done(&world);
 }
 
+/* It counted as settled, since a change of its configuration had been applied before. */
+TEST(logins_wait_no_longer_than_until_the_owner_is_known)
+{
+	struct world world;
+	struct error err = { 0 };
+	static const struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 7 } };
+	int relay; /* nothing is sent */
+	world_init(&world);
+	world.host.relay = (struct relay *)&relay;
+	ASSERT_EQ(image_create(world.store, "rbd", "known", MIB, &err), 0);
+	struct disk_config config = config_for("known", "rbd/known");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!disk_settled(world.disk) && clock_monotonic_ms() < deadline_ms) {
+		ASSERT_EQ(disk_change(world.disk, &config), 0);
+		(void)reactor_turn(world.manager, 50);
+	}
+	ASSERT_TRUE(disk_settled(world.disk));
+	ASSERT_TRUE(disk_awaited(world.disk));
+	int changes = world.changes;
+	disk_give_order(world.disk, &forward);
+	ASSERT_FALSE(disk_awaited(world.disk));
+	ASSERT_EQ(world.changes, changes + 1);
+	world_done(&world);
+}
+
 /* Else they would go to an owner that is gone, and nothing would end them. */
 TEST(commands_do_not_go_to_the_former_owner_while_the_image_is_being_opened)
 {
