@@ -96,6 +96,8 @@ uint64_t disk_record_seen_ms(const struct disk *disk);
 const char *disk_name(const struct disk *disk);
 /* Borrowed. */
 struct lun *disk_lun(const struct disk *disk);
+/* What commands meet here. */
+enum lun_state disk_state(const struct disk *disk);
 /* False while the first opening is under way, or a change (size, owner) is. */
 bool disk_settled(const struct disk *disk);
 /* A login to a target waits for it: it is being opened for the first time, for 10 s at most. */

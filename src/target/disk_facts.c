@@ -14,6 +14,11 @@ struct lun *disk_lun(const struct disk *disk)
 	return disk->lun;
 }
 
+enum lun_state disk_state(const struct disk *disk)
+{
+	return lun_get_state(disk->lun);
+}
+
 bool disk_settled(const struct disk *disk)
 {
 	return disk->settled && !disk->resize_wanted;

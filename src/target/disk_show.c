@@ -34,6 +34,7 @@ static void held_expired(struct timer *timer)
 		reactor_arm(disk->host->manager, &disk->held, BUSY_MS);
 	} else if (state == LUN_BUSY) {
 		lun_set_state(disk->lun, LUN_TRANSITIONING);
+		disk->host->changed(disk->host, disk); /* its port groups say so, too */
 	}
 }
 

@@ -81,72 +81,6 @@ static void call_roll(const struct owners *owners, struct roll *roll)
 		roll->rows[0].takes = false;
 }
 
-/* ---- port groups ---- */
-
-static bool is_unavailable(const struct owners *owners, const char *gateway)
-{
-	if (strcmp(gateway, owners->config.gateway) == 0)
-		return owners->leaving;
-	const struct member *member = members_find(&owners->members, gateway);
-	return member ? member->state != GATEWAY_UP || member->condemned ||
-	                        member->health == MEMBER_FENCED
-	              : false;
-}
-
-/* Beside upstream gateways: one that never registered is named for the target. */
-static bool is_on_demand(const struct owners *owners, const struct plan_disk *wanted)
-{
-	for (size_t i = 0; owners->members.known && i < wanted->group_count; i++) {
-		if (!members_know(&owners->members, wanted->groups[i].gateway))
-			return true;
-	}
-	return false;
-}
-
-/* As upstream gateways tell it: by the configuration alone, wherever the lock is. */
-static enum alua_state static_state(const struct owners *owners, const struct plan_disk *wanted,
-                                    const struct disk *disk, const char *gateway)
-{
-	bool own = strcmp(gateway, owners->config.gateway) == 0;
-	if (own && owners->leaving)
-		return ALUA_UNAVAILABLE;
-	if (own && disk && disk_role(disk) == DISK_STANDBY)
-		return ALUA_STANDBY;
-	return strcmp(gateway, wanted->preferred) == 0 ? ALUA_OPTIMIZED : ALUA_NON_OPTIMIZED;
-}
-
-static enum alua_state group_state(const struct owners *owners, const char *gateway,
-                                   const char *owner)
-{
-	if (is_unavailable(owners, gateway))
-		return ALUA_UNAVAILABLE;
-	return strcmp(gateway, owner) == 0 ? ALUA_OPTIMIZED : ALUA_NON_OPTIMIZED;
-}
-
-size_t owners_port_groups(const struct owners *owners, const struct plan_disk *wanted,
-                          const struct disk *disk, struct port_group groups[PORT_GROUPS_MAX])
-{
-	const struct owner_record *record = disk ? disk_record(disk) : NULL;
-	const char *owner =
-	        record && record->state != OWNER_NONE ? record->gateway : wanted->preferred;
-	bool on_demand = is_on_demand(owners, wanted);
-	size_t count =
-	        wanted->group_count < PORT_GROUPS_MAX ? wanted->group_count : PORT_GROUPS_MAX;
-	for (size_t i = 0; i < count; i++) {
-		const struct plan_group *group = &wanted->groups[i];
-		groups[i] = (struct port_group){
-			.tag = group->tag,
-			.state = on_demand ? static_state(owners, wanted, disk, group->gateway)
-			                   : group_state(owners, group->gateway, owner),
-		};
-		bool cut_off = disk && strcmp(group->gateway, owners->config.gateway) == 0 &&
-		               disk_role(disk) == DISK_UNAVAILABLE;
-		if (cut_off)
-			groups[i].state = ALUA_UNAVAILABLE;
-	}
-	return count;
-}
-
 static void set_port_groups(struct owners *owners, const struct plan_disk *wanted,
                             struct disk *disk)
 {
@@ -256,7 +190,7 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
                         const struct plan_disk *wanted, struct disk *disk)
 {
 	struct decision_result result;
-	bool on_demand = is_on_demand(owners, wanted);
+	bool on_demand = owners_on_demand(owners, wanted);
 	struct decide_input input = {
 		.lun = wanted->name,
 		.record = disk_record(disk),

@@ -1,4 +1,5 @@
-/* Between owners.c (the course of things), owners_decide.c (orders) and talk.c (messages). */
+/* Between owners.c (the course of things), owners_decide.c (orders), owners_groups.c (access states)
+ * and talk.c (messages). */
 #pragma once
 
 #include "target/debt.h"
@@ -58,6 +59,10 @@ void owners_condemned(struct owners *owners, const char *why);
 
 /* owners_decide.c */
 void owners_decide(struct owners *owners);
+
+/* owners_groups.c */
+/* Beside upstream gateways: one that never registered is named for the target. */
+bool owners_on_demand(const struct owners *owners, const struct plan_disk *wanted);
 
 /* talk.c */
 void talk_ask(struct owners *owners, struct member *member);

@@ -14,7 +14,7 @@ import gateway_site
 import harness
 from gateway_site import PORT
 from harness import IQN, Network, case, expect, expect_eq, run, wait_for
-from initiator import Session
+from initiator import READ_ONE, UNAVAILABLE, Path, Session
 
 DISKS = 4
 WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
@@ -276,8 +276,12 @@ def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
         instances = [s.instance(gw) for gw in s.gateways]
         writer = Writer(s, owner)
         wait_for(lambda: writer.count() > 20, "writes")
+        path = Path(other, 0, namespace=s.network.hub)
+        own = s.gateways.index(other)
         s.cut(owner, other.address)
         wait_for(lambda: s.state(other, 0) == "failed", "the other path to be unavailable")
+        wait_for(lambda: path.ask()[own] == UNAVAILABLE, "the port group to say so")
+        expect_eq(path.command(READ_ONE, in_len=512).sense, 0x02040c, "a read there")
         before = writer.count()
         wait_for(lambda: writer.count() > before + 50, "writes at the owner")
         # What nobody uses at its owner goes to the one that needs it.
@@ -285,6 +289,8 @@ def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
         wait_for(lambda: "wrote" in s.qemu_io(other, "write -P 0x12 0 64k", n=idle, check=False), "the idle LUN")
         s.heal(owner)
         s.wait_settled()
+        expect_eq(path.command(READ_ONE, in_len=512).status, 0, "a read after that")
+        wait_for(lambda: path.ask()[own] != UNAVAILABLE and path.attentions, "to be told of the path")
         writer.stop()
         expect_eq(writer.errors, [], "errors")
         expect_eq([s.instance(gw) for gw in s.gateways], instances, "instances")

@@ -6,11 +6,16 @@ import socket
 import struct
 import threading
 
-from harness import IQN, Failure, expect
+from harness import IQN, Failure, expect, wait_for
 
 CLONE_NEWNET = 0x40000000
 NO_TAG = 0xffffffff
 GOOD, CHECK_CONDITION, CONFLICT = 0x00, 0x02, 0x18
+ACCESS_STATE_CHANGED = 0x062a06
+OPTIMIZED, NON_OPTIMIZED, UNAVAILABLE, TRANSITIONING = 0, 1, 3, 15
+TEST_UNIT_READY = [0] * 6
+READ_ONE = [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+REPORT_PORT_GROUPS = [0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0]
 
 
 def connect_in(namespace, address, port, timeout):
@@ -140,3 +145,38 @@ class Session:
 
     def close(self):
         self.socket.close()
+
+
+class Path:
+    """A session that follows the access states which its gateway tells of one LUN."""
+
+    def __init__(self, gw, lun, name="iqn.1994-05.test:states", namespace=None):
+        self.gw, self.lun = gw, lun
+        self.session = Session(gw.address, gw.portal_port, name, namespace=namespace)
+        self.session.attentions(lun)
+        self.attentions = []  # since they were looked at last
+        self.changes = 0      # likewise: answers that differ from the one before
+        self.states = self.ask()
+
+    def command(self, cdb, **arguments):
+        while (answer := self.session.command(cdb, lun=self.lun, **arguments)).sense >> 16 == 6:
+            self.attentions.append(answer.sense)
+        return answer
+
+    def ask(self):
+        """Of the groups by their tags: 1 is gw-1's."""
+        data = self.command(REPORT_PORT_GROUPS, in_len=64).data
+        states = [data[at] & 15 for at in range(4, 4 + int.from_bytes(data[:4], "big"), 12)]
+        if states != getattr(self, "states", states):
+            self.changes += 1
+        self.states = states
+        return states
+
+    def wait(self, *states):
+        wait_for(lambda: self.ask() == list(states), f"{self.gw.name} to tell {states}")
+
+    def told(self):
+        """Unit attentions and changes since the last call."""
+        self.command(TEST_UNIT_READY)
+        seen, self.attentions, self.changes = (self.attentions, self.changes), [], 0
+        return seen

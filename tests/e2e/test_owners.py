@@ -6,12 +6,11 @@ import subprocess
 import threading
 
 import harness
-from harness import IQN, Gateway, case, expect, make_target, prefix_of, run, wait_for
-from initiator import Session
+from harness import IQN, Gateway, case, expect, expect_eq, make_target, prefix_of, run, wait_for
+from initiator import (ACCESS_STATE_CHANGED, NON_OPTIMIZED, OPTIMIZED, READ_ONE, TEST_UNIT_READY, TRANSITIONING,
+                       UNAVAILABLE, Path)
 
 DISKS = ("disk_1", "disk_2")
-TEST_UNIT_READY = [0] * 6
-REPORT_PORT_GROUPS = [0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0]
 GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
 
 
@@ -108,20 +107,64 @@ def a_dead_gateway_loses_its_luns_and_gets_them_back():
 
 
 @case
+def all_paths_tell_the_same_access_states_and_each_change_once():
+    with pair() as gateways:
+        first, second = gateways
+        paths = [Path(gw, 0) for gw in gateways]
+        steps = [
+            (lambda: None, (OPTIMIZED, NON_OPTIMIZED), 0),
+            (lambda: first.gwcli("/disks/rbd/disk_1", "owner", "gw-2"), (NON_OPTIMIZED, OPTIMIZED), 1),
+            (lambda: first.gwcli(GATEWAYS, "drain", "gw-2"), (OPTIMIZED, NON_OPTIMIZED), 1),
+            (lambda: first.gwcli(GATEWAYS, "undrain", "gw-2"), (NON_OPTIMIZED, OPTIMIZED), 1),
+        ]
+        for change, states, times in steps:
+            change()
+            for path in paths:
+                path.wait(*states)
+                expect_eq(path.told(), ([ACCESS_STATE_CHANGED] * times, times), f"told by {path.gw.name}")
+        second.io.kill()
+        paths[0].wait(OPTIMIZED, UNAVAILABLE)
+        told, changes = paths[0].told()
+        expect(told == [ACCESS_STATE_CHANGED] * changes and changes in (1, 2), f"{told}, {changes} changes")
+        second.io.start()
+        second.wait_ready()
+        paths[1] = Path(second, 0)
+        for path in paths:
+            path.wait(NON_OPTIMIZED, OPTIMIZED)
+
+
+@case
+def a_lun_that_nobody_takes_is_told_to_be_transitioning():
+    with pair() as (first, second):
+        first.gwcli(GATEWAYS, "drain", "gw-1")
+        wait_for_owners(second, gw_1=0, gw_2=2)
+        path = Path(first, 0)
+        path.wait(NON_OPTIMIZED, OPTIMIZED)
+        second.io.kill()
+        path.wait(NON_OPTIMIZED, UNAVAILABLE)  # for as long as commands wait, or hear BUSY
+        path.wait(TRANSITIONING, UNAVAILABLE)
+        expect_eq(path.told(), ([ACCESS_STATE_CHANGED] * 2, 2), "told")
+        read = path.command(READ_ONE, in_len=512)
+        expect_eq(read.sense, 0x02040a, "a read meanwhile")
+        second.io.start()
+        second.wait_ready()
+        path.wait(NON_OPTIMIZED, OPTIMIZED)
+        expect_eq(path.told()[0][0], ACCESS_STATE_CHANGED, "told")
+        expect_eq(path.command(READ_ONE, in_len=512).status, 0, "a read")
+
+
+@case
 def a_stop_does_not_wait_for_path_checkers():
     with pair() as (first, second):
-        address, port = second.portal.split(":")
-        session = Session(address, int(port), "iqn.1994-05.test:one")
-        for lun in (0, 1):
-            session.attentions(lun)
+        paths = [Path(second, lun, f"iqn.1994-05.test:checker-{lun}") for lun in (0, 1)]
         asked, over = [0], threading.Event()
 
         def ask():
             with contextlib.suppress(OSError, harness.Failure):
                 while not over.is_set():  # as multipathd does with `tur`, and more often
-                    for lun in (0, 1):
-                        session.command(TEST_UNIT_READY, lun=lun)
-                        session.command(REPORT_PORT_GROUPS, in_len=64, lun=lun)
+                    for path in paths:
+                        path.command(TEST_UNIT_READY)
+                        path.ask()
                     asked[0] += 1
 
         checker = threading.Thread(target=ask)
@@ -130,6 +173,11 @@ def a_stop_does_not_wait_for_path_checkers():
         second.stop()
         over.set()
         checker.join()
+        for path, most in zip(paths, (1, 2)):  # the second LUN finds another owner as well
+            expect_eq(path.states, [OPTIMIZED, UNAVAILABLE], "the last word")
+            told = path.attentions.count(ACCESS_STATE_CHANGED)
+            expect(1 <= path.changes <= told <= most and told == len(path.attentions),
+                   f"LUN {path.lun}: {path.changes} changes, told {path.attentions}")
         log = second.io.log.read_text()
         expect("gw-2: no I/O comes any more" in log and "I/O still comes" not in log, log)
         wait_for_owners(first, gw_1=2, gw_2=0)

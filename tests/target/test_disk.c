@@ -346,9 +346,12 @@ TEST(commands_wait_then_hear_busy_then_that_it_takes_long)
 	stepped_ms += 1500;
 	(void)reactor_turn(world.manager, 0);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_BUSY);
+	int changes = world.changes;
 	stepped_ms += 5000;
 	(void)reactor_turn(world.manager, 0);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_TRANSITIONING);
+	ASSERT_EQ(disk_state(world.disk), LUN_TRANSITIONING);
+	ASSERT_EQ(world.changes, changes + 1); /* who tells the port groups looks again */
 	world_done(&world);
 }
 

@@ -44,6 +44,11 @@ bool disk_record_is_own(const struct disk *disk)
 	return disk->record.state == OWNER_ACTIVE && strcmp(disk->record.gateway, "gw-1") == 0;
 }
 
+enum lun_state disk_state(const struct disk *disk)
+{
+	return LUN_READY;
+}
+
 bool disk_is_owner(const struct disk *disk)
 {
 	return disk_record_is_own(disk);
