@@ -248,16 +248,19 @@ static struct reservation_notice *notice_find(const struct list *notices,
 }
 
 /* Writes down, with lun->lock held, who will have to be told by the next owner if we cannot. */
-static int write_notices(const struct lun *lun, struct reservation_change *change)
+static int write_notices(const struct lun *lun, struct reservation_change *change,
+                         size_t *ret_count)
 {
 	const struct reservation_effect *effect;
+	*ret_count = 0;
 	list_for_each (effect, &change->effects, link) {
 		const struct itl *itl;
 		list_for_each (itl, &lun->itls, lun_link) {
 			if (itl == change->sender ||
 			    !registration_is(&effect->registration, itl->port) ||
 			    notice_find(&lun->reservation_queue.notices, itl->port, effect->code) ||
-			    notice_find(&change->notices, itl->port, effect->code))
+			    notice_find(&change->notices, itl->port, effect->code) ||
+			    *ret_count == RESERVATION_NOTICES_MAX)
 				continue;
 			struct reservation_notice *notice = calloc(1, sizeof *notice);
 			if (!notice)
@@ -265,6 +268,7 @@ static int write_notices(const struct lun *lun, struct reservation_change *chang
 			notice->port = *itl->port;
 			notice->code = effect->code;
 			list_append(&change->notices, &notice->link);
+			++*ret_count;
 		}
 	}
 	return 0;
@@ -277,14 +281,18 @@ static void notice_remove(struct reservation_queue *queue, struct reservation_no
 	free(notice);
 }
 
-/* The oldest give way: whoever has not asked for so long has other things to find out. */
+/* The oldest give way: whoever has not asked for so long has other things to find out. Before they
+ * are saved beside the new ones, for no owner takes a text with more. */
+static void make_room(struct reservation_queue *queue, size_t count)
+{
+	while (queue->notice_count + count > RESERVATION_NOTICES_MAX)
+		notice_remove(queue, list_first(&queue->notices, struct reservation_notice, link));
+}
+
 static void take_notices(struct reservation_queue *queue, struct list *notices)
 {
 	struct list *link;
 	while ((link = list_take_first(notices))) {
-		if (queue->notice_count == RESERVATION_NOTICES_MAX)
-			notice_remove(queue,
-			              list_first(&queue->notices, struct reservation_notice, link));
 		list_append(&queue->notices, link);
 		queue->notice_count++;
 	}
@@ -338,9 +346,11 @@ static void saved(void *argument, int result)
 static int prepare_save(struct lun *lun, struct reservation_change *change)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
-	int r = write_notices(lun, change);
+	size_t count;
+	int r = write_notices(lun, change, &count);
 	if (r < 0)
 		return r;
+	make_room(queue, count);
 	change->text = reservation_text_format(&change->draft, lun_get_epoch(lun), &queue->notices,
 	                                       &change->notices);
 	if (!change->text)

@@ -2,7 +2,12 @@
  * seen. */
 #include "keeper.h"
 
+#include "scsi/lun_private.h"
+#include "scsi/sense.h"
+
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WERO 5 /* write exclusive, registrants only */
@@ -119,6 +124,32 @@ TEST(who_waits_for_a_save_that_fails_finds_the_state_as_it_was)
 	assert_good(&d);
 	ask(rig, &e, A, 1);
 	ASSERT_EQ(get_be64(e.in + 8), 0x22);
+}
+
+static void add_notices(struct lun *lun, size_t count)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	for (size_t i = 0; i < count; i++) {
+		struct reservation_notice *notice = calloc(1, sizeof *notice);
+		(void)snprintf(notice->port.initiator, RESERVATION_NAME_MAX, "iqn.gone:%zu", i);
+		(void)snprintf(notice->port.target, RESERVATION_NAME_MAX, "iqn.target");
+		notice->code = SENSE_RESERVATIONS_RELEASED;
+		list_append(&queue->notices, &notice->link);
+		queue->notice_count++;
+	}
+}
+
+TEST(attentions_that_nobody_asks_for_leave_a_text_that_the_next_owner_takes)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_registered(&keeper);
+	add_notices(rig->lun, RESERVATION_NOTICES_MAX);
+	order_run(rig, &c, A, CLEAR, 0, 0x11, 0);
+	assert_good(&c);
+	rig_reload(rig, keeper.row, RESERVATION_LOAD_HANDED_OVER, 2);
+	ASSERT_EQ(attention_of(rig, rig->nexuses[B]), 0x062a03);
+	ASSERT_EQ(rig->lun->reservation_queue.notice_count, RESERVATION_NOTICES_MAX - 1);
 }
 
 TEST(without_a_change_nothing_is_saved)
