@@ -373,8 +373,10 @@ static void step_closed(struct disk *disk)
 {
 	disk->resize_wanted = false;
 	if (disk->gone_wanted) {
-		if (lun_get_state(disk->lun) == LUN_ON_DEMAND)
-			lun_set_state(disk->lun, LUN_STANDBY); /* nothing is wanted any more */
+		/* Sessions may have it yet: nothing is wanted any more, and nobody sends again what
+		 * an owner elsewhere does not execute. */
+		if (lun_get_state(disk->lun) != LUN_STANDBY)
+			lun_set_state(disk->lun, LUN_STANDBY);
 		disk_gone(disk);
 		return;
 	}

@@ -497,6 +497,36 @@ TEST(an_owner_elsewhere_is_seen_and_forwarded_to_while_the_image_hangs)
 	world_done(&world);
 }
 
+/* A session may keep the LUN for as long as an earlier command hangs: nobody looks after what it
+ * sends by then. */
+TEST(what_waits_for_a_disk_that_is_gone_is_told_so)
+{
+	static const struct {
+		enum disk_role role;
+		enum lun_state state;
+	} rows[] = {
+		{ DISK_FORWARD, LUN_FORWARDED },
+		{ DISK_UNAVAILABLE, LUN_FAILED },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("role %d", rows[i].role);
+		struct world world;
+		int relay; /* nothing is sent */
+		struct disk_order order = { .role = rows[i].role, .route = { 1, 7 } };
+		struct disk_config config = config_for("none", "rbd/none");
+		world_init(&world);
+		world.host.relay = (struct relay *)&relay;
+		ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+		wait_problem(&world); /* there is no such image */
+		disk_give_order(world.disk, &order);
+		struct lun *lun = lun_get(disk_lun(world.disk));
+		ASSERT_EQ(lun_get_state(lun), rows[i].state);
+		world_done(&world);
+		ASSERT_EQ(lun_get_state(lun), LUN_STANDBY);
+		lun_put(lun);
+	}
+}
+
 TEST(a_place_is_read_by_whoever_has_the_image_open)
 {
 	struct world world;
