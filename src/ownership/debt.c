@@ -28,9 +28,12 @@ json_t *debt_process_of(struct store *store, const char *gateway, const char *in
 	if (!key || store_get_row(store, key, &text, NULL) < 0)
 		return NULL;
 	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
-	if (strcmp(json_text(row, "instance", ""), instance) != 0)
-		return NULL;
-	return json_incref(json_object_get(row, "process"));
+	/* It may have started anew already. */
+	const json_t *const lives[] = { row, json_object_get(row, "former") };
+	for (size_t i = 0; i < ARRAY_LEN(lives); i++)
+		if (strcmp(json_text(lives[i], "instance", ""), instance) == 0)
+			return json_incref(json_object_get(lives[i], "process"));
+	return NULL;
 }
 
 /* ---- writing ---- */

@@ -10,7 +10,8 @@
 
 struct store;
 
-/* What the gateway's row says about the process of that instance, for the debt; NULL: nothing. */
+/* What the gateway's row says about the process of that instance, its present one or the one
+ * before, for the debt; NULL: nothing. */
 json_t *debt_process_of(struct store *store, const char *gateway, const char *instance) MUST_CHECK;
 /* Writes the row, or sets `until` of the one that stands there. process may be NULL. */
 int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,

@@ -1,6 +1,7 @@
 /* Our own registration. The row gateway/NAME:
  *   {"instance", "interconnect", "versions": [min, max], "state", "clients": [live addresses],
- *    "past": [addresses of dead instances], "condemned": {"by", "why"}, "fenced", "process"}
+ *    "past": [addresses of dead instances], "condemned": {"by", "why"}, "fenced", "process",
+ *    "former": {"instance", "process"} of the life before}
  * Each change reads what stands there, changes that, and writes it if nobody was faster; what it
  * does not know it leaves. A row that is condemned or another instance's is not changed any more.
  */
@@ -25,6 +26,7 @@ struct registration {
 	char *key;
 	char instance[INSTANCE_MAX];
 	json_t *past;         /* addresses of dead instances; constant after registration_new() */
+	json_t *former;       /* the life before; NULL: none is known. Constant likewise */
 	pthread_mutex_t lock; /* one change at a time; of text */
 	char *text;           /* what stands in the store, as far as known */
 };
@@ -215,13 +217,22 @@ static json_t *collect_past(const json_t *old)
 	return steal(&past);
 }
 
-/* The row of a new life: nothing of the old one but its addresses. */
+/* Of what process the instance before was: who fences it now asks for that (ownership/debt.h). */
+static json_t *describe_former(const json_t *old)
+{
+	const char *instance = json_text(old, "instance", "");
+	return *instance ? json_pack("{s:s, s:O*}", "instance", instance, "process",
+	                             json_object_get(old, "process"))
+	                 : NULL;
+}
+
+/* The row of a new life: nothing of the old one but its addresses, and what it was. */
 static json_t *first_row(const struct registration *registration)
 {
-	return json_pack("{s:s, s:s, s:[i,i], s:s, s:[], s:O, s:o}", "instance",
+	return json_pack("{s:s, s:s, s:[i,i], s:s, s:[], s:O, s:o, s:O*}", "instance",
 	                 registration->instance, "interconnect", "", "versions", 0, 0, "state",
 	                 gateway_state_name(GATEWAY_UP), "clients", "past", registration->past,
-	                 "process", process_describe());
+	                 "process", process_describe(), "former", registration->former);
 }
 
 /* Condemning may come between reading and writing: again, with what stands there then. */
@@ -236,7 +247,9 @@ static int write_first(struct registration *registration, struct error *err)
 		AUTO_JSON json_t *old =
 		        registration->text ? json_loads(registration->text, 0, NULL) : NULL;
 		json_decref(registration->past);
+		json_decref(registration->former);
 		registration->past = collect_past(old);
+		registration->former = describe_former(old);
 		AUTO_JSON json_t *row = registration->past ? first_row(registration) : NULL;
 		if (!row)
 			return out_of_memory(registration, err);
@@ -278,6 +291,7 @@ void registration_free(struct registration *registration)
 	if (!registration)
 		return;
 	json_decref(registration->past);
+	json_decref(registration->former);
 	free(registration->text);
 	free(registration->key);
 	(void)pthread_mutex_destroy(&registration->lock);
@@ -287,6 +301,11 @@ void registration_free(struct registration *registration)
 const char *registration_instance(const struct registration *registration)
 {
 	return registration->instance;
+}
+
+const char *registration_former(const struct registration *registration)
+{
+	return json_text(registration->former, "instance", "");
 }
 
 bool registration_is_past(struct registration *registration, const char *address)

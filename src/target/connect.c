@@ -66,7 +66,7 @@ static int settle_past(const char *gateway_name, struct connection *connection, 
 	/* This instance has no client yet: all that stand there are of the past. */
 	if (row.client_count && !planted("no-fence"))
 		r = fence_addresses(connection->fence, row.clients, row.client_count, gateway_name,
-		                    row.instance, err);
+		                    registration_former(connection->registration), err);
 	if (row.client_count && r == 0)
 		r = registration_drop_past(connection->registration, err);
 	registration_row_done(&row);

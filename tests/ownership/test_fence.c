@@ -98,3 +98,26 @@ TEST(a_successor_settles_the_debt_of_a_process_that_is_gone_only)
 	register_again(store);
 	ASSERT_FALSE(has_debt(store, "debt/10.0.0.2:0/1"));
 }
+
+/* Survivors may be slower than the service manager: what they write is settled all the same. */
+TEST(the_debt_of_an_instance_that_was_fenced_after_its_successor_began_is_settled)
+{
+	AUTO(store) struct store *store = open_store();
+	char first[INSTANCE_MAX];
+	struct error err = { 0 };
+	fence_living(store, first);
+	AUTO(registration) struct registration *second = NULL;
+	ASSERT_EQ(registration_new(store, "gw-2", &second, &err), 0);
+	ASSERT_STR_EQ(registration_former(second), first);
+	AUTO_JSON json_t *process = debt_process_of(store, "gw-2", first);
+	ASSERT_NOT_NULL(process);
+	AUTO_JSON json_t *own = debt_process_of(store, "gw-2", registration_instance(second));
+	ASSERT_NOT_NULL(own);
+	AUTO_JSON json_t *strange = debt_process_of(store, "gw-2", "");
+	ASSERT_NULL(strange);
+	/* That process is gone. */
+	ASSERT_EQ(json_object_set_new(process, "start", json_integer(1)), 0);
+	ASSERT_EQ(debt_write(store, "10.0.0.2:0/7", "gw-2", first, process, 100, &err), 0);
+	register_again(store);
+	ASSERT_FALSE(has_debt(store, "debt/10.0.0.2:0/7"));
+}
