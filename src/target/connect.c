@@ -82,6 +82,9 @@ static int join(const struct settings *settings, const char *gateway_name,
 		                     err);
 	if (r == 0)
 		r = settle_past(gateway_name, connection, err);
+	if (r == 0 && connection->control)
+		r = registration_add(connection->registration,
+		                     cluster_client_address(connection->control), err);
 	if (r == 0 && history_writer_new(connection->store, gateway_name, &connection->history) < 0)
 		r = error_set(err, -ENOMEM, "history: out of memory");
 	if (r < 0 || !connection->control)

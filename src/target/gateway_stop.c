@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "cluster/client.h"
 #include "iscsi/server.h"
 #include "ownership/registration.h"
 #include "target/data_clients.h"
@@ -104,13 +105,17 @@ static void owners_stopped(void *argument)
 	gateway_step_later(gateway);
 }
 
-/* Data clients first: what stands in the row then is what was left behind. */
+/* Cluster clients first: what stands in the row then is what was left behind. */
 static void leave_work(struct job *job)
 {
 	struct gateway *gateway = container_of(job, struct gateway, job);
 	struct connection *connection = &gateway->connection;
 	struct error err = { 0 };
 	data_clients_free(steal(&connection->clients));
+	if (connection->control &&
+	    registration_remove(connection->registration,
+	                        cluster_client_address(connection->control), &err) < 0)
+		log_warning("%s", err.text);
 	if (registration_set_state(connection->registration, GATEWAY_STOPPED, &err) < 0)
 		log_warning("%s: not marked as stopped: %s", gateway->name, err.text);
 }

@@ -2,6 +2,7 @@
 """High availability on a real Ceph cluster: gateways in namespaces of their own, commands through every
 path, and gateways that die, freeze, are cut off, stop and come back (docs/availability.md)."""
 import contextlib
+import datetime
 import json
 import pathlib
 import subprocess
@@ -17,6 +18,7 @@ from harness import IQN, Network, case, expect, expect_eq, run, wait_for
 from initiator import READ_ONE, UNAVAILABLE, Path, Session
 
 DISKS = 4
+NINE_YEARS_S = 9 * 365 * 86400
 WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
 
 
@@ -171,6 +173,32 @@ def every_path_works_and_what_one_wrote_the_other_reads():
         expect(s.lun(other, 0)["forwarded"] > 0, "nothing was forwarded")
 
 
+def rows(s, prefix):
+    """Rows beside the configuration object, by name, as JSON."""
+    keys = s.cluster.run("rados", "-p", "rbd", "listomapkeys", "gateway.conf.rbdgate").split()
+    found = {}
+    for key in (key for key in keys if key.startswith(f"row/{prefix}")):
+        s.cluster.run("rados", "-p", "rbd", "getomapval", "gateway.conf.rbdgate", key, s.folder / "row")
+        found[key.removeprefix("row/")] = json.loads((s.folder / "row").read_text())
+    return found
+
+
+def fenced_until(s):
+    """By address, in seconds of the epoch."""
+    lines = s.cluster.run("ceph", "osd", "blocklist", "ls").splitlines()
+    entries = (line.split() for line in lines if "/" in line)
+    return {address: datetime.datetime.fromisoformat(until).timestamp() for address, until in entries}
+
+
+def clients_of(s, gateway):
+    """All that it registered; who watches the rows from its host is among them."""
+    clients = rows(s, "gateway/")[f"gateway/{gateway.name}"]["clients"]
+    watchers = s.cluster.run("rados", "-p", "rbd", "listwatchers", "gateway.conf.rbdgate").splitlines()
+    watchers = {line.split("watcher=")[1].split()[0] for line in watchers}
+    expect(len(clients) >= 2 and len(watchers & set(clients)) == 1, f"clients {clients}, watchers {watchers}")
+    return clients
+
+
 @case
 def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
     with site() as s:
@@ -178,12 +206,15 @@ def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
         other = s.others(owner)[0]
         writer = Writer(s, other)
         wait_for(lambda: writer.count() > 50, "writes")
+        clients = clients_of(s, owner)
         killed = time.monotonic()
         owner.kill()
         wait_for(lambda: s.state(other, 0) == "ready", "take-over", interval_s=0.01)
         print(f"# taken over in {time.monotonic() - killed:.2f} s")
         before = writer.count()
         wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
+        fenced, later = fenced_until(s), time.time() + NINE_YEARS_S
+        expect(all(fenced.get(client, 0) > later for client in clients), f"clients {clients}, fenced {fenced}")
         writer.stop()
         print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
         expect(len(writer.errors) <= 1, "more than the command whose fate nobody knows")
@@ -337,16 +368,6 @@ def of_two_survivors_each_lun_has_one_new_owner():
                 print(f"# {gw.name}: {gw.status()}")
         for w in writers:
             w.stop()
-
-
-def rows(s, prefix):
-    """Rows beside the configuration object, by name, as JSON."""
-    keys = s.cluster.run("rados", "-p", "rbd", "listomapkeys", "gateway.conf.rbdgate").split()
-    found = {}
-    for key in (key for key in keys if key.startswith(f"row/{prefix}")):
-        s.cluster.run("rados", "-p", "rbd", "getomapval", "gateway.conf.rbdgate", key, s.folder / "row")
-        found[key.removeprefix("row/")] = json.loads((s.folder / "row").read_text())
-    return found
 
 
 def find_log(gateways, text):
