@@ -67,6 +67,8 @@ const struct route routes[] = {
 	  .help = "Show gateways and the owners of LUNs" },
 	{ METHOD_PUT, "/api/rbdgate/owner/<pool>/<image>", ACCESS_FULL, "owner",
 	  .run = run_owner_put, .help = "Set the preferred owner of a disk" },
+	{ METHOD_PUT, "/api/rbdgate/balance/<target_iqn>", ACCESS_FULL, .run = run_balance_put,
+	  .help = "Spread the preferred owners of a target's disks over its gateways" },
 	{ METHOD_GET, "/api/rbdgate/history", ACCESS_FULL, .query = "count", .run = run_history,
 	  .help = "Return what happened last to owners of LUNs, the newest first" },
 	{ METHOD_PUT, "/api/rbdgate/maintenance/<gateway_name>", ACCESS_FULL, "force timeout",

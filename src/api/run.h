@@ -41,6 +41,7 @@ void run_overview(struct request *request);
 void run_owners(struct request *request);
 void run_history(struct request *request);
 void run_owner_put(struct request *request);
+void run_balance_put(struct request *request);
 void run_maintenance_put(struct request *request);
 void run_maintenance_delete(struct request *request);
 

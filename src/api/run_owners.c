@@ -122,6 +122,44 @@ void run_owner_put(struct request *request)
 	}
 }
 
+/* ---- a balance of preferred owners ---- */
+
+/* What upstream gateways have there; NULL: none. */
+static const char *find_demand(const json_t *object, const json_t *owners, const char *iqn)
+{
+	const json_t *target = json_object_get(json_object_get(object, "targets"), iqn);
+	const json_t *luns = json_object_get(owners, "luns");
+	const char *id, *text;
+	json_t *disk;
+	json_object_foreach (json_object_get(target, "disks"), id, disk)
+		if ((text = json_text(json_object_get(luns, id), "on_demand", NULL)))
+			return text;
+	return NULL;
+}
+
+void run_balance_put(struct request *request)
+{
+	AUTO_JSON json_t *object = NULL;
+	AUTO_JSON json_t *owners = NULL;
+	struct error err = { 0 };
+	char iqn[IQN_MAX];
+	if (!request_load(request, &object))
+		return;
+	if (owners_read(request->api, object, &owners, &err) < 0) {
+		answer_message(request, 503, "Owners are not known: %s", err.text);
+		return;
+	}
+	const char *text = iqn_normalize(request_argument(request, "target_iqn"), iqn) == 0
+	                           ? find_demand(object, owners, iqn)
+	                           : NULL;
+	if (text)
+		answer_message(request, 400,
+		               "LUNs of %s have no lasting owners (%s): nothing to balance", iqn,
+		               text);
+	else
+		commit_change(request, change_target_balance);
+}
+
 /* ---- maintenance ---- */
 
 /* The gateway that the path names. False: answered. */

@@ -192,6 +192,14 @@ static enum outcome run_undrain(struct shell *shell, struct call *call)
 	return owners_undrain(shell, call->arg[0]);
 }
 
+static enum outcome run_balance(struct shell *shell, struct call *call)
+{
+	return owners_balance(shell, call->at->parent->name);
+}
+
+#define BALANCE_HELP                                                                             \
+	"Give each gateway its share of the preferred owners, with the fewest changes: after a " \
+	"gateway was\nadded, which by itself owns no disk that was there before."
 #define DRAIN_HELP                                                                                \
 	"Before maintenance: hand all LUNs over to other gateways, and take none until "          \
 	"`undrain`.\nIf no other gateway could take them now, that needs confirm=true: it keeps " \
@@ -209,6 +217,7 @@ static const struct verb verbs[] = {
 	  run_delete },
 	{ "refresh", "", "Ask for the state of the gateways again.", run_refresh },
 	{ "info", "", "List the gateways.", run_info, .json = true },
+	{ "balance", "", BALANCE_HELP, run_balance, .json = true },
 	{ "drain", "gateway_name [confirm=false]", DRAIN_HELP, run_drain, .json = true },
 	{ "undrain", "gateway_name", UNDRAIN_HELP, run_undrain, .json = true },
 	HISTORY_VERB,

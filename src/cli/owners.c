@@ -117,6 +117,16 @@ enum outcome owners_undrain(struct shell *shell, const char *gateway)
 	return shell_report(shell, &reply, "");
 }
 
+enum outcome owners_balance(struct shell *shell, const char *target)
+{
+	AUTO_REPLY struct reply reply;
+	shell_change(shell, API_PUT, NULL, &reply, "/rbdgate/balance/%s", target);
+	if (!reply_ok(&reply) || shell->output.json)
+		return shell_report(shell, &reply, "");
+	say(&shell->output, SAY_OK, "%s", reply.message);
+	return OUTCOME_DONE;
+}
+
 enum outcome owners_move(struct shell *shell, const char *id, const char *gateway)
 {
 	const struct field fields[] = { { "owner", gateway }, { NULL } };

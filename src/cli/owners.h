@@ -21,6 +21,7 @@ void owners_add_disk_fields(struct shell *shell, const char *id, json_t *fields)
 void owners_add_gateway_fields(struct shell *shell, const char *gateway, json_t *fields);
 
 enum outcome owners_drain(struct shell *shell, const char *gateway, bool force);
+enum outcome owners_balance(struct shell *shell, const char *target);
 enum outcome owners_undrain(struct shell *shell, const char *gateway);
 enum outcome owners_move(struct shell *shell, const char *id, const char *gateway);
 

@@ -82,6 +82,8 @@ int change_disk_put(struct change *change);       /* pool image mode size? count
 int change_disk_delete(struct change *change);    /* pool image preserve_image? */
 /* pool image owner: the gateway that the disk's LUN prefers */
 int change_disk_owner(struct change *change);
+/* target_iqn: with the least moves, no gateway of it prefers two disks more than another */
+int change_target_balance(struct change *change);
 int change_target_lun_put(struct change *change);    /* target_iqn disk lun_id? */
 int change_target_lun_delete(struct change *change); /* target_iqn disk */
 int change_client_put(struct change *change);        /* target_iqn client_iqn */

@@ -8,7 +8,7 @@
 
 #define OWNED_ID_MAX 512
 
-static json_int_t owned_disks(const json_t *object, const char *gateway)
+json_int_t owned_disks(const json_t *object, const char *gateway)
 {
 	json_int_t count = 0;
 	const char *name;
@@ -18,8 +18,7 @@ static json_int_t owned_disks(const json_t *object, const char *gateway)
 	return count;
 }
 
-/* The portal with the fewest disks; the first by name of those. */
-static const char *choose_owner(const json_t *object, const json_t *target)
+const char *choose_owner(const json_t *object, const json_t *target)
 {
 	const char *best = NULL, *gateway;
 	json_int_t best_count = 0;

@@ -42,6 +42,10 @@ bool lun_number_used(json_t *luns, json_int_t number);
  * a portal in its target, every other disk none. */
 int settle_owners(struct change *change) MUST_CHECK;
 
+json_int_t owned_disks(const json_t *object, const char *gateway);
+/* The target's gateway with the fewest disks, whosever; the first by name of those. */
+const char *choose_owner(const json_t *object, const json_t *target);
+
 /* Argument controls, applied to the member `controls` of item. Refuses with upstream's words. */
 int apply_controls(struct change *change, enum option_section section, json_t *item) MUST_CHECK;
 json_t *empty_auth(void) MUST_CHECK;

@@ -187,6 +187,37 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	               "rbd image rbd/none not found");
 }
 
+TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
+{
+	static const char path[] = "/api/rbdgate/balance/" TARGET;
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	expect_message(&pair, "PUT", path, NULL, 200,
+	               "The gateways of " TARGET " have their shares already");
+	for (int i = 2; i <= 3; i++) {
+		char disk[64], lun[64], owner[64];
+		(void)snprintf(disk, sizeof disk, "/api/disk/rbd/disk_%d", i);
+		(void)snprintf(lun, sizeof lun, "disk=rbd/disk_%d", i);
+		(void)snprintf(owner, sizeof owner, "/api/rbdgate/owner/rbd/disk_%d", i);
+		json_decref(ask(&pair, "PUT", disk, "mode=create&size=64M", 200));
+		json_decref(ask(&pair, "PUT", "/api/targetlun/" TARGET, lun, 200));
+		json_decref(ask(&pair, "PUT", owner, "owner=" GW1, 200));
+	}
+	expect_message(&pair, "PUT", path, NULL, 200,
+	               "1 preferred owner(s) changed: rbd/disk_1 to " GW2);
+	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
+	const json_t *gateways = json_object_get(config, "gateways");
+	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
+	expect_message(&pair, "PUT", "/api/rbdgate/balance/iqn.2003-01.com.example:none", NULL, 404,
+	               "Target iqn.2003-01.com.example:none does not exist");
+	world_add_member(&pair.world, "gw3.example.com"); /* has never run our rbd-target-io */
+	json_decref(ask(&pair, "PUT", "/api/gateway/" TARGET "/gw3.example.com",
+	                "ip_address=10.9.0.3&skipchecks=true", 200));
+	expect_message(&pair, "PUT", path, NULL, 400,
+	               "LUNs of " TARGET " have no lasting owners (beside upstream gateways: "
+	               "gw3.example.com): nothing to balance");
+}
+
 TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 {
 	static const char path[] = "/api/rbdgate/maintenance/gw1";

@@ -247,6 +247,7 @@ def check_luns_are_moved_and_gateways_drained(program):
     gateways = f'/iscsi-targets/{IQN}/gateways'
     equal(place.run('/disks/rbd/disk_1', 'owner', 'ceph-gw-1'), ('ok\n', '', 0))
     equal(owners['luns']['rbd/disk_1']['owner'], 'ceph-gw-1')
+    equal(place.run(gateways, 'balance'), (f'The gateways of {IQN} have their shares already\n', '', 0))
     equal(place.run(gateways, 'drain', 'ceph-gw-2'), ('ok\n', '', 0))
     contains(place.run('ls')[0], '[10.172.19.22 (UP), maintenance, LUNs: 0]')
     equal(place.run('/disks/rbd/disk_1', 'owner', 'ceph-gw-2'),

@@ -175,6 +175,10 @@ class Gateways:
                 self.owners['luns'][disk].update(owner=form['owner'], why='hand-over')
             return {'message': 'Preferred owner of %s is %s' % (disk, form['owner']),
                     'moved': moved}
+        if pieces[0] == 'balance':
+            if pieces[1] not in self.config['targets']:
+                raise Refused('Target %s does not exist' % pieces[1], 404)
+            return {'message': 'The gateways of %s have their shares already' % pieces[1]}
         gateways = self.owners['gateways']
         if pieces[1] not in gateways:
             raise Refused('Gateway %s does not exist in configuration' % pieces[1], 404)

@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 from harness import IQN, Failure, expect, wait_for
 
@@ -180,3 +181,43 @@ class Path:
         self.command(TEST_UNIT_READY)
         seen, self.attentions, self.changes = (self.attentions, self.changes), [], 0
         return seen
+
+
+class SteadyWriter:
+    """Writes to LUNs in turn through one gateway, and notes the longest write and whatever is answered but GOOD."""
+
+    def __init__(self, gw, luns, name="iqn.1994-05.test:writer"):
+        self.session = Session(gw.address, gw.portal_port, name)
+        self.luns, self.count, self.longest_s, self.errors, self.ended = list(luns), 0, 0.0, [], False
+        for lun in self.luns:
+            self.session.attentions(lun)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def write(self, lun):
+        """The access states may change meanwhile; nothing else may be told."""
+        write_one = [0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+        started = time.monotonic()
+        while (answer := self.session.command(write_one, out=b"w" * 512, lun=lun)).sense == ACCESS_STATE_CHANGED:
+            started = time.monotonic()
+        self.longest_s = max(self.longest_s, time.monotonic() - started)
+        if answer.status != GOOD:
+            self.errors.append(f"LUN {lun}: {answer}")
+
+    def run(self):
+        try:
+            while not self.ended:
+                self.write(self.luns[self.count % len(self.luns)])
+                self.count += 1
+        except (OSError, Failure) as error:
+            self.errors.append(str(error))
+
+    def wait_for_more(self, count):
+        wanted = self.count + count
+        wait_for(lambda: self.count >= wanted or self.errors, f"{count} more writes")
+
+    def stop(self):
+        self.ended = True
+        self.thread.join()
+        self.session.close()
+        return self.longest_s, self.errors

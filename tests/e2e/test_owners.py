@@ -8,7 +8,7 @@ import threading
 import harness
 from harness import IQN, Gateway, case, expect, expect_eq, make_target, prefix_of, run, wait_for
 from initiator import (ACCESS_STATE_CHANGED, NON_OPTIMIZED, OPTIMIZED, READ_ONE, TEST_UNIT_READY, TRANSITIONING,
-                       UNAVAILABLE, Path)
+                       UNAVAILABLE, Path, SteadyWriter)
 
 DISKS = ("disk_1", "disk_2")
 GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
@@ -182,6 +182,37 @@ def a_stop_does_not_wait_for_path_checkers():
         expect("gw-2: no I/O comes any more" in log and "I/O still comes" not in log, log)
         wait_for_owners(first, gw_1=2, gw_2=0)
         second.start()
+
+
+@case
+def a_new_gateway_takes_its_share_while_initiators_write():
+    with pair() as gateways:
+        first = gateways[0]
+        disks = [*DISKS, *(f"disk_{n}" for n in range(3, 7))]
+        for disk in disks[2:]:
+            first.call("PUT", f"/disk/rbd/{disk}", mode="create", size="16M")
+            first.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
+
+        def shares():
+            return [sum(lun["owner"] == f"gw-{n}" for lun in owners(first)["luns"].values()) for n in (1, 2, 3)]
+        wait_for(lambda: shares() == [3, 3, 0], "owners of six LUNs")
+        writer = SteadyWriter(first, range(len(disks)))
+        third = Gateway(first.folder.parent / "gw-3", name="gw-3", store=f"dir:{first.folder.parent / 'store'}",
+                        address="127.0.0.3", rbdgate={"return_after": 0})
+        try:
+            third.start()
+            first.call("PUT", f"/gateway/{IQN}/gw-3", ip_address="127.0.0.3", skipchecks="true")
+            expect_eq(shares(), [3, 3, 0], "as with ceph-iscsi, no disk that is there prefers the new gateway")
+            told = first.gwcli(GATEWAYS, "balance")
+            expect("2 preferred owner(s) changed: " in told and told.count(" to gw-3") == 2, told)
+            wait_for(lambda: shares() == [2, 2, 2], "a share for each")
+            writer.wait_for_more(20)
+        finally:
+            pause_s, errors = writer.stop()
+            third.stop()
+        print(f"# longest write: {pause_s * 1000:.0f} ms of {writer.count} writes")
+        expect_eq(errors, [], "writes that failed")
+        wait_for(lambda: shares() == [3, 3, 0], "the others to have them again")
 
 
 @contextlib.contextmanager
