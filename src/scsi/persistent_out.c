@@ -84,8 +84,7 @@ static void refuse(struct scsi_task *task, enum persistent_result result)
 	switch (result) {
 	case PERSISTENT_GOOD:
 	case PERSISTENT_UNCHANGED:
-		task_end_good(task);
-		return;
+		break; /* not refused */
 	case PERSISTENT_CONFLICT:
 		task_end_status(task, SCSI_RESERVATION_CONFLICT);
 		return;
@@ -135,6 +134,10 @@ static void carry_out(struct scsi_task *task)
 		return;
 	}
 	reservation_change_free(change);
+	if (result == PERSISTENT_UNCHANGED) {
+		reservation_end_unchanged(task);
+		return;
+	}
 	reservation_turn_end(lun);
 	refuse(task, result);
 }

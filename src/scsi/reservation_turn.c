@@ -426,6 +426,22 @@ void reservation_end_failed(struct scsi_task *task, int result)
 		task_end_check(task, SENSE_INTERNAL_FAILURE);
 }
 
+static void unchanged(struct scsi_task *task, int result)
+{
+	reservation_turn_end(task_lun(task));
+	if (means_lost(result))
+		leave_to_next_owner(task);
+	else if (result < 0)
+		reservation_end_failed(task, result);
+	else
+		task_end_good(task);
+}
+
+void reservation_end_unchanged(struct scsi_task *task)
+{
+	reservation_confirm(task, unchanged);
+}
+
 /* ---- what happens without a command ---- */
 
 void reservation_attached(struct lun *lun, struct itl *itl)

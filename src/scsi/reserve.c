@@ -17,14 +17,6 @@ static enum verdict beside_persistent(const struct reservations *reservations,
 	return allowed ? VERDICT_GOOD : VERDICT_CONFLICT;
 }
 
-static void end(struct scsi_task *task, enum verdict verdict)
-{
-	if (verdict == VERDICT_CONFLICT)
-		task_end_status(task, SCSI_RESERVATION_CONFLICT);
-	else
-		task_end_good(task);
-}
-
 static void committed(struct scsi_task *task, int result)
 {
 	if (result < 0)
@@ -36,8 +28,12 @@ static void committed(struct scsi_task *task, int result)
 /* With the turn, which ends here: nothing is to be changed. */
 static void end_unchanged(struct scsi_task *task, enum verdict verdict)
 {
+	if (verdict != VERDICT_CONFLICT) {
+		reservation_end_unchanged(task);
+		return;
+	}
 	reservation_turn_end(task_lun(task));
-	end(task, verdict);
+	task_end_status(task, SCSI_RESERVATION_CONFLICT);
 }
 
 static void change(struct scsi_task *task, bool reserves)

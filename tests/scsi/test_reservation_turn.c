@@ -459,6 +459,43 @@ TEST(an_owner_of_the_past_tells_nothing)
 	ASSERT_EQ(get_be32(c.in + 4), 16);
 }
 
+/* "You have it" from an owner of the past would be as wrong as a READ RESERVATION of it. */
+TEST(good_without_a_change_is_said_by_the_owner_only)
+{
+	static const struct {
+		const char *name;
+		bool six;
+		enum order_action action;
+		enum scsi_status next; /* at the next owner, where all was cleared */
+	} rows[] = {
+		{ "RESERVE", false, RESERVE, SCSI_RESERVATION_CONFLICT },
+		{ "RELEASE of what another one holds", false, RELEASE, SCSI_RESERVATION_CONFLICT },
+		{ "RESERVE(6)", true, 0, SCSI_GOOD },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		unsigned who = rows[i].action == RELEASE ? B : A;
+		AUTO_KEEPER struct keeper keeper;
+		keeper_init(&keeper);
+		AUTO(rig)
+		struct rig *rig = rows[i].six ? rig_new_kept(512, 100, &keeper.keeper)
+		                              : rig_registered(&keeper);
+		for (unsigned time = 0; time < 2; time++) {
+			keeper.confirm = time ? -ECANCELED : 0;
+			if (rows[i].six)
+				RUN(rig, &c, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+			else
+				order_run(rig, &c, time ? who : A, time ? rows[i].action : RESERVE,
+				          WERO, time && who == B ? 0x22 : 0x11, 0);
+			ASSERT_EQ(c.done, !time);
+			ASSERT_EQ(keeper.saves, 1);
+		}
+		keeper.confirm = 0;
+		rig_reload(rig, NULL, RESERVATION_LOAD_TAKEN_OVER, 2);
+		assert_status(&c, rows[i].next);
+	}
+}
+
 /* ---- proxies ---- */
 
 TEST(a_nexus_of_another_gateway_is_a_nexus_like_any_other)
