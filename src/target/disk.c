@@ -111,7 +111,7 @@ static void start_record_job(struct disk *disk, void (*work)(struct job *),
 
 static void record_job_ended(struct disk *disk)
 {
-	disk->busy = disk->record_away = false;
+	disk->busy = disk->record_away = disk->lock_moves = false;
 	disk->record = disk->job_record;
 	disk->job_record = (struct owner_record){ 0 };
 	disk->seen_ms = reactor_now_ms(disk->host->manager);
@@ -203,7 +203,6 @@ static void take_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	record_job_ended(disk);
-	disk->taking = false;
 	disk->stale = disk->job_error.code == -ESTALE;
 	switch (disk->job_error.code) {
 	case 0:
@@ -323,6 +322,7 @@ static void start_release(struct disk *disk, bool and_close)
 	(void)snprintf(disk->job_next, sizeof disk->job_next, "%s",
 	               disk->order.role == DISK_GIVE ? disk->next : "");
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk_why_released(disk));
+	disk->lock_moves = disk->backend && !and_close;
 	start_record_job(disk, release_work, release_done);
 }
 
@@ -332,7 +332,7 @@ static void start_take(struct disk *disk)
 	disk->others_up = disk->order.others_up;
 	disk->on_demand = disk->order.on_demand;
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
-	disk->taking = true;
+	disk->lock_moves = true;
 	start_record_job(disk, take_work, take_done);
 }
 

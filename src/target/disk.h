@@ -133,8 +133,8 @@ void disk_note_refusals(struct disk *disk);
 
 /* Looks for the oldest request that it has not answered; the next look tells. */
 void disk_look_for_oldest(struct disk *disk);
-/* As found by the last look that has ended; while the disk is being taken, that, which has no
- * range. */
+/* As found by the last look that has ended; while the disk is being taken or given back, that,
+ * which has no range. */
 struct lun_request disk_oldest(const struct disk *disk);
 /* Reads there, owner or not, at most DISK_TRY_BYTES_MAX; without a length, what the image needs to
  * be taken. done() on the manager, never inside, with 0 or -errno, however long it takes. -EBUSY:

@@ -61,8 +61,8 @@ struct disk {
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
 	bool close_wanted, others_up, on_demand, released;
-	bool taking; /* the job takes it */
-	bool stale;  /* another image has the name, or it is not primary: to be opened anew */
+	bool lock_moves; /* the job takes it or gives it back, and the image stays open */
+	bool stale;      /* another image has the name, or it is not primary: to be opened anew */
 	uint64_t started_ms;
 	char job_why[64], job_next[GATEWAY_NAME_MAX];
 	struct message quiesced;

@@ -32,7 +32,7 @@ void disk_look_for_oldest(struct disk *disk)
 
 struct lun_request disk_oldest(const struct disk *disk)
 {
-	if (disk->taking)
+	if (disk->lock_moves)
 		return (struct lun_request){ .since_ms = disk->started_ms };
 	return disk->oldest;
 }
@@ -48,10 +48,10 @@ static void answered(struct io *io)
 	disk_step(disk);
 }
 
-/* Not while a job may close or replace the image; taking does neither. */
+/* Not while a job may close or replace the image. */
 static bool is_open(const struct disk *disk)
 {
-	return disk->phase == SERVED || (disk->phase == OPEN && (!disk->busy || disk->taking));
+	return disk->phase == SERVED || (disk->phase == OPEN && !disk->busy) || disk->lock_moves;
 }
 
 int disk_try(struct disk *disk, uint64_t offset, uint64_t length,

@@ -497,6 +497,40 @@ TEST(an_owner_elsewhere_is_seen_and_forwarded_to_while_the_image_hangs)
 	world_done(&world);
 }
 
+/* Nobody would ask about it: its commands do not reach the storage. */
+TEST(a_disk_that_hangs_while_it_is_given_back_waits_for_the_storage)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct tried tried = { 0 };
+	struct blocker blocker = { .job = { .work = block, .done = unblocked } };
+	world_init(&world);
+	job_queues_free(world.jobs);
+	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
+	world.host.jobs = world.jobs;
+	ASSERT_EQ(image_create(world.store, "rbd", "gives", MIB, &err), 0);
+	struct disk_config config = config_for("gives", "rbd/gives");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
+	wait_state(&world, LUN_READY);
+	ASSERT_EQ(disk_oldest(world.disk).since_ms, 0);
+	ASSERT_EQ(pipe(blocker.pipe), 0);
+	blocker.job.reactor = world.manager;
+	job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
+	disk_give_order(world.disk, &give);
+	(void)reactor_turn(world.manager, 50); /* drained */
+	ASSERT_TRUE(disk_oldest(world.disk).since_ms > 0);
+	ASSERT_EQ(disk_try(world.disk, 0, 0, count_tried, &tried), 0);
+	wait_tried(&world, &tried, 1);
+	ASSERT_EQ(tried.result, 0);
+	ASSERT_EQ(write(blocker.pipe[1], "x", 1), 1);
+	wait_clean(&world);
+	ASSERT_EQ(disk_oldest(world.disk).since_ms, 0);
+	world_done(&world);
+	close(blocker.pipe[0]);
+	close(blocker.pipe[1]);
+}
+
 /* A session may keep the LUN for as long as an earlier command hangs: nobody looks after what it
  * sends by then. */
 TEST(what_waits_for_a_disk_that_is_gone_is_told_so)
