@@ -189,10 +189,7 @@ void cluster_client_free(struct cluster_client *client)
 		return;
 	if (client->rados)
 		rados_shutdown(client->rados);
-	for (struct fenced *fenced; (fenced = client->fenced);) {
-		client->fenced = fenced->next;
-		free(fenced);
-	}
+	fenced_forget(client);
 	(void)pthread_mutex_destroy(&client->lock);
 	together_done(&client->map);
 	free(client->name);

@@ -85,6 +85,15 @@ bool cluster_has_fenced(struct cluster_client *client, const char *address)
 	return fenced;
 }
 
+void fenced_forget(struct cluster_client *client)
+{
+	for (struct fenced *fenced; (fenced = client->fenced);) {
+		client->fenced = fenced->next;
+		free(fenced);
+	}
+	client->fenced_count = 0;
+}
+
 static void remember_fenced(struct cluster_client *client, const char *address)
 {
 	if (cluster_has_fenced(client, address))
@@ -92,9 +101,12 @@ static void remember_fenced(struct cluster_client *client, const char *address)
 	size_t size = strlen(address) + 1;
 	struct fenced *fenced = malloc(sizeof *fenced + size);
 	if (!fenced)
-		return; /* it is fenced once more, when somebody asks */
+		return; /* it is fenced once more, when somebody asks; likewise what is forgotten */
 	memcpy(fenced->address, address, size);
 	(void)pthread_mutex_lock(&client->lock);
+	if (client->fenced_count == FENCED_MAX)
+		fenced_forget(client);
+	client->fenced_count++;
 	fenced->next = client->fenced;
 	client->fenced = fenced;
 	(void)pthread_mutex_unlock(&client->lock);
@@ -127,12 +139,10 @@ int cluster_fence(struct cluster_client *client, const char *address, unsigned e
 		        address);
 	if (r < 0)
 		return error_set(err, r, "cannot fence %s: %s", address, strerror(-r));
-	r = rados_wait_for_latest_osdmap(client->rados);
-	if (r < 0)
-		return error_set(err, r, "%s is fenced, but the new OSD map does not come: %s",
-		                 address, strerror(-r));
-	remember_fenced(client, address);
-	return 0;
+	r = cluster_wait_for_map(client, err);
+	if (r == 0)
+		remember_fenced(client, address);
+	return r;
 }
 
 /* ---- who is fenced ---- */

@@ -8,6 +8,7 @@
 #include "cluster/client.h"
 #include "cluster/command.h"
 #include "ownership/debt.h"
+#include "ownership/outsider.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 
 #define TEN_YEARS_S (10u * 365 * 24 * 3600)
+#define OUTSIDER_S  3600
 #define THREADS_MAX 16
 #define ADDS_MAX    2     /* of one address in one call */
 #define SOON_S      10    /* an entry that ends within is waited for */
@@ -26,7 +28,7 @@
 struct fence {
 	struct store *store;
 	struct cluster_client *control;
-	unsigned expire_s;
+	unsigned expire_s, outsider_s;
 	pthread_mutex_t lock; /* of the rest */
 	char **fenced;        /* sorted */
 	size_t count, room;
@@ -41,6 +43,7 @@ int fence_new(const struct fence_config *config, struct fence **ret_fence)
 	fence->store = config->store;
 	fence->control = config->control;
 	fence->expire_s = config->expire_s ? config->expire_s : TEN_YEARS_S;
+	fence->outsider_s = config->outsider_s ? config->outsider_s : OUTSIDER_S;
 	(void)pthread_mutex_init(&fence->lock, NULL);
 	*ret_fence = fence;
 	return 0;
@@ -146,8 +149,9 @@ static void note_end(struct fence *fence, json_int_t left_s)
 
 struct address {
 	char *text;
-	int adds;    /* that succeeded */
-	bool wanted; /* to be added now */
+	int adds;      /* that succeeded */
+	bool outsider; /* not remembered */
+	bool wanted;   /* to be added now */
 	bool done;
 };
 
@@ -156,7 +160,7 @@ struct round {
 	struct address *list;
 	size_t count, room;
 	const char *gateway, *instance; /* NULL: no debt is written */
-	bool outsider;                  /* not remembered, and not renewed */
+	unsigned expire_s;              /* of new entries */
 	json_t *process;
 	atomic_size_t next;
 	pthread_mutex_t lock; /* of the rest */
@@ -164,7 +168,7 @@ struct round {
 	struct error err; /* of the first failure */
 };
 
-static int round_add(struct round *round, const char *text)
+static int round_add(struct round *round, const char *text, bool outsider)
 {
 	if (round->count == round->room) {
 		size_t room = round->room ? 2 * round->room : 16;
@@ -177,7 +181,7 @@ static int round_add(struct round *round, const char *text)
 	char *copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;
-	round->list[round->count++] = (struct address){ .text = copy };
+	round->list[round->count++] = (struct address){ .text = copy, .outsider = outsider };
 	return 0;
 }
 
@@ -195,9 +199,9 @@ static int fence_one(struct round *round, struct address *address, struct error 
 	int r = 0;
 	if (round->gateway)
 		r = debt_write(fence->store, address->text, round->gateway, round->instance,
-		               round->process, (uint64_t)time(NULL) + fence->expire_s, err);
+		               round->process, (uint64_t)time(NULL) + round->expire_s, err);
 	if (r == 0)
-		r = cluster_fence(fence->control, address->text, fence->expire_s, err);
+		r = cluster_fence(fence->control, address->text, round->expire_s, err);
 	address->wanted = false;
 	address->adds += r == 0;
 	address->done = r < 0; /* nothing more is tried */
@@ -258,12 +262,12 @@ static int judge(struct round *round, struct address *address, const json_t *ent
 	if (!entry)
 		log_warning("%s was fenced, but does not stand in the list of fenced clients",
 		            address->text);
-	else if (left_s <= SOON_S && left_s <= fence->expire_s / 2)
+	else if (left_s <= SOON_S && left_s <= round->expire_s / 2)
 		return 0; /* about to go: look again */
-	else if (left_s <= fence->expire_s / 2 && !round->outsider)
+	else if (left_s <= fence->expire_s / 2)
 		note_end(fence, left_s);
 	address->done = true;
-	return round->outsider ? 0 : remember(fence, address->text);
+	return address->outsider ? 0 : remember(fence, address->text);
 }
 
 static int judge_all(struct round *round, bool *ret_open, struct error *err)
@@ -309,11 +313,9 @@ static int make_last(struct round *round, struct error *err)
 	return r == 0 ? cluster_wait_for_map(round->fence->control, err) : r;
 }
 
-static int fence_all(struct round *round, char *const *addresses, size_t count, struct error *err)
+/* What is in the round. r: of the filling of it. */
+static int fence_all(struct round *round, int r, struct error *err)
 {
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = round_add(round, addresses[i]);
 	for (size_t i = 0; i < round->count; i++)
 		round->list[i].wanted = true;
 	if (r < 0) {
@@ -332,24 +334,37 @@ int fence_addresses(struct fence *fence, char *const *addresses, size_t count, c
 	if (!fence->control || count == 0)
 		return 0;
 	AUTO_JSON json_t *process = debt_process_of(fence->store, gateway, instance);
-	struct round round = {
-		.fence = fence, .gateway = gateway, .instance = instance, .process = process
-	};
-	return fence_all(&round, addresses, count, err);
+	struct round round = { .fence = fence,
+		               .gateway = gateway,
+		               .instance = instance,
+		               .expire_s = fence->expire_s,
+		               .process = process };
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = round_add(&round, addresses[i], false);
+	return fence_all(&round, r, err);
 }
 
-int fence_outsider(struct fence *fence, const char *address, struct error *err)
+/* The row first, as with the debt. */
+int fence_outsider(struct fence *fence, const char *lun, const char *address, struct error *err)
 {
-	char *const addresses[] = { (char *)address };
-	struct round round = { .fence = fence, .outsider = true };
-	return fence->control ? fence_all(&round, addresses, ARRAY_LEN(addresses), err) : 0;
+	struct round round = { .fence = fence, .expire_s = fence->outsider_s };
+	if (!fence->control)
+		return 0;
+	int r = outsider_write(fence->store, lun, address, err);
+	return r < 0 ? r : fence_all(&round, round_add(&round, address, true), err);
 }
 
 /* ---- renewing ---- */
 
 static int add_debt(void *argument, const char *address, const json_t *debt)
 {
-	return round_add(argument, address);
+	return round_add(argument, address, false);
+}
+
+static int add_outsider(void *argument, const char *address)
+{
+	return round_add(argument, address, true);
 }
 
 /* To add what is on the list already changes nothing, and the answer tells the time by which
@@ -367,9 +382,11 @@ int fence_renew(struct fence *fence, struct error *err)
 {
 	if (!fence->control)
 		return 0;
-	struct round round = { .fence = fence };
+	struct round round = { .fence = fence, .expire_s = fence->expire_s };
 	set_due(fence, clock_monotonic_ms() + DUE_MS_MAX);
 	int r = debt_list(fence->store, add_debt, &round, err);
+	if (r == 0)
+		r = outsider_list(fence->store, add_outsider, &round, err);
 	if (r == 0 && round.count > 0) {
 		learn_time(&round);
 		r = make_last(&round, err);

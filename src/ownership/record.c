@@ -291,7 +291,7 @@ int owner_record_check_image(const struct owner_record *record, const char *lun,
 }
 
 /* What a disk leaves behind. Who takes a LUN writes the owner row first: so does who forgets it. */
-static const char *const left_rows[] = { OWNER_ROWS, "reservation/" };
+static const char *const left_rows[] = { OWNER_ROWS, "reservation/", "outsider/" };
 
 struct left_row {
 	char *key, *text; /* text NULL: no row */

@@ -58,7 +58,7 @@ static int fence_living(void *argument, const char *owner_address, struct error 
 	if (r == 0) {
 		log_info("%s: fencing %s, which has its lock: commands wait for it here",
 		         disk_name(disk), owner_address);
-		r = fence_outsider(disk->host->fence, owner_address, err);
+		r = fence_outsider(disk->host->fence, disk_name(disk), owner_address, err);
 	}
 	return r == -EBUSY ? -EIO : r;
 }

@@ -258,6 +258,10 @@ def luns_beside_it_do_not_notice_and_a_fight_is_bounded():
               f"unknown fate), {theirs} there ({other.state()[1]} times lost)")
         expect(2 <= taken <= 4 + elapsed / 2, f"taken {taken} times in {elapsed:.0f} s")
         expect(theirs > 5 and count > 2, "nobody else got anything")
+        # One entry stays when those that end in an hour have gone: of its last client that was fenced.
+        row = s.folder / "row"
+        s.cluster.run("rados", "-p", "rbd", "getomapval", f"{OBJECT}.rbdgate", "row/outsider/rbd/disk_1", row)
+        expect_eq(len(json.loads(row.read_text())), 1, "outsiders that are fenced for long")
         # Nobody's data is lost, whoever reads it.
         for block in range(0, theirs):
             expect_eq(mine.get(UPSTREAM_BASE + block * BLOCK), block % 255 + 1, f"upstream's block {block}")

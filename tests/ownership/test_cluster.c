@@ -182,31 +182,54 @@ static int count_debt(void *argument, const char *address, const json_t *debt)
 	return 0;
 }
 
-/* Upstream gateways remove entries of clients of theirs: one that was removed is not put back. */
-TEST(an_outsider_is_fenced_for_long_and_leaves_nothing_to_be_renewed)
+static bool await_listed(const struct place *place, const char *address, json_int_t seconds)
 {
-	AUTO_PLACE struct place place = place_open("outsider", 0);
-	struct cluster_client *victim = NULL;
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!is_listed(place, address, seconds)) {
+		if (clock_monotonic_ms() >= deadline_ms)
+			return false;
+		(void)poll(NULL, 0, 100);
+	}
+	return true;
+}
+
+/* One that took the lock again with a new client has closed the old one; the last one may be
+ * frozen. */
+TEST(of_a_host_of_outsiders_the_last_client_that_was_fenced_stays_fenced)
+{
+	AUTO_PLACE struct place place = place_open("outsider", 0),
+	                        other = place_open("outsider", 0);
+	struct fence_config shortly = { .store = place.store,
+		                        .control = place.cluster,
+		                        .outsider_s = 8 };
 	struct cluster_client_config config = { .client_name = "client.gw", .data = true };
+	struct cluster_client *victim = NULL;
 	struct error err = { 0 };
 	unsigned debts = 0;
+	fence_free(place.fence);
+	ASSERT_EQ(fence_new(&shortly, &place.fence), 0);
 	ASSERT_EQ(cluster_client_connect(&config, &victim, &err), 0);
 	ASSERT_EQ(write_object(victim, "victim"), 0);
-	const char *address = cluster_client_address(victim);
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(fence_outsider(place.fence, address, &err), 0);
+	const char *last = cluster_client_address(victim), *colon = strrchr(last, ':');
+	char first[128];
+	(void)snprintf(first, sizeof first, "%.*s:0/1", (int)(colon - last), last);
+	ASSERT_EQ(fence_renew(place.fence, &err), 0);
+	ASSERT_EQ(fence_outsider(place.fence, "rbd/x", first, &err), 0);
+	ASSERT_EQ(fence_outsider(place.fence, "rbd/x", last, &err), 0);
 	ASSERT_EQ(write_object(victim, "victim"), -ESHUTDOWN);
-	ASSERT_TRUE(is_listed(&place, address, 100000000));
-	ASSERT_FALSE(fence_is_fenced(place.fence, address));
+	ASSERT_TRUE(is_listed(&place, last, 1));
+	ASSERT_FALSE(is_listed(&place, last, 10));
+	ASSERT_FALSE(fence_is_fenced(place.fence, last));
 	ASSERT_EQ(debt_list(place.store, count_debt, &debts, &err), 0);
 	ASSERT_EQ(debts, 0);
+	ASSERT_TRUE(fence_due_ms(place.fence) < clock_monotonic_ms() + 8000);
 
-	/* Nor is one waited for that somebody else made for a while. */
-	AUTO_PLACE struct place other = place_open("outsider", 600);
-	char shortly[] = "10.4.4.4:0/1";
+	/* By another gateway, should the one that fenced it be gone. */
+	ASSERT_EQ(fence_renew(other.fence, &err), 0);
+	ASSERT_TRUE(await_listed(&place, last, 100000000));
+	ASSERT_FALSE(fence_is_fenced(other.fence, last));
+	ASSERT_FALSE(is_listed(&place, first, 0));
 	ASSERT_EQ(fence_renew(place.fence, &err), 0);
-	ASSERT_EQ(fence_outsider(other.fence, shortly, &err), 0);
-	ASSERT_EQ(fence_outsider(place.fence, shortly, &err), 0);
 	ASSERT_TRUE(fence_due_ms(place.fence) > clock_monotonic_ms() + 1000000);
 	cluster_client_free(victim);
 }

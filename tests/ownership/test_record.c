@@ -10,6 +10,7 @@
 #define LUN         "rbd/disk_1"
 #define KEY         "owner/rbd/disk_1"
 #define RESERVATION "reservation/rbd/disk_1"
+#define OUTSIDER    "outsider/rbd/disk_1"
 #define EPOCHS      "epochs"
 
 static int try_to_forget(struct store *store, const struct store_version *object)
@@ -206,17 +207,19 @@ TEST(an_image_that_was_replaced_under_its_name_is_told_and_what_is_not_known_is_
 	owner_record_done(&record);
 }
 
-TEST(a_deleted_disk_leaves_neither_owner_nor_reservations)
+TEST(a_deleted_disk_leaves_neither_owner_nor_reservations_nor_who_was_fenced_for_it)
 {
 	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"clean\"}", &err), 0);
 	ASSERT_EQ(store_put_row(store, RESERVATION, NULL, "{}", &err), 0);
 	ASSERT_EQ(store_put_row(store, RESERVATION "0", NULL, "{}", &err), 0);
+	ASSERT_EQ(store_put_row(store, OUTSIDER, NULL, "{}", &err), 0);
 	forget(store);
 	AUTO_FREE char *text = NULL;
 	ASSERT_EQ(store_get_row(store, KEY, &text, &err), -ENOENT);
 	ASSERT_EQ(store_get_row(store, RESERVATION, &text, &err), -ENOENT);
+	ASSERT_EQ(store_get_row(store, OUTSIDER, &text, &err), -ENOENT);
 	ASSERT_EQ(store_get_row(store, RESERVATION "0", &text, &err), 0);
 	ASSERT_EQ(store_put_row(store, RESERVATION "0", text, NULL, &err), 0);
 }
