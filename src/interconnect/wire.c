@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define EXACT_BYTES  2048u
-#define SEND_AT_ONCE 8 /* so many do not wait for the end of the turn */
+#define SEND_AT_ONCE 4 /* so many do not wait for the end of the turn */
 
 void wire_close(struct wire *wire)
 {
