@@ -213,9 +213,13 @@ static bool set_maintenance(struct request *request, const char *gateway, bool o
 		.kind = "drain",
 		.lun = "",
 		.text = text.text ? text.text : "",
+		.at_ms = history_now_ms(),
 	};
-	if (history_add(config->store, &event, &err) < 0)
-		log_warning("%s (not in the history: %s)", event.text, err.text);
+	int r = history_add(config->store, &event, 1, &err);
+	if (r == 0)
+		r = history_prune(config->store, &err);
+	if (r < 0)
+		log_warning("%s (history: %s)", event.text, err.text);
 	else
 		log_info("%s", event.text);
 	return true;

@@ -14,7 +14,8 @@
 /* The fence outlives a frozen process: entries never expire in practice (H13). */
 #define FENCE_SECONDS (10u * 365 * 24 * 3600)
 #define ATTEMPTS      3
-#define LOCK_NAME     "rbd_lock" /* librbd's, on the header object */
+#define LOCK_NAME     "rbd_lock" /* librbd's, on the header and on the object map */
+#define LOCK_TAG      "internal" /* librbd's; what people lock by hand has another */
 
 /* [H28] An image that mirroring has demoted (or copies from another cluster) has no lock at all,
  * and librbd only says that something is invalid. */
@@ -51,24 +52,39 @@ static int fail(struct rbd_disk *disk, int r, const char *doing, struct error *e
 	return error_set(err, r, "%s: cannot %s: %s", disk->name, doing, strerror(-r));
 }
 
-/* NULL if nobody has the lock. */
-static int find_owner(struct rbd_disk *disk, char **ret_owner, struct error *err)
+/* Who has the lock: as the OSD names him, and his address as librbd and the fences spell it. */
+struct holder {
+	char client[64], cookie[128], tag[64], locker[128];
+	const char *address; /* in locker; NULL: nobody has it */
+};
+
+static void name_object(const struct rbd_disk *disk, const char *kind, char ret_name[160])
 {
-	rbd_lock_mode_t mode;
-	char *owners[1];
-	size_t count = ARRAY_LEN(owners);
-	*ret_owner = NULL;
-	int r = rbd_lock_get_owners(disk->image, &mode, owners, &count);
-	if (r == -ENOENT)
+	(void)snprintf(ret_name, 160, "%s.%s", kind, disk->id);
+}
+
+/* One question, where librbd's own calls make three of it. */
+static int find_holder(struct rbd_disk *disk, struct holder *holder, struct error *err)
+{
+	char header[160];
+	size_t client_len = sizeof holder->client, cookie_len = sizeof holder->cookie,
+	       tag_len = sizeof holder->tag, locker_len = sizeof holder->locker;
+	int exclusive = 1;
+	*holder = (struct holder){ .address = NULL };
+	name_object(disk, "rbd_header", header);
+	ssize_t count = rados_list_lockers(disk->pool, header, LOCK_NAME, &exclusive, holder->tag,
+	                                   &tag_len, holder->client, &client_len, holder->cookie,
+	                                   &cookie_len, holder->locker, &locker_len);
+	if (count == -ENOENT || count == 0)
 		return 0;
-	if (r < 0)
-		return fail(disk, r, "read who has the exclusive lock", err);
-	if (count > 0) {
-		*ret_owner = strdup(owners[0]);
-		rbd_lock_get_owners_cleanup(owners, count);
-		if (!*ret_owner)
-			return fail(disk, -ENOMEM, "read who has the exclusive lock", err);
-	}
+	if (count < 0)
+		return fail(disk, (int)count, "read who has the exclusive lock", err);
+	if (count > 1 || !exclusive || strcmp(holder->tag, LOCK_TAG) != 0)
+		return error_set(err, -EBUSY,
+		                 "%s was locked by hand: see `rbd lock ls %s`, and remove the lock "
+		                 "with `rbd lock rm`",
+		                 disk->name, disk->name);
+	holder->address = holder->locker + (text_starts(holder->locker, "v1:") ? 3 : 0);
 	return 0;
 }
 
@@ -100,25 +116,23 @@ static int break_lock(struct rbd_disk *disk, const char *owner, struct error *er
 	return r < 0 ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 
-/* Breaks the lock of an owner that is fenced. Not by librbd, which would fence him once more. */
-static int drop_lock(struct rbd_disk *disk, const char *owner, struct error *err)
+/* 0 also if it was released or taken meanwhile: acquiring tells. */
+static int drop(struct rbd_disk *disk, const char *kind, const char *client, const char *cookie,
+                struct error *err)
 {
-	char header[160], tag[64], client[128], cookie[128], address[128];
-	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
-	       address_len = sizeof address;
-	int exclusive;
-	(void)snprintf(header, sizeof header, "rbd_header.%s", disk->id);
-	ssize_t count =
-	        rados_list_lockers(disk->pool, header, LOCK_NAME, &exclusive, tag, &tag_len, client,
-	                           &client_len, cookie, &cookie_len, address, &address_len);
-	if (count < 0 && count != -ENOENT)
-		return fail(disk, (int)count, "read who has the exclusive lock", err);
-	const char *plain = count == 1 && text_starts(address, "v1:") ? address + 3 : address;
-	if (count != 1 || strcmp(plain, owner) != 0)
-		return 0; /* released or taken meanwhile: acquiring tells */
-	log_info("%s: breaking the lock of %s, which is fenced", disk->name, owner);
-	int r = rados_break_lock(disk->pool, header, LOCK_NAME, client, cookie);
+	char object[160];
+	name_object(disk, kind, object);
+	int r = rados_break_lock(disk->pool, object, LOCK_NAME, client, cookie);
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
+}
+
+/* Breaks the lock of an owner that is fenced. Not by librbd, which would fence him once more. The
+ * object map, which he locked as well, is freed here because librbd would try to lock it first. */
+static int drop_lock(struct rbd_disk *disk, const struct holder *holder, struct error *err)
+{
+	log_info("%s: breaking the lock of %s, which is fenced", disk->name, holder->address);
+	int r = drop(disk, "rbd_object_map", holder->client, "", err);
+	return r == 0 ? drop(disk, "rbd_header", holder->client, holder->cookie, err) : r;
 }
 
 /* Beside gateways that remove entries of their clients again, to have fenced proves nothing. */
@@ -131,26 +145,38 @@ static bool is_fenced(const struct rbd_disk *disk, const char *owner,
 	       (policy && policy->is_fenced && policy->is_fenced(policy->argument, owner));
 }
 
-static int drop_fenced(struct rbd_disk *disk, const char *owner, struct error *err)
+static int drop_fenced(struct rbd_disk *disk, const struct holder *holder, struct error *err)
 {
 	int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
-	return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, owner, err);
+	return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, holder, err);
 }
 
-/* What to do about a lock that is not ours. 0: it may be acquired now. */
-static int evict(struct rbd_disk *disk, const char *owner, const struct backend_lock_policy *policy,
-                 struct error *err)
+/* The lock is of this process: of this handle, which is fine, or of another one. */
+static int check_own(struct rbd_disk *disk, struct error *err)
 {
+	int is_owner = 0;
+	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
+	if (r < 0)
+		return fail(disk, r, "read who has the exclusive lock", err);
+	return is_owner ? 0
+	                : error_set(err, -EBUSY, "%s is already open for writing in this process",
+	                            disk->name);
+}
+
+/* What to do about a lock that somebody has. 0: it may be acquired now. */
+static int evict(struct rbd_disk *disk, const struct holder *holder,
+                 const struct backend_lock_policy *policy, struct error *err)
+{
+	const char *owner = holder->address;
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
-		return error_set(err, -EBUSY, "%s is already open for writing in this process",
-		                 disk->name);
+		return check_own(disk, err);
 	if (is_fenced(disk, owner, policy))
-		return drop_fenced(disk, owner, err);
+		return drop_fenced(disk, holder, err);
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
 	if (!may_break && policy && policy->fence_living) {
 		int r = policy->fence_living(policy->argument, owner, err);
 		if (r != -EBUSY)
-			return r < 0 ? r : drop_fenced(disk, owner, err);
+			return r < 0 ? r : drop_fenced(disk, holder, err);
 	}
 	if (!may_break && owner_watches(disk, owner))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",
@@ -162,15 +188,10 @@ static int evict(struct rbd_disk *disk, const char *owner, const struct backend_
 static int try_acquire(struct rbd_disk *disk, const struct backend_lock_policy *policy,
                        struct error *err)
 {
-	int is_owner = 0;
-	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
-	if (r < 0)
-		return fail(disk, r, "read who has the exclusive lock", err);
-	AUTO_FREE char *owner = NULL;
-	if (!is_owner)
-		r = find_owner(disk, &owner, err);
-	if (r == 0 && owner)
-		r = evict(disk, owner, policy, err);
+	struct holder holder;
+	int r = find_holder(disk, &holder, err);
+	if (r == 0 && holder.address)
+		r = evict(disk, &holder, policy, err);
 	if (r < 0)
 		return r;
 	r = rbd_lock_acquire(disk->image, RBD_LOCK_MODE_EXCLUSIVE);

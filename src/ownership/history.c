@@ -1,5 +1,5 @@
-/* Rows event/TIME-GATEWAY-COUNTER, TIME in 16 hex digits of milliseconds since 1970, so that the
- * order of keys is that of events. */
+/* Rows event/TIME-GATEWAY-COUNTER, TIME in 16 hex digits of milliseconds since 1970 and COUNTER in
+ * 8 digits, so that the order of keys is that of events. */
 #include "ownership/history.h"
 
 #include "base/log.h"
@@ -9,16 +9,19 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define EVENT_ROWS  "event/"
-#define PRUNE_EVERY 64 /* own additions: to count is to read all rows */
-#define ATTEMPTS    8
+#define EVENT_ROWS   "event/"
+#define ADD_AT_ONCE  32
+#define DROP_AT_ONCE 128
+#define PRUNE_ROUNDS 16
+#define ATTEMPTS     8
 
-static atomic_uint added; /* by this process: makes keys unique, says when to prune */
+static atomic_uint added; /* by this process: makes keys unique */
 
-static uint64_t wall_clock_ms(void)
+uint64_t history_now_ms(void)
 {
 	struct timespec now;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
@@ -35,10 +38,10 @@ static void format_time(uint64_t ms, char ret_text[32])
 	(void)snprintf(ret_text, 32, "%s.%03uZ", text, (unsigned)(ms % 1000));
 }
 
-static char *format_event(const struct history_event *event, uint64_t ms)
+static char *format_event(const struct history_event *event)
 {
 	char time[32];
-	format_time(ms, time);
+	format_time(event->at_ms, time);
 	AUTO_JSON json_t *row =
 	        json_pack("{s:s, s:s, s:s, s:s, s:s}", "time", time, "gateway", event->gateway,
 	                  "kind", event->kind, "lun", event->lun, "text", event->text);
@@ -47,57 +50,126 @@ static char *format_event(const struct history_event *event, uint64_t ms)
 
 /* ---- dropping the oldest ---- */
 
-struct counting {
-	char *oldest[2 * PRUNE_EVERY]; /* the first keys */
+struct oldest {
+	struct store_change drops[DROP_AT_ONCE]; /* the first rows; own their texts */
 	size_t kept, count;
 };
 
 static void count_event(void *argument, const char *key, const char *text)
 {
-	struct counting *counting = argument;
-	counting->count++;
-	if (counting->kept < ARRAY_LEN(counting->oldest) &&
-	    (counting->oldest[counting->kept] = strdup(key)))
-		counting->kept++;
+	struct oldest *oldest = argument;
+	oldest->count++;
+	if (oldest->kept == ARRAY_LEN(oldest->drops))
+		return;
+	struct store_change *drop = &oldest->drops[oldest->kept];
+	*drop = (struct store_change){ .key = strdup(key), .expected = strdup(text) };
+	if (drop->key && drop->expected) {
+		oldest->kept++;
+	} else {
+		free((char *)drop->key);
+		free((char *)drop->expected);
+	}
 }
 
-static int drop_event(struct store *store, const char *key, struct error *err)
+/* *ret_left: how many there still are. */
+static int drop_oldest(struct store *store, size_t *ret_left, struct error *err)
 {
-	AUTO_FREE char *text = NULL;
-	int r = store_get_row(store, key, &text, err);
+	struct oldest oldest = { .count = 0 };
+	int r = store_list_rows(store, EVENT_ROWS, count_event, &oldest, err);
+	size_t over = oldest.count > HISTORY_MAX ? oldest.count - HISTORY_MAX : 0;
+	size_t drops = over < oldest.kept ? over : oldest.kept;
 	if (r == 0)
-		r = store_put_row(store, key, text, NULL, err);
-	return r == -ENOENT || r == -ECANCELED ? 0 : r; /* another gateway dropped it */
+		store_put_rows(store, oldest.drops, drops); /* another gateway may be faster */
+	for (size_t i = 0; i < oldest.kept; i++) {
+		free((char *)oldest.drops[i].key);
+		free((char *)oldest.drops[i].expected);
+	}
+	*ret_left = drops ? oldest.count - drops : 0;
+	return r;
 }
 
-static int prune(struct store *store, struct error *err)
+int history_prune(struct store *store, struct error *err)
 {
-	struct counting counting = { .count = 0 };
-	int r = store_list_rows(store, EVENT_ROWS, count_event, &counting, err);
-	for (size_t i = 0; i < counting.kept; i++) {
-		if (r == 0 && i + HISTORY_MAX < counting.count)
-			r = drop_event(store, counting.oldest[i], err);
-		free(counting.oldest[i]);
+	int r = 0;
+	size_t left = SIZE_MAX;
+	for (int round = 0; r == 0 && left > HISTORY_MAX && round < PRUNE_ROUNDS; round++)
+		r = drop_oldest(store, &left, err);
+	return r;
+}
+
+/* ---- adding ---- */
+
+static void change_done(struct store_change *change)
+{
+	free((char *)change->key);
+	free((char *)change->text);
+}
+
+/* Fails only for want of memory. */
+static int prepare(const struct history_event *event, struct store_change *ret_change)
+{
+	struct string key = { 0 };
+	string_format(&key, EVENT_ROWS "%016" PRIx64 "-%s-%08u", event->at_ms, event->gateway,
+	              atomic_fetch_add(&added, 1) + 1);
+	struct store_change change = { .key = string_take(&key), .text = format_event(event) };
+	if (!change.key || !change.text) {
+		change_done(&change);
+		return -ENOMEM;
+	}
+	*ret_change = change;
+	return 0;
+}
+
+static int explain(int r, struct error *err)
+{
+	return r == -ENOMEM ? error_set(err, r, "history: out of memory")
+	                    : error_set(err, r, "history: events not written: %s", strerror(-r));
+}
+
+/* Its key was taken, by another process with our name: others are tried. */
+static int add_again(struct store *store, const struct history_event *event)
+{
+	int r = -ECANCELED;
+	for (int attempt = 0; attempt < ATTEMPTS && r == -ECANCELED; attempt++) {
+		struct store_change change;
+		r = prepare(event, &change);
+		if (r < 0)
+			return r;
+		store_put_rows(store, &change, 1);
+		r = change.result;
+		change_done(&change);
 	}
 	return r;
 }
 
-int history_add(struct store *store, const struct history_event *event, struct error *err)
+static int add_some(struct store *store, const struct history_event *events, size_t count)
 {
-	uint64_t now_ms = wall_clock_ms();
-	AUTO_FREE char *text = format_event(event, now_ms);
-	int r = text ? -ECANCELED : -ENOMEM;
-	unsigned counter = 0;
-	for (int attempt = 0; attempt < ATTEMPTS && r == -ECANCELED; attempt++) {
-		AUTO_STRING struct string key = { 0 };
-		counter = atomic_fetch_add(&added, 1) + 1;
-		string_format(&key, EVENT_ROWS "%016" PRIx64 "-%s-%u", now_ms, event->gateway,
-		              counter);
-		r = key.failed ? -ENOMEM : store_put_row(store, key.text, NULL, text, err);
+	struct store_change changes[ADD_AT_ONCE];
+	size_t ready = 0;
+	int r = 0;
+	while (ready < count && (r = prepare(&events[ready], &changes[ready])) == 0)
+		ready++;
+	store_put_rows(store, changes, ready);
+	for (size_t i = 0; i < ready; i++) {
+		int result = changes[i].result;
+		change_done(&changes[i]);
+		if (result == -ECANCELED)
+			result = add_again(store, &events[i]);
+		r = r == 0 ? result : r;
 	}
-	if (r == -ENOMEM)
-		return error_set(err, r, "history: out of memory");
-	return r == 0 && counter % PRUNE_EVERY == 0 ? prune(store, err) : r;
+	return r;
+}
+
+int history_add(struct store *store, const struct history_event *events, size_t count,
+                struct error *err)
+{
+	int r = 0;
+	for (size_t at = 0; at < count; at += ADD_AT_ONCE) {
+		size_t some = count - at < ADD_AT_ONCE ? count - at : ADD_AT_ONCE;
+		int failed = add_some(store, events + at, some);
+		r = r == 0 ? failed : r;
+	}
+	return r == 0 ? 0 : explain(r, err);
 }
 
 /* ---- reading ---- */

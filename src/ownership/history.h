@@ -15,10 +15,15 @@ struct history_event {
 	        kind; /* "take-over", "hand-over", "start", "fence", "condemn", "drain", "return" */
 	const char *lun;  /* or "" */
 	const char *text; /* one sentence for people */
+	uint64_t at_ms;   /* history_now_ms() when it happened */
 };
-/* Blocks. Time is the wall clock's: for people only. Drops the oldest beyond HISTORY_MAX. */
-int history_add(struct store *store, const struct history_event *event,
+/* The wall clock's: for people only. */
+uint64_t history_now_ms(void);
+/* Blocks. In order; of several that were not written, the error of the first. */
+int history_add(struct store *store, const struct history_event *events, size_t count,
                 struct error *err) MUST_CHECK;
+/* Blocks. Drops the oldest beyond HISTORY_MAX; reads all rows, so not after each event. */
+int history_prune(struct store *store, struct error *err) MUST_CHECK;
 /* Blocks. An array, newest first: {"time": "2026-11-21T17:40:12.345Z", "gateway", "kind", "lun",
  * "text"}, at most `count`. */
 int history_list(struct store *store, size_t count, json_t **ret_events,

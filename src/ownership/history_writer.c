@@ -1,4 +1,6 @@
-/* A queue of events and the thread that empties it. */
+/* A queue of events and the thread that empties it. When hundreds of LUNs move, their events travel
+ * together, and the oldest are dropped when nothing else is to be done: both share an object with
+ * what the moves wait for. */
 #include "ownership/history_writer.h"
 
 #include "base/list.h"
@@ -13,9 +15,13 @@
 
 #define WAITING_MAX 1024
 #define LAST_MS     2000 /* for what waits at the end */
+#define TOGETHER    32
+#define PRUNE_AFTER 64  /* own events, once there is time */
+#define PRUNE_AT    512 /* also if there is none */
 
 struct waiting_event {
 	struct list link;
+	uint64_t at_ms;
 	char kind[32], lun[512], text[512];
 };
 
@@ -31,40 +37,63 @@ struct history_writer {
 	uint64_t stop_deadline_ms;
 };
 
-static void add(struct history_writer *writer, const struct waiting_event *waiting)
+static void add(struct history_writer *writer, struct waiting_event *const *waiting, size_t count)
 {
-	const struct history_event event = {
-		.gateway = writer->gateway,
-		.kind = waiting->kind,
-		.lun = waiting->lun,
-		.text = waiting->text,
-	};
+	struct history_event events[TOGETHER];
+	for (size_t i = 0; i < count; i++)
+		events[i] = (struct history_event){
+			.gateway = writer->gateway,
+			.kind = waiting[i]->kind,
+			.lun = waiting[i]->lun,
+			.text = waiting[i]->text,
+			.at_ms = waiting[i]->at_ms,
+		};
 	struct error err = { 0 };
-	if (history_add(writer->store, &event, &err) < 0)
+	if (history_add(writer->store, events, count, &err) < 0)
+		log_limited(LOG_LEVEL_WARNING, 60000, "%s", err.text);
+}
+
+static void prune(struct history_writer *writer)
+{
+	struct error err = { 0 };
+	if (history_prune(writer->store, &err) < 0)
 		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
 }
 
-/* The next one, waited for; NULL: it is over. */
-static struct waiting_event *take_next(struct history_writer *writer)
+/* The next ones, waited for; 0: it is over. *ret_more: others wait. */
+static size_t take_next(struct history_writer *writer, struct waiting_event *ret_events[TOGETHER],
+                        bool *ret_more)
 {
+	size_t count = 0;
 	(void)pthread_mutex_lock(&writer->lock);
 	while (list_empty(&writer->waiting) && !writer->stopping)
 		(void)pthread_cond_wait(&writer->wanted, &writer->lock);
 	bool over = writer->stopping && clock_monotonic_ms() >= writer->stop_deadline_ms;
-	struct list *link = over ? NULL : list_take_first(&writer->waiting);
-	writer->waiting_count -= link != NULL;
+	while (!over && count < TOGETHER && !list_empty(&writer->waiting))
+		ret_events[count++] =
+		        list_entry(list_take_first(&writer->waiting), struct waiting_event, link);
+	writer->waiting_count -= (unsigned)count;
+	*ret_more = !list_empty(&writer->waiting);
 	(void)pthread_mutex_unlock(&writer->lock);
-	return link ? list_entry(link, struct waiting_event, link) : NULL;
+	return count;
 }
 
 static void *writer_main(void *argument)
 {
 	struct history_writer *writer = argument;
-	struct waiting_event *event;
+	struct waiting_event *events[TOGETHER];
+	size_t count, added = 0;
+	bool more;
 	(void)pthread_setname_np(pthread_self(), "history"); /* only for people's eyes */
-	while ((event = take_next(writer)) != NULL) {
-		add(writer, event);
-		free(event);
+	while ((count = take_next(writer, events, &more)) > 0) {
+		add(writer, events, count);
+		added += count;
+		while (count > 0)
+			free(events[--count]);
+		if (added >= PRUNE_AT || (added >= PRUNE_AFTER && !more)) {
+			prune(writer);
+			added = 0;
+		}
 	}
 	return NULL;
 }
@@ -137,6 +166,7 @@ void history_write(struct history_writer *writer, const char *kind, const char *
 		return;
 	struct waiting_event *event = calloc(1, sizeof *event);
 	if (event) {
+		event->at_ms = history_now_ms();
 		(void)snprintf(event->kind, sizeof event->kind, "%s", kind);
 		(void)snprintf(event->lun, sizeof event->lun, "%s", lun);
 		va_start(values, format);

@@ -84,8 +84,7 @@ static int read_state(const json_t *row, enum owner_state *ret_state)
 	return -EBADMSG;
 }
 
-/* -EBADMSG: not a record. */
-static int read_record(const char *text, struct owner_record *ret_record)
+int owner_record_parse(const char *text, struct owner_record *ret_record)
 {
 	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
 	json_int_t epoch = json_number(row, "epoch", 0);
@@ -128,7 +127,7 @@ int owner_record_read(struct store *store, const char *lun, struct owner_record 
 		*ret_record = (struct owner_record){ .state = OWNER_NONE };
 		return 0;
 	}
-	return r == 0 ? explain(read_record(text, ret_record), key, err) : r;
+	return r == 0 ? explain(owner_record_parse(text, ret_record), key, err) : r;
 }
 
 struct listing {
@@ -141,7 +140,7 @@ static void visit_text(void *argument, const char *key, const char *text)
 {
 	struct listing *listing = argument;
 	struct owner_record record;
-	int r = read_record(text, &record);
+	int r = owner_record_parse(text, &record);
 	if (r == -ENOMEM) {
 		listing->result = r;
 	} else if (r < 0) {

@@ -29,12 +29,14 @@ struct owner_record {
 	char next[GATEWAY_NAME_MAX];     /* CLEAN: handed over to; "" = to nobody in particular */
 	char why[64]; /* of the last change: "start", "take-over from gw-1", ... */
 	uint64_t at;  /* of the last change, seconds since 1970: for people only */
-	char *text;   /* private: what stood there; owner_record_done() */
+	char *text; /* what stands in the row, which guards the next change; owner_record_done() */
 };
 void owner_record_done(struct owner_record *record);
 
 /* Copies; -ENOMEM. */
 int owner_record_copy(const struct owner_record *from, struct owner_record *ret_record) MUST_CHECK;
+/* Of the text of a row, which the record keeps. -EBADMSG: it is none. */
+int owner_record_parse(const char *text, struct owner_record *ret_record) MUST_CHECK;
 int owner_record_read(struct store *store, const char *lun, struct owner_record *ret_record,
                       struct error *err) MUST_CHECK;
 /* visit gets the LUN's name ("pool/image") and a record that is freed afterwards. */

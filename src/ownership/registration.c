@@ -8,6 +8,7 @@
 #include "ownership/registration.h"
 
 #include "base/log.h"
+#include "cluster/together.h"
 #include "ownership/debt.h"
 #include "ownership/process.h"
 #include "ownership/registration_row.h"
@@ -25,10 +26,12 @@ struct registration {
 	struct store *store;
 	char *key;
 	char instance[INSTANCE_MAX];
-	json_t *past;         /* addresses of dead instances; constant after registration_new() */
-	json_t *former;       /* the life before; NULL: none is known. Constant likewise */
-	pthread_mutex_t lock; /* one change at a time; of text */
-	char *text;           /* what stands in the store, as far as known */
+	json_t *past;          /* addresses of dead instances; constant after registration_new() */
+	json_t *former;        /* the life before; NULL: none is known. Constant likewise */
+	pthread_mutex_t lock;  /* one change at a time; of text */
+	char *text;            /* what stands in the store, as far as known */
+	struct together check; /* hundreds of LUNs are taken at once, and each asks */
+	struct error check_problem; /* of the last one; under lock */
 };
 
 /* ---- changing the row ---- */
@@ -177,15 +180,30 @@ int registration_drop_past(struct registration *registration, struct error *err)
 	return change_row(registration, &(struct change){ .drop_past = true }, err);
 }
 
-int registration_check(struct registration *registration, struct error *err)
+static int check_now(void *argument)
 {
+	struct registration *registration = argument;
+	struct error *err = &registration->check_problem;
 	(void)pthread_mutex_lock(&registration->lock);
+	*err = (struct error){ 0 };
 	int r = load_row(registration, err);
 	if (r == 0) {
 		AUTO_JSON json_t *row = json_loads(registration->text, 0, NULL);
 		r = check_owned(registration, row, err);
 	}
 	(void)pthread_mutex_unlock(&registration->lock);
+	return r;
+}
+
+int registration_check(struct registration *registration, struct error *err)
+{
+	int r = together_ask(&registration->check, check_now, registration);
+	if (r == 0 || !err)
+		return r;
+	(void)pthread_mutex_lock(&registration->lock);
+	*err = registration->check_problem;
+	(void)pthread_mutex_unlock(&registration->lock);
+	err->code = r; /* it may have been asked once more meanwhile */
 	return r;
 }
 
@@ -266,6 +284,7 @@ int registration_new(struct store *store, const char *gateway,
 		return error_set(err, -ENOMEM, "registration of %s: out of memory", gateway);
 	registration->store = store;
 	(void)pthread_mutex_init(&registration->lock, NULL);
+	together_init(&registration->check);
 	int r = make_instance(registration->instance);
 	if (r < 0)
 		return error_set(err, r, "registration of %s: no random bytes", gateway);
@@ -295,6 +314,7 @@ void registration_free(struct registration *registration)
 	free(registration->text);
 	free(registration->key);
 	(void)pthread_mutex_destroy(&registration->lock);
+	together_done(&registration->check);
 	free(registration);
 }
 

@@ -360,6 +360,7 @@ const struct store_ops rados_store_ops = {
 	.tell = rados_tell_members,
 	.get_row = rados_get_row,
 	.put_row = rados_put_row,
+	.put_rows = rados_put_rows,
 	.list_rows = rados_list_rows,
 	.rows_version = rados_rows_version,
 	.images = &rbd_image_ops,

@@ -61,7 +61,8 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 /* A row by its full key, without a guard; text NULL removes. */
 int rados_set(struct rados_store *rados, const char *key, const char *text,
               struct error *err) MUST_CHECK;
-/* Blocks; gives the result. */
+/* Block until each has its result. */
+void rados_change_rows(struct rados_store *rados, struct rados_change *changes, size_t count);
 int rados_change_row(struct rados_store *rados, struct rados_change *change) MUST_CHECK;
 /* visit gets the keys without the prefix. */
 int rados_visit(const struct rados_store *rados, const char *prefix,
@@ -74,6 +75,7 @@ int rados_get_row(struct store *store, const char *key, char **ret_text,
                   struct error *err) MUST_CHECK;
 int rados_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err) MUST_CHECK;
+void rados_put_rows(struct store *store, struct store_change **changes, size_t count);
 int rados_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),
                     void *argument, struct error *err) MUST_CHECK;

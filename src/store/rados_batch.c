@@ -106,20 +106,30 @@ static void lead(struct rados_store *rados)
 	(void)pthread_cond_broadcast(&rows->written);
 }
 
-int rados_change_row(struct rados_store *rados, struct rados_change *change)
+void rados_change_rows(struct rados_store *rados, struct rados_change *changes, size_t count)
 {
 	struct rados_rows *rows = &rados->rows;
 	(void)pthread_mutex_lock(&rows->lock);
 	struct rados_change **end = &rows->waiting;
 	while (*end)
 		end = &(*end)->next;
-	*end = change;
-	while (!change->done) {
-		if (rows->busy)
-			(void)pthread_cond_wait(&rows->written, &rows->lock);
-		else
-			lead(rados);
+	for (size_t i = 0; i < count; i++) {
+		*end = &changes[i];
+		end = &changes[i].next;
+	}
+	for (size_t i = 0; i < count; i++) {
+		while (!changes[i].done) {
+			if (rows->busy)
+				(void)pthread_cond_wait(&rows->written, &rows->lock);
+			else
+				lead(rados);
+		}
 	}
 	(void)pthread_mutex_unlock(&rows->lock);
+}
+
+int rados_change_row(struct rados_store *rados, struct rados_change *change)
+{
+	rados_change_rows(rados, change, 1);
 	return change->result;
 }

@@ -4,7 +4,9 @@
 
 #include "base/text.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PAGE_ROWS 512
@@ -54,6 +56,28 @@ int rados_put_row(struct store *store, const char *key, const char *expected, co
 	if (!full)
 		return error_set(err, -ENOMEM, "out of memory");
 	return change_row(rados_store_of(store), full, true, expected, text, err);
+}
+
+void rados_put_rows(struct store *store, struct store_change **changes, size_t count)
+{
+	char *keys[STORE_PUT_AT_ONCE];
+	struct rados_change rows[STORE_PUT_AT_ONCE];
+	size_t known = 0;
+	assert(count <= ARRAY_LEN(rows));
+	for (; known < count; known++) {
+		keys[known] = full_key("row/", changes[known]->key);
+		if (!keys[known])
+			break;
+		rows[known] = (struct rados_change){ .key = keys[known],
+			                             .guarded = true,
+			                             .expected = changes[known]->expected,
+			                             .text = changes[known]->text };
+	}
+	rados_change_rows(rados_store_of(store), rows, known);
+	for (size_t i = 0; i < count; i++)
+		changes[i]->result = i < known ? rows[i].result : -ENOMEM;
+	while (known > 0)
+		free(keys[--known]);
 }
 
 int rados_get_row(struct store *store, const char *key, char **ret_text, struct error *err)

@@ -82,15 +82,48 @@ int store_get_row(struct store *store, const char *key, char **ret_text, struct 
 	return store->ops->get_row(store, key, ret_text, err);
 }
 
-int store_put_row(struct store *store, const char *key, const char *expected, const char *text,
-                  struct error *err)
+static int check_row(const char *key, const char *text, struct error *err)
 {
 	if (!key[0] || (text && !text[0]))
 		return error_set(err, -EINVAL, "a row needs a key and a text");
 	if (text && strlen(text) > STORE_ROW_MAX)
 		return error_set(err, -EFBIG, "the row %s has more than %u bytes", key,
 		                 STORE_ROW_MAX);
-	return store->ops->put_row(store, key, expected, text, err);
+	return 0;
+}
+
+int store_put_row(struct store *store, const char *key, const char *expected, const char *text,
+                  struct error *err)
+{
+	int r = check_row(key, text, err);
+	return r == 0 ? store->ops->put_row(store, key, expected, text, err) : r;
+}
+
+/* Those that passed the check. */
+static void put_checked(struct store *store, struct store_change **changes, size_t count)
+{
+	if (store->ops->put_rows) {
+		store->ops->put_rows(store, changes, count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		changes[i]->result = store->ops->put_row(
+		        store, changes[i]->key, changes[i]->expected, changes[i]->text, NULL);
+}
+
+void store_put_rows(struct store *store, struct store_change *changes, size_t count)
+{
+	struct store_change *some[STORE_PUT_AT_ONCE];
+	size_t waiting = 0;
+	for (size_t i = 0; i < count; i++) {
+		changes[i].result = check_row(changes[i].key, changes[i].text, NULL);
+		if (changes[i].result == 0)
+			some[waiting++] = &changes[i];
+		if (waiting == ARRAY_LEN(some) || (waiting > 0 && i + 1 == count)) {
+			put_checked(store, some, waiting);
+			waiting = 0;
+		}
+	}
 }
 
 int store_list_rows(struct store *store, const char *prefix,

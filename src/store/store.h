@@ -92,6 +92,13 @@ int store_get_row(struct store *store, const char *key, char **ret_text,
  * removes; "" is no row: -EINVAL. */
 int store_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err) MUST_CHECK;
+/* Several changes, each as store_put_row() with a result of its own, in as few trips as the store
+ * can. None depends on another. */
+struct store_change {
+	const char *key, *expected, *text;
+	int result; /* 0, -ECANCELED, ... */
+};
+void store_put_rows(struct store *store, struct store_change *changes, size_t count);
 /* Calls visit for each row whose key starts with prefix, in order of keys. */
 int store_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),

@@ -80,7 +80,7 @@ static int read_record(struct disk *disk, struct error *err)
 	return 0;
 }
 
-/* The record that was decided upon may have changed meanwhile. */
+/* Where nothing is written that the record which was decided upon would guard. */
 static int confirm_record(struct disk *disk, struct error *err)
 {
 	struct owner_record decided = disk->job_record; /* its text is not looked at */
@@ -100,20 +100,24 @@ static void say_why(const struct disk *disk, char ret_why[64])
 	               other ? before : "");
 }
 
-/* A take that got the record, but not the lock, goes on where it ended. */
+/* A take that got the record, but not the lock, goes on where it ended. Else the record that was
+ * decided upon guards the change: it is read only if somebody was faster. */
 static int take_record(struct disk *disk, struct error *err)
 {
 	if (is_own(disk, &disk->job_record) &&
 	    strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code)
-		return 0;
+		return confirm_record(disk, err);
 	struct backend_info info;
 	char why[sizeof disk->job_record.why];
 	say_why(disk, why);
 	backend_get_info(disk->backend, &info);
-	return owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
-	                         disk->host->gateway,
-	                         registration_instance(disk->host->registration),
-	                         client_address(disk), info.image_id, why, err);
+	int r = owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
+	                          disk->host->gateway,
+	                          registration_instance(disk->host->registration),
+	                          client_address(disk), info.image_id, why, err);
+	if (r == -ECANCELED && read_record(disk, NULL) < 0)
+		log_debug("%s: its record is read later", disk_name(disk));
+	return r;
 }
 
 static enum reservation_load load_kind(const struct disk *disk, const struct owner_record *before)
@@ -137,8 +141,6 @@ static int take(struct disk *disk, struct error *err)
 		policy.fence_living = fence_living;
 	}
 	int r = registration_check(disk->host->registration, err);
-	if (r == 0)
-		r = confirm_record(disk, err);
 	if (r == 0)
 		r = disk_check_image(disk, &disk->job_record, err);
 	if (r == 0 && disk->client)

@@ -1,7 +1,7 @@
 /* What managers say to each other, through the interconnect or the store, as JSON:
  *
  *   {"wake": why}    the rows have changed
- *   {"record": ...}  this LUN was taken or given back
+ *   {"record": ...}  this LUN was taken or given back: what stands in its row
  *   {"ask": ...}     are you there, and may I have these LUNs?
  *   {"answer": ...}  I am
  *   {"try": ...}     can you read this place? (hung.c)
@@ -99,20 +99,11 @@ void talk_wake(struct owners *owners)
 
 /* ---- records ---- */
 
-static json_t *pack_record(const struct disk *disk)
-{
-	const struct owner_record *record = disk_record(disk);
-	return json_pack("{s:{s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:I}}", "record", "lun",
-	                 disk_name(disk), "state", (int)record->state, "epoch",
-	                 (json_int_t)record->epoch, "gateway", record->gateway, "instance",
-	                 record->instance, "client", record->client, "next", record->next, "why",
-	                 record->why, "at", (json_int_t)record->at);
-}
-
 void talk_record(struct owners *owners, const struct disk *disk)
 {
 	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
-	AUTO_JSON json_t *message = pack_record(disk);
+	AUTO_JSON json_t *message = json_pack("{s:{s:s, s:s}}", "record", "lun", disk_name(disk),
+	                                      "row", disk_record(disk)->text);
 	AUTO_FREE char *text = message ? json_format(message, &json_style_compact) : NULL;
 	const struct member *member;
 	uint64_t asked_ms;
@@ -125,31 +116,17 @@ void talk_record(struct owners *owners, const struct disk *disk)
 		talk_wake(owners); /* he cannot be reached otherwise */
 }
 
-static void copy_text(const json_t *object, const char *name, char *ret_text, size_t size)
-{
-	(void)snprintf(ret_text, size, "%s", json_text(object, name, ""));
-}
-
 static void heard_record(struct owners *owners, const json_t *message)
 {
 	const struct disk_set *set = owners->config.disks;
 	size_t at = set->plan ? plan_find_disk(set->plan, json_text(message, "lun", "")) : SIZE_MAX;
 	struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
-	json_int_t state = json_number(message, "state", OWNER_NONE);
-	if (!disk || (state != OWNER_CLEAN && state != OWNER_ACTIVE))
+	struct owner_record record;
+	if (!disk || owner_record_parse(json_text(message, "row", ""), &record) < 0)
 		return;
-	struct owner_record record = {
-		.state = (enum owner_state)state,
-		.epoch = (uint64_t)json_number(message, "epoch", 0),
-		.at = (uint64_t)json_number(message, "at", 0),
-	};
-	copy_text(message, "gateway", record.gateway, sizeof record.gateway);
-	copy_text(message, "instance", record.instance, sizeof record.instance);
-	copy_text(message, "client", record.client, sizeof record.client);
-	copy_text(message, "next", record.next, sizeof record.next);
-	copy_text(message, "why", record.why, sizeof record.why);
 	if (disk_saw_record(disk, &record))
 		owners_disk_changed(owners, disk);
+	owner_record_done(&record);
 }
 
 /* ---- ask ---- */

@@ -10,10 +10,14 @@
 static void add(struct store *store, const char *text)
 {
 	struct history_event event = {
-		.gateway = "gw-1", .kind = "start", .lun = "rbd/disk_1", .text = text
+		.gateway = "gw-1",
+		.kind = "start",
+		.lun = "rbd/disk_1",
+		.text = text,
+		.at_ms = history_now_ms(),
 	};
 	struct error err = { 0 };
-	ASSERT_EQ(history_add(store, &event, &err), 0);
+	ASSERT_EQ(history_add(store, &event, 1, &err), 0);
 }
 
 static void count_row(void *argument, const char *key, const char *text)
@@ -40,6 +44,7 @@ TEST(events_are_listed_newest_first_and_the_oldest_are_dropped)
 	}
 	for (int i = 0; i < 64; i++)
 		add(store, i == 62 ? "second" : i == 63 ? "first" : "before");
+	ASSERT_EQ(history_prune(store, &err), 0);
 	size_t count = 0;
 	ASSERT_EQ(store_list_rows(store, "event/", count_row, &count, &err), 0);
 	ASSERT_EQ(count, HISTORY_MAX);
@@ -56,4 +61,30 @@ TEST(events_are_listed_newest_first_and_the_oldest_are_dropped)
 
 	ASSERT_EQ(history_list(store, 5000, &events, &err), 0);
 	ASSERT_EQ(json_array_size(events), HISTORY_MAX - 1);
+}
+
+TEST(events_that_are_added_together_keep_their_order_and_their_times)
+{
+	AUTO(store) struct store *store = open_store();
+	struct history_event many[100];
+	char texts[ARRAY_LEN(many)][16];
+	struct error err = { 0 };
+	json_t *listed = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		(void)snprintf(texts[i], sizeof texts[i], "%zu", i);
+		many[i] = (struct history_event){ .gateway = "gw-1",
+			                          .kind = "take-over",
+			                          .lun = "rbd/disk_1",
+			                          .text = texts[i],
+			                          .at_ms = 1700000000000 + i };
+	}
+	ASSERT_EQ(history_add(store, many, ARRAY_LEN(many), &err), 0);
+	ASSERT_EQ(history_list(store, ARRAY_LEN(many), &listed, &err), 0);
+	AUTO_JSON json_t *events = listed;
+	ASSERT_EQ(json_array_size(events), ARRAY_LEN(many));
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		const json_t *event = json_array_get(events, ARRAY_LEN(many) - 1 - i);
+		ASSERT_STR_EQ(json_text(event, "text", ""), texts[i]);
+	}
+	ASSERT_STR_EQ(json_text(json_array_get(events, 0), "time", ""), "2023-11-14T22:13:20.099Z");
 }

@@ -261,7 +261,7 @@ def measure(world, name, row, options):
 
 
 def run_with(luns, options, rows):
-    with worlds.world(gateways=2, luns=luns, settings={"return_after": 1}) as world:
+    with worlds.world(gateways=2, luns=luns, osds=1, settings={"return_after": 1}) as world:
         try:
             start(world)
             world.survivor = world.gateways[1]
