@@ -13,6 +13,7 @@ import world as worlds
 from world import IQN, NETWORKS, expect, wait_for
 
 PACE = 40  # operations a second at each LUN, as far as --rate allows
+READS = 95  # of a hundred; writes cost Ceph most, on the cores that the take-over needs, too
 LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stopped": (300, 300, None),
              "hand over": (100, 100, None)}  # with 1, up to 64 and up to 512 LUNs
 
@@ -164,7 +165,7 @@ def drive(world, through, options):
         workers = max(luns, 4)
         return world.drive(
             "--target", target, "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes",
-            "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", 80, "--seconds", 86400,
+            "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", READS, "--seconds", 86400,
             "--policy", "preferred", "--seed", options.seed, through=gateways,
             name=f"times-{len(world.disks)}-{through}-{number}")
     return Drivers([one(number, target, len(disks)) for number, (target, disks) in enumerate(targets(world))])
