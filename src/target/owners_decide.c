@@ -10,7 +10,7 @@
 
 #define LEAVE_MS    10000 /* without a LUN that could be given away: nobody takes the rest */
 #define MEMBERS_MAX 64
-#define MOVES_MAX   2    /* at a time: initiators of each wait for its own move only */
+#define MOVES_MAX   1    /* at a time: initiators of each wait for its own move only */
 #define MOVE_MS     1000 /* one that takes longer does not keep the others */
 #define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
 
