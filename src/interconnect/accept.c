@@ -138,6 +138,7 @@ static int take_hello(struct pending *pending)
 	r = handshake_party_init(&owner, interconnect->gateway, interconnect->instance);
 	if (r < 0)
 		return r;
+	owner.version_max = interconnect->version_max;
 	handshake->party[HANDSHAKE_OWNER] = owner;
 	handshake->version = handshake_choose_version(handshake);
 	if (!handshake->version)

@@ -237,8 +237,10 @@ static int make_login(struct channel *channel)
 	strcpy(owner->gateway, peer->gateway);
 	strcpy(owner->instance, peer->instance);
 	login->handshake.reactor = channel->hub->number;
-	return handshake_party_init(&login->handshake.party[HANDSHAKE_ORIGIN],
-	                            interconnect->gateway, interconnect->instance);
+	struct handshake_party *origin = &login->handshake.party[HANDSHAKE_ORIGIN];
+	int r = handshake_party_init(origin, interconnect->gateway, interconnect->instance);
+	origin->version_max = interconnect->version_max;
+	return r;
 }
 
 static int make_socket(struct channel *channel, int *ret_fd)

@@ -92,6 +92,7 @@ struct interconnect {
 	char gateway[INTERCONNECT_NAME_MAX], instance[INTERCONNECT_INSTANCE_MAX];
 	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	unsigned heartbeat_ms, silence_ms, age_max_ms;
+	uint8_t version_max;
 	unsigned hub_count;
 	struct hub *hubs;
 	/* Any thread. */

@@ -48,6 +48,8 @@ static void copy_config(struct interconnect *interconnect, const struct intercon
 	interconnect->heartbeat_ms = config->heartbeat_ms ? config->heartbeat_ms : HEARTBEAT_MS;
 	interconnect->silence_ms = config->silence_ms ? config->silence_ms : SILENCE_MS;
 	interconnect->age_max_ms = config->age_max_ms ? config->age_max_ms : AGE_MAX_MS;
+	interconnect->version_max =
+	        config->version_max ? config->version_max : INTERCONNECT_VERSION_MAX;
 }
 
 int interconnect_new(const struct interconnect_config *config,

@@ -63,6 +63,8 @@ struct interconnect_config {
 	unsigned heartbeat_ms;                     /* 0: 500 */
 	unsigned silence_ms;                       /* 0: 2000: then a peer is LOST */
 	unsigned age_max_ms; /* 0: 2000: older commands are not executed (H35) */
+	/* 0: INTERCONNECT_VERSION_MAX. The highest that it says it speaks; tests say a later one */
+	uint8_t version_max;
 	struct interconnect_listener *listener;
 	clock_fn clock; /* NULL: CLOCK_BOOTTIME. By it ages of commands are bounded and pauses of
 	                 * this process are noticed; tests hand in their own */

@@ -229,27 +229,92 @@ TEST(what_stands_unread_in_a_connection_that_has_ended_is_not_executed)
 
 TEST(a_reset_through_one_gateway_ends_commands_of_all_and_is_told_once)
 {
+	static const struct {
+		const char *name;
+		enum task_function function;
+		uint32_t told; /* to the other initiator; 0: nothing but TASK ABORTED */
+	} rows[] = {
+		{ "CLEAR TASK SET", TMF_CLEAR_TASK_SET, 0 },
+		{ "LOGICAL UNIT RESET", TMF_LUN_RESET, 0x062903 },
+		{ "TARGET WARM RESET", TMF_TARGET_WARM_RESET, 0x062903 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(world) struct world *world = world_new(3);
+		struct nexus *first = world_nexus(world, 0, 0, 1);
+		struct nexus *second = world_nexus(world, 1, 1, 1);
+		struct disk *disk = &world->gateways[2].disk;
+		struct task_management request;
+		TEST_ROW("%s", rows[i].name);
+		disk->hold = true;
+		write_start(&a, second, 8, 1, 1);
+		EVENTUALLY(world, disk->held_count == 1);
+		manage(first, rows[i].function, NULL, &request);
+		world_pass(world, 50);
+		ASSERT_FALSE(manage_done);
+		disk_release(disk);
+		EVENTUALLY(world, manage_done && a.done);
+		ASSERT_EQ(a.task.status, SCSI_TASK_ABORTED);
+		ASSERT_EQ(request.response, TMF_COMPLETE);
+		if (rows[i].told) {
+			write_start(&a, second, 8, 1, 1);
+			command_wait(world, &a);
+			assert_sense(&a, rows[i].told);
+		}
+		write_start(&a, second, 8, 1, 1);
+		command_wait(world, &a);
+		assert_good(&a);
+		world_nexus_end(world, first);
+		world_nexus_end(world, second);
+	}
+}
+
+TEST(an_abort_of_ones_own_commands_leaves_those_of_others)
+{
 	AUTO(world) struct world *world = world_new(3);
 	struct nexus *first = world_nexus(world, 0, 0, 1), *second = world_nexus(world, 1, 1, 1);
 	struct disk *disk = &world->gateways[2].disk;
 	struct task_management request;
 	disk->hold = true;
-	write_start(&a, second, 8, 1, 1);
-	EVENTUALLY(world, disk->held_count == 1);
-	manage(first, TMF_LUN_RESET, NULL, &request);
+	write_start(&a, first, 8, 1, 1);
+	write_start(&b, second, 9, 1, 1);
+	EVENTUALLY(world, disk->held_count == 2);
+	manage(first, TMF_ABORT_TASK_SET, NULL, &request);
 	world_pass(world, 50);
 	ASSERT_FALSE(manage_done);
 	disk_release(disk);
 	EVENTUALLY(world, manage_done && a.done);
 	ASSERT_EQ(request.response, TMF_COMPLETE);
-	write_start(&a, second, 8, 1, 1);
-	command_wait(world, &a);
-	assert_sense(&a, 0x062903);
-	write_start(&a, second, 8, 1, 1);
-	command_wait(world, &a);
-	assert_good(&a);
+	ASSERT_TRUE(a.task.aborted);
+	command_wait(world, &b);
+	assert_good(&b);
+	write_start(&b, second, 9, 1, 1); /* nor are they told anything */
+	command_wait(world, &b);
+	assert_good(&b);
 	world_nexus_end(world, first);
 	world_nexus_end(world, second);
+}
+
+/* In a rolling upgrade: each of them is the later one once. */
+TEST(gateways_of_two_versions_forward_to_each_other)
+{
+	for (unsigned later = 0; later < 2; later++) {
+		struct peer_info info;
+		TEST_ROW("gw%u speaks a later version, too", later);
+		world_version_max[later] = 2;
+		AUTO(world) struct world *world = world_new(2);
+		struct nexus *origin = world_nexus(world, 0, 0, 1);
+		struct nexus *owner = world_nexus(world, 1, 0, 1);
+		ASSERT_EQ(world_peer(world, 0, 1, &info), PEER_UP);
+		ASSERT_EQ(info.version, 1);
+		write_start(&a, origin, 100, 8, 0x5a);
+		command_wait(world, &a);
+		assert_good(&a);
+		assert_read(world, origin, 100, 8, 0x5a);
+		assert_read(world, owner, 100, 8, 0x5a);
+		world_nexus_end(world, origin);
+		world_nexus_end(world, owner);
+		world_version_max[later] = 0;
+	}
 }
 
 TEST(the_end_of_a_nexus_ends_its_proxy)

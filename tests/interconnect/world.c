@@ -10,6 +10,7 @@
 
 uint64_t world_now_ms = 1000000;
 unsigned world_silence_ms, world_age_max_ms;
+uint8_t world_version_max[WORLD_GATEWAYS_MAX];
 uint8_t world_lun = 3;
 
 bool world_real_time;
@@ -135,6 +136,7 @@ static void interconnect_init(struct gateway *gateway)
 		.secret = { 1, 2, 3 },
 		.silence_ms = world_silence_ms,
 		.age_max_ms = world_age_max_ms,
+		.version_max = gateway->version_max,
 		.listener = &gateway->listener,
 		.clock = world_clock,
 	};
@@ -160,6 +162,7 @@ static struct lun *new_lun(const struct gateway *gateway, const char *name, cons
 
 static void gateway_init(struct gateway *gateway, unsigned number)
 {
+	gateway->version_max = world_version_max[number];
 	(void)snprintf(gateway->name, sizeof gateway->name, "gw%u", number);
 	(void)snprintf(gateway->instance, sizeof gateway->instance, "life%u", number);
 	assert_int_equal(reactor_new("manager", world_clock, &gateway->manager), 0);

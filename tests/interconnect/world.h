@@ -63,6 +63,7 @@ struct told_text {
 
 struct gateway {
 	char name[16], instance[16];
+	uint8_t version_max;
 	struct reactor *manager;
 	struct reactor *reactors[WORLD_REACTORS];
 	struct interconnect_listener listener;
@@ -88,8 +89,9 @@ struct world {
 };
 
 extern uint64_t world_now_ms;
-extern bool world_real_time;                        /* for threads */
-extern unsigned world_silence_ms, world_age_max_ms; /* of gateways to come; 0: as usual */
+extern bool world_real_time;                          /* for threads */
+extern unsigned world_silence_ms, world_age_max_ms;   /* of gateways to come; 0: as usual */
+extern uint8_t world_version_max[WORLD_GATEWAYS_MAX]; /* likewise */
 uint64_t world_clock(void);
 
 /* The last of `count` gateways owns the disk, in epoch 7; all are connected to each other. */

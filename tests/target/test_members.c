@@ -14,7 +14,8 @@ static uint64_t test_clock(void)
 	return now_ms;
 }
 
-static unsigned asked, fenced, forgotten;
+static unsigned asked, fenced, forgotten, peers;
+static int version_min, version_max;
 static bool silent, condemned;
 static uint32_t stalled_ms;
 static enum peer_state peer_state;
@@ -30,6 +31,7 @@ int interconnect_add_peer(struct interconnect *interconnect, const char *gateway
                           const char *instance, const char *address, uint32_t *ret_id)
 {
 	*ret_id = 1;
+	peers++;
 	return 0;
 }
 
@@ -72,7 +74,8 @@ static bool wanted(struct members *members, const struct member *member)
 static void world_init(struct members *members)
 {
 	now_ms = 1000000;
-	asked = fenced = forgotten = 0;
+	asked = fenced = forgotten = peers = 0;
+	version_min = version_max = 1;
 	silent = condemned = false;
 	stalled_ms = 0;
 	peer_state = PEER_LOST;
@@ -104,13 +107,43 @@ static void turn(struct members *members, unsigned ms)
 static void see_row(struct members *members, const char *instance, enum gateway_state state)
 {
 	struct registration_row row = {
-		.state = state, .version_min = 1, .version_max = 1, .condemned = condemned
+		.state = state,
+		.version_min = version_min,
+		.version_max = version_max,
+		.condemned = condemned,
 	};
 	struct look seen = { .rows = &row, .row_count = 1 };
 	(void)snprintf(row.gateway, sizeof row.gateway, "gw-2");
 	(void)snprintf(row.instance, sizeof row.instance, "%s", instance);
 	(void)snprintf(row.interconnect, sizeof row.interconnect, "10.0.0.2:3262");
 	members_update(members, &seen);
+}
+
+/* No connection is tried. It is asked through the store, as one that cannot be reached, and lives.
+ */
+TEST(who_speaks_later_versions_only_is_no_peer_until_it_speaks_ours)
+{
+	struct members members;
+	world_init(&members);
+	version_min = 2;
+	version_max = 3;
+	see_row(&members, "one", GATEWAY_UP);
+	const struct member *member = members_find(&members, "gw-2");
+	for (unsigned at = 0; at < 400; at++) {
+		turn(&members, 50);
+		if (member->ask_number)
+			members_answered(&members, member->ask_number);
+	}
+	ASSERT_EQ(peers, 0);
+	ASSERT_FALSE(member->has_peer);
+	ASSERT_TRUE(asked > 0);
+	ASSERT_EQ(member->health, MEMBER_UNREACHABLE);
+	ASSERT_EQ(fenced, 0);
+	version_min = 1; /* it was put back */
+	see_row(&members, "one", GATEWAY_UP);
+	ASSERT_EQ(peers, 1);
+	ASSERT_TRUE(member->has_peer);
+	world_done(&members);
 }
 
 /* The first may be lost on the way, as its watch comes back later than ours. */
