@@ -15,7 +15,7 @@ import gateway_site
 import harness
 from gateway_site import PORT
 from harness import IQN, Network, case, expect, expect_eq, run, wait_for
-from initiator import READ_ONE, UNAVAILABLE, Path, Session
+from initiator import CAPACITY_CHANGED, READ_ONE, UNAVAILABLE, Path, Session, capacity
 
 DISKS = 4
 NINE_YEARS_S = 9 * 365 * 86400
@@ -171,6 +171,11 @@ def every_path_works_and_what_one_wrote_the_other_reads():
         s.qemu_io(owner, "read -P 0x11 0 1M", "write -P 0x22 512k 256k")
         s.qemu_io(other, "read -P 0x22 512k 256k", "read -P 0x11 768k 256k")
         expect(s.lun(other, 0)["forwarded"] > 0, "nothing was forwarded")
+        paths = [Path(gw, 0, namespace=s.network.hub) for gw in s.gateways]
+        s.cluster.run("rbd", "resize", "--size", "96M", "rbd/disk_0")  # by somebody else
+        for path in paths:
+            wait_for(lambda: capacity(path) == 96 << 20, f"the new size at {path.gw.name}")
+            expect_eq(path.told(), ([CAPACITY_CHANGED], 0), f"told by {path.gw.name}")
 
 
 def rows(s, prefix):

@@ -12,7 +12,7 @@ from harness import IQN, Failure, expect, wait_for
 CLONE_NEWNET = 0x40000000
 NO_TAG = 0xffffffff
 GOOD, CHECK_CONDITION, CONFLICT = 0x00, 0x02, 0x18
-ACCESS_STATE_CHANGED = 0x062a06
+ACCESS_STATE_CHANGED, CAPACITY_CHANGED = 0x062a06, 0x062a09
 OPTIMIZED, NON_OPTIMIZED, UNAVAILABLE, TRANSITIONING = 0, 1, 3, 15
 TEST_UNIT_READY = [0] * 6
 READ_ONE = [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0]
@@ -181,6 +181,12 @@ class Path:
         self.command(TEST_UNIT_READY)
         seen, self.attentions, self.changes = (self.attentions, self.changes), [], 0
         return seen
+
+
+def capacity(path):
+    """In bytes, by READ CAPACITY (16)."""
+    data = path.command([0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32], in_len=32).data
+    return (int.from_bytes(data[:8], "big") + 1) * int.from_bytes(data[8:12], "big")
 
 
 class SteadyWriter:

@@ -7,8 +7,8 @@ import threading
 
 import harness
 from harness import IQN, Gateway, case, expect, expect_eq, make_target, prefix_of, run, wait_for
-from initiator import (ACCESS_STATE_CHANGED, NON_OPTIMIZED, OPTIMIZED, READ_ONE, TEST_UNIT_READY, TRANSITIONING,
-                       UNAVAILABLE, Path, SteadyWriter)
+from initiator import (ACCESS_STATE_CHANGED, CAPACITY_CHANGED, NON_OPTIMIZED, OPTIMIZED, READ_ONE, TEST_UNIT_READY,
+                       TRANSITIONING, UNAVAILABLE, Path, SteadyWriter, capacity)
 
 DISKS = ("disk_1", "disk_2")
 GATEWAYS = f"/iscsi-targets/{IQN}/gateways"
@@ -213,6 +213,30 @@ def a_new_gateway_takes_its_share_while_initiators_write():
         print(f"# longest write: {pause_s * 1000:.0f} ms of {writer.count} writes")
         expect_eq(errors, [], "writes that failed")
         wait_for(lambda: shares() == [3, 3, 0], "the others to have them again")
+
+
+@case
+def explicit_access_states_are_accepted_and_implicit():
+    with harness.gateway(settings={"alua_failover_type": "explicit"}) as gw:
+        make_target(gw, user=None)
+        log = gw.io.log.read_text()
+        expect("setting alua_failover_type = explicit: access states are implicit" in log, log)
+        path = Path(gw, 0)
+        path.wait(OPTIMIZED)
+        expect_eq(path.command([0x12, 0, 0, 0, 96, 0], in_len=96).data[5] >> 4 & 3, 1, "TPGS: implicit only")
+        set_port_groups = [0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        expect_eq(path.command(set_port_groups).sense >> 16, 5, "SET TARGET PORT GROUPS")
+
+
+@case
+def a_new_size_is_told_once_at_every_gateway():
+    with pair() as gateways:
+        paths = [Path(gw, 0) for gw in gateways]  # disk_1 is gw-1's
+        for at, size in enumerate(("80M", "96M")):
+            gateways[at].call("PUT", "/disk/rbd/disk_1", mode="resize", size=size)
+            for path in paths:
+                wait_for(lambda: capacity(path) == int(size[:-1]) << 20, f"{size} at {path.gw.name}")
+                expect_eq(path.told(), ([CAPACITY_CHANGED], 0), f"told by {path.gw.name}")
 
 
 @contextlib.contextmanager
