@@ -29,12 +29,8 @@ static int failed(int code, const char *what, const char *pool, const char *imag
 		{ -EEXIST, "it exists already" },
 		{ -EBUSY, "it is in use (`rbd status` names the client)" },
 		{ -ENOTEMPTY, "it has snapshots; remove them first" },
-		{ -ETIMEDOUT, "the Ceph cluster does not answer; see `ceph -s`" },
-		{ -ESHUTDOWN, "this client was fenced (blocklisted); it connects anew, try again" },
-		{ -EDQUOT, "the pool or the cluster is full" },
-		{ -ENOSPC, "the pool or the cluster is full" },
 	};
-	const char *why = strerror(-code);
+	const char *why = rados_why(code);
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].code == code)
 			why = reasons[i].why;

@@ -43,7 +43,7 @@ static int may_not(const struct rados_store *rados, int code, const char *what, 
 	                 what, rados->pool, rados->object, user, user, rados->pool);
 }
 
-int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err)
+const char *rados_why(int code)
 {
 	static const struct {
 		int code;
@@ -54,13 +54,18 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 		{ -ENOSPC, "the pool or the cluster is full" },
 		{ -EDQUOT, "the pool or the cluster is full" },
 	};
-	if (code == -EPERM || code == -EACCES)
-		return may_not(rados, code, what, err);
-	const char *why = strerror(-code);
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].code == code)
-			why = reasons[i].why;
-	return error_set(err, code, "cannot %s %s/%s: %s", what, rados->pool, rados->object, why);
+			return reasons[i].why;
+	return strerror(-code);
+}
+
+int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err)
+{
+	if (code == -EPERM || code == -EACCES)
+		return may_not(rados, code, what, err);
+	return error_set(err, code, "cannot %s %s/%s: %s", what, rados->pool, rados->object,
+	                 rados_why(code));
 }
 
 /* ---- reading ---- */

@@ -55,6 +55,8 @@ static inline void pool_auto_close(rados_ioctx_t *pool)
 
 int rados_open_pool(const struct rados_store *rados, rados_ioctx_t *ret_pool,
                     struct error *err) MUST_CHECK;
+/* What a failure of the cluster means, for people. */
+const char *rados_why(int code);
 /* "cannot DO it on POOL/OBJECT: why", with what to do where that is known. Returns code. */
 int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err);
 

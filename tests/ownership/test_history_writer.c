@@ -1,27 +1,16 @@
 /* Events that are written behind the work. */
 #include "ownership/history_writer.h"
 
+#include "open_store.h"
 #include "store/store.h"
 #include "test.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct store *opened(void)
-{
-	struct store_config config = { .kind = "dir",
-		                       .path = test_folder(),
-		                       .object = "gateway.conf" };
-	struct store *store = NULL;
-	struct error err = { 0 };
-	if (store_open(&config, &store, &err) < 0)
-		fail_msg("%s", err.text);
-	return store;
-}
-
 TEST(what_was_noted_is_in_the_history_in_order_when_the_writer_has_ended)
 {
-	AUTO(store) struct store *store = opened();
+	AUTO(store) struct store *store = open_store();
 	struct history_writer *writer = NULL;
 	ASSERT_EQ(history_writer_new(store, "gw-1", &writer), 0);
 	for (int i = 0; i < 20; i++)

@@ -2,24 +2,13 @@
 #include "ownership/maintenance.h"
 
 #include "base/text.h"
+#include "open_store.h"
 #include "store/store.h"
 #include "test.h"
 
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
-
-static struct store *opened(void)
-{
-	struct store_config config = { .kind = "dir",
-		                       .path = test_folder(),
-		                       .object = "gateway.conf" };
-	struct store *store = NULL;
-	struct error err = { 0 };
-	if (store_open(&config, &store, &err) < 0)
-		fail_msg("%s", err.text);
-	return store;
-}
 
 struct listener {
 	struct store_listener listener;
@@ -50,7 +39,7 @@ static void expect_list(struct store *store, const char *names)
 
 TEST(a_gateway_is_in_maintenance_until_it_is_taken_out)
 {
-	AUTO(store) struct store *store = opened();
+	AUTO(store) struct store *store = open_store();
 	expect_list(store, "");
 	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-1", NULL), 0);
 	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-1", NULL), 0);
@@ -66,8 +55,8 @@ TEST(a_gateway_is_in_maintenance_until_it_is_taken_out)
 TEST(gateways_are_told_of_it)
 {
 	struct listener listener = { .listener = { .changed = ignore_change, .told = hear } };
-	AUTO(store) struct store *member = opened();
-	AUTO(store) struct store *store = opened();
+	AUTO(store) struct store *member = open_store();
+	AUTO(store) struct store *store = open_store();
 	ASSERT_EQ(store_join(member, "gw-1", &listener.listener, NULL), 0);
 	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-2", NULL), 0);
 	static const struct timespec pause = { .tv_nsec = 1000000 };
