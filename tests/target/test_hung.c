@@ -108,8 +108,8 @@ int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char
 	told++;
 	for (unsigned i = 0; i < LUNS; i++) {
 		const char *number = strstr(text, "\"number\":");
-		char lun[64];
-		(void)snprintf(lun, sizeof lun, "\"lun\":\"%s\"", disks[i].name);
+		AUTO_FREE char *lun = NULL;
+		ASSERT_TRUE(asprintf(&lun, "\"lun\":\"%s\"", disks[i].name) > 0);
 		if (number && strstr(text, lun))
 			disks[i].asked = strtoull(number + strlen("\"number\":"), NULL, 10);
 	}
