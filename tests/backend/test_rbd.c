@@ -1,10 +1,10 @@
 /* RBD images as backends: requests, sizes, errors of a real cluster. */
+#include "backend/rbd.h"
 #include "ceph.h"
 #include "fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <rbd/librbd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,16 +110,54 @@ TEST(the_header_answers_as_long_as_it_is_there_owner_or_not)
 	}
 }
 
-static void resize_elsewhere(const char *image, uint64_t size_bytes)
+static void act_elsewhere(const char *image, int (*act)(rbd_image_t image, uint64_t argument),
+                          uint64_t argument)
 {
 	AUTO(cluster_client) struct cluster_client *client = test_client();
 	void *pool;
 	rbd_image_t handle;
 	ASSERT_EQ(cluster_pool_open(client, "rbd", NULL, &pool, NULL), 0);
 	ASSERT_EQ(rbd_open(pool, image, &handle, NULL), 0);
-	ASSERT_EQ(rbd_resize(handle, size_bytes), 0);
+	ASSERT_EQ(act(handle, argument), 0);
 	ASSERT_EQ(rbd_close(handle), 0);
 	cluster_pool_close(pool);
+}
+
+static int make_snapshot(rbd_image_t image, uint64_t unused)
+{
+	return rbd_snap_create(image, "before");
+}
+
+static int check_snapshot(rbd_image_t image, uint64_t value)
+{
+	char bytes[4096];
+	int r = rbd_snap_set(image, "before");
+	if (r < 0 || rbd_read(image, 0, sizeof bytes, bytes) != sizeof bytes)
+		return -EIO;
+	for (size_t i = 0; i < sizeof bytes; i++) {
+		if (bytes[i] != (char)value)
+			return -EILSEQ;
+	}
+	return 0;
+}
+
+/* [H25] Who makes it has not the lock: librbd asks its owner, who does it. */
+TEST(a_snapshot_by_another_client_has_what_was_written_and_the_lock_stays)
+{
+	test_image("snapped", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *backend = test_open(client, "snapped", &listener);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	test_fill(backend, 0, 4096, 1);
+	act_elsewhere("snapped", make_snapshot, 0);
+	int is_owner = 0;
+	ASSERT_EQ(rbd_is_exclusive_lock_owner(disk_of(backend)->image, &is_owner), 0);
+	ASSERT_TRUE(is_owner);
+	test_fill(backend, 0, 4096, 2);
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 2));
+	act_elsewhere("snapped", check_snapshot, 1);
+	ASSERT_EQ(atomic_load(&listener.released) + atomic_load(&listener.lost), 0);
 }
 
 TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
@@ -131,7 +169,7 @@ TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
 	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
 	ASSERT_EQ(test_io(backend, IO_DISCARD, 0, SIZE, 1, NULL), -ERANGE);
 	unsigned before = atomic_load(&listener.resized);
-	resize_elsewhere("resize", 2 * SIZE);
+	act_elsewhere("resize", rbd_resize, 2 * SIZE);
 	test_wait_for(&listener.resized, before + 1);
 	ASSERT_EQ(backend_refresh(backend, NULL), 0);
 	struct backend_info info;
@@ -140,7 +178,7 @@ TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
 	test_fill(backend, 2 * SIZE - 4096, 4096, 3);
 
 	/* A shrink that this side has not looked at yet. */
-	resize_elsewhere("resize", SIZE);
+	act_elsewhere("resize", rbd_resize, SIZE);
 	char bytes[4096];
 	ASSERT_TRUE(test_io(backend, IO_READ, 0, SIZE - 512, 4096, bytes) < 0);
 	ASSERT_EQ(backend_refresh(backend, NULL), 0);

@@ -130,6 +130,7 @@ TEST(what_a_fenced_owner_had_is_never_repeated_if_it_changes_something)
 		{ { 0x5e, 0, [8] = 8 }, 8, true },
 		{ { 0x1a, 0, 0x3f, 0, 255 }, 255, true },
 		{ { 0x2a, [8] = 1 }, -512, false },
+		{ { 0x89, [13] = 1 }, -1024, false },
 		{ { 0x42, [8] = 24 }, -24, false },
 		{ { 0x5f, 0, [8] = 24 }, -24, false },
 		{ { 0x15, 0x10, 0, 0, 4 }, -4, false },
