@@ -2,6 +2,7 @@
 """What others do to our data clients on a real Ceph cluster: fenced while idle, while writing, while
 they wait for a lock; and a pool that hangs beside one that does not."""
 import contextlib
+import datetime
 import json
 import pathlib
 import subprocess
@@ -57,10 +58,12 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(clients=4):
+def site(clients=4, prepare=None):
     with contextlib.ExitStack() as stack:
         s = Site(stack, clients)
         try:
+            if prepare:
+                prepare(s)
             s.gw.start()
             yield s
             s.gw.stop()
@@ -169,6 +172,25 @@ def a_gateway_whose_control_client_is_fenced_starts_anew_by_itself():
         for line in watchers.splitlines():
             s.fence(line.split("watcher=")[1].split()[0])
         wait_for(lambda: row()["instance"] != old, "a new life", deadline_s=30, interval_s=0.5)
+
+
+@case
+def a_fence_in_debt_that_is_about_to_end_is_made_anew_by_a_gateway_that_runs():
+    address = "10.9.8.7:0/4711"
+
+    def left_s(s):
+        lines = s.cluster.run("ceph", "osd", "blocklist", "ls").splitlines()
+        until = next((line.split()[1] for line in lines if line.startswith(address)), None)
+        return datetime.datetime.fromisoformat(until).timestamp() - time.time() if until else 0
+
+    def owe(s):
+        debt = json.dumps({"gateway": "gw-9", "instance": "0123456789abcdef"})
+        s.cluster.run("rados", "-p", "rbd", "setomapval", "gateway.conf.rbdgate", f"row/debt/{address}", debt)
+        s.cluster.run("ceph", "osd", "blocklist", "add", address, "14")
+
+    with site(clients=1, prepare=owe) as s:
+        print(f"# {left_s(s):.0f} s are left when the gateway runs")
+        wait_for(lambda: left_s(s) > 9 * 365 * 86400, "an entry that lasts", interval_s=0.2)
 
 
 @case
