@@ -15,7 +15,7 @@ import gateway_site
 import harness
 from gateway_site import PORT
 from harness import IQN, Network, case, expect, expect_eq, run, wait_for
-from initiator import CAPACITY_CHANGED, READ_ONE, UNAVAILABLE, Path, Session, capacity
+from initiator import CAPACITY_CHANGED, GOOD, READ_ONE, UNAVAILABLE, Path, Session, capacity
 
 DISKS = 4
 NINE_YEARS_S = 9 * 365 * 86400
@@ -138,6 +138,39 @@ class Writer:
         self.thread.join(30)
 
 
+class Strict:
+    """Writes through one gateway, four commands at a time, and repeats nothing: whatever it hears but GOOD is kept."""
+
+    WRITE = [0x2a, 0, 0, 1, 0, 0, 0, 0, 8]  # where no other writer writes
+    CHANGED = ["status 02 sense 062a06"]  # access states: the only thing that may be heard
+
+    def __init__(self, site, gateway, n=0):
+        self.session = site.session(gateway, n)
+        self.n, self.heard, self.good, self.pause_s, self.ended = n, [], 0, 0.0, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while not self.ended:
+                started = time.monotonic()
+                tags = [self.session.start(self.WRITE, bytes(4096), lun=self.n) for _ in range(4)]
+                answers = [self.session.finish(tag) for tag in tags]
+                self.pause_s = max(self.pause_s, time.monotonic() - started)
+                self.good += sum(answer.status == GOOD for answer in answers)
+                self.heard += [f"{answer}" for answer in answers if answer.status != GOOD]
+        except (OSError, harness.Failure) as failure:
+            self.heard.append(f"{failure}")
+
+    def stop(self):
+        self.ended = True
+        self.thread.join(40)
+        self.session.close()
+        print(f"# {self.good} writes, longest pause {self.pause_s:.2f} s, heard {self.heard}")
+        expect(self.good > 50, f"{self.good} writes")
+        expect([what for what in self.heard if what not in self.CHANGED] == [], f"errors: {self.heard}")
+
+
 def check_acknowledged(s, writer, gateway, n=0):
     items = sorted(writer.acknowledged.items())
     for start in range(0, len(items), 256):
@@ -204,6 +237,18 @@ def clients_of(s, gateway):
     return clients
 
 
+def expect_story(gateway, *parts):
+    """These lines of its log stand in this order, and their times never go back."""
+    lines, told = gateway.io.log.read_text().splitlines(), []
+    for part in parts:
+        at = next((i for i, line in enumerate(lines) if part in line), None)
+        expect(at is not None, f"no line with {part!r} after {told}")
+        told.append(lines[at])
+        lines = lines[at + 1:]
+    times = [line.split()[0] for line in told]
+    expect(times == sorted(times) and all(time[:4].isdigit() for time in times), f"times: {told}")
+
+
 @case
 def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
     with site() as s:
@@ -220,6 +265,12 @@ def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
         wait_for(lambda: writer.count() > before + 50, "writes after the take-over")
         fenced, later = fenced_until(s), time.time() + NINE_YEARS_S
         expect(all(fenced.get(client, 0) > later for client in clients), f"clients {clients}, fenced {fenced}")
+        expect_story(other, ": asking", f"{owner.name}: 2 questions without an answer",
+                     f"{owner.name} is condemned", f"{owner.name}: fenced {len(clients)} clients",
+                     "rbd/disk_0: taken (take-over")
+        kinds = [event["kind"] for event in reversed(other.call("GET", "/rbdgate/history")["events"])]
+        events = [kind for kind in kinds if kind in ("condemn", "fence", "take-over")]
+        expect_eq(events[:3], ["condemn", "fence", "take-over"], "history")
         writer.stop()
         print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
         expect(len(writer.errors) <= 1, "more than the command whose fate nobody knows")
@@ -270,15 +321,22 @@ def a_graceful_stop_costs_no_command():
         wait_for(lambda: writer.count() > 50, "writes")
         own = Writer(s, owner, s.disk_of(other))
         wait_for(lambda: own.count() > 50, "writes through the one that stops")
+        strict = [Strict(s, other), Strict(s, owner)]
+        wait_for(lambda: all(w.good > 50 for w in strict), "writes that nobody repeats")
         stopper = threading.Thread(target=lambda: (owner.api.kill(), owner.io.stop(40)))
         stopper.start()
         wait_for(lambda: s.state(other, 0) == "ready", "hand-over")
         before = writer.count()
         wait_for(lambda: writer.count() > before + 50, "writes after the hand-over")
+        wait_for(lambda: strict[1].heard, "the change of access states, at the gateway that stops")
+        good = strict[1].good
+        wait_for(lambda: strict[1].good > good + 50, "writes which it forwards")
+        strict.pop().stop()  # as an initiator does that was told
         expect_eq(own.errors, [], "errors through the gateway that stops, while it forwards")
         own.stop()
         stopper.join(40)
         expect(not stopper.is_alive(), "the gateway has not stopped")
+        strict.pop().stop()
         writer.stop()
         print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s")
         expect_eq(writer.errors, [], "errors")
@@ -292,13 +350,16 @@ def a_drained_gateway_owns_nothing_until_it_is_called_back():
         owner = s.owner()
         other = s.others(owner)[0]
         writer = Writer(s, owner)
-        wait_for(lambda: writer.count() > 50, "writes")
+        strict = [Strict(s, gw) for gw in s.gateways]
+        wait_for(lambda: writer.count() > 50 and all(w.good > 50 for w in strict), "writes")
         other.call("PUT", f"/rbdgate/maintenance/{owner.name}")
         wait_for(lambda: all(s.state(other, n) == "ready" for n in range(DISKS)), "all LUNs at the other")
         before = writer.count()
         wait_for(lambda: writer.count() > before + 50, "writes through the drained gateway")
         other.call("DELETE", f"/rbdgate/maintenance/{owner.name}")
         wait_for(lambda: s.state(owner, 0) == "ready", "the return")
+        for w in strict:
+            w.stop()
         writer.stop()
         expect_eq(writer.errors, [], "errors")
         check_acknowledged(s, writer, owner)
@@ -450,6 +511,11 @@ def an_osd_that_answers_nobody_moves_nothing_and_one_that_does_not_answer_the_ow
         instances = {gw: s.instance(gw) for gw in s.gateways}
         writer = Writer(s, other, blocks=64, step=1 << 20)
         wait_for(lambda: writer.count() >= 64, "writes to all objects")
+        # The one with the rows starts anew: all watches are gone for a moment, and mean nothing.
+        s.cluster.rig("osd-kill", osds.with_rows)
+        s.cluster.rig("osd-start", osds.with_rows)
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 64, "writes go on", deadline_s=60)
         # For all.
         s.cluster.rig("osd-pause", osds.other)
         wait_for(lambda: find_log([owner], "no other gateway that could read there"), "words about it", deadline_s=60)
