@@ -22,6 +22,7 @@ struct rbd_disk {
 	/* Any thread: */
 	_Atomic uint64_t size_bytes;
 	atomic_bool writable; /* holds the exclusive lock, as far as known */
+	atomic_bool locked;   /* may hold it: until it was given back well */
 	atomic_bool changed;  /* the header, since the last look at it */
 	atomic_bool lost;     /* fenced: nothing reaches librbd any more, which would log each */
 };

@@ -194,6 +194,7 @@ static int try_acquire(struct rbd_disk *disk, const struct backend_lock_policy *
 		r = evict(disk, &holder, policy, err);
 	if (r < 0)
 		return r;
+	atomic_store(&disk->locked, true); /* whatever comes of it */
 	r = rbd_lock_acquire(disk->image, RBD_LOCK_MODE_EXCLUSIVE);
 	if (r == -EROFS || r == -EBUSY || r == -EAGAIN)
 		return error_set(err, -EAGAIN, "%s: another client took the exclusive lock",
@@ -242,10 +243,12 @@ int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *
 int rbd_disk_release(struct backend *backend, struct error *err)
 {
 	struct rbd_disk *disk = disk_of(backend);
-	if (!atomic_exchange(&disk->writable, false))
+	atomic_store(&disk->writable, false);
+	if (!atomic_load(&disk->locked))
 		return 0;
 	int r = rbd_lock_release(disk->image);
 	if (r < 0 && r != -EINVAL) /* -EINVAL: it is not ours any more */
 		return fail(disk, r, "release the exclusive lock", err);
+	atomic_store(&disk->locked, false);
 	return 0;
 }

@@ -90,6 +90,11 @@ void disk_close(struct disk *disk, void (*closed)(void *argument), void *argumen
 /* The record as it stands in the store, or was told by a peer. One that is older than what is known
  * changes nothing. True: it was news. */
 bool disk_saw_record(struct disk *disk, const struct owner_record *record);
+/* What stands in the row of its reservations: as this gateway, which had the disk last, knows it
+ * (NULL: it does not), and as the last owner has told it: a guess, which spares who takes the disk
+ * to read it. */
+const char *disk_reservations(const struct disk *disk);
+void disk_told_reservations(struct disk *disk, const char *text);
 const struct owner_record *disk_record(const struct disk *disk);
 uint64_t disk_record_seen_ms(const struct disk *disk);
 

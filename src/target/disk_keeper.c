@@ -130,25 +130,50 @@ static void keeper_confirm(struct reservation_keeper *ops, struct lun *lun,
 	start(container_of(ops, struct disk, keeper.ops), NULL, confirmed, argument);
 }
 
+/* Writes the epoch where `text` stands. -ECANCELED: something else stands there. */
+static int take_row(struct disk *disk, const char *key, const char *text, uint64_t epoch,
+                    struct error *err)
+{
+	AUTO_FREE char *taken = NULL;
+	int r = reservation_text_take(text, epoch, &taken, err);
+	if (r == 0)
+		r = store_put_row(disk->host->store, key, text, taken, err);
+	if (r < 0)
+		return r;
+	free(disk->keeper.text);
+	disk->keeper.text = steal(&taken);
+	return 0;
+}
+
 int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
                      struct error *err)
 {
-	AUTO_FREE char *key = row_key(disk);
-	AUTO_FREE char *text = NULL, *taken = NULL;
+	AUTO_FREE char *key = row_key(disk), *text = NULL;
+	AUTO_FREE char *told = steal(&disk->keeper.told);
 	if (!key)
 		return error_set(err, -ENOMEM, "%s: out of memory", disk_name(disk));
-	int r = read_row(disk, key, &text, err);
-	if (r == 0)
-		r = reservation_text_take(text, epoch, &taken, err);
-	if (r == 0)
-		r = store_put_row(disk->host->store, key, text, taken, err);
+	int r = told ? take_row(disk, key, told, epoch, NULL) : -ECANCELED;
+	if (r < 0) {
+		r = read_row(disk, key, &text, err);
+		if (r == 0)
+			r = take_row(disk, key, text, epoch, err);
+	}
 	if (r < 0) {
 		(void)error_wrap(err, "reservations of %s", disk_name(disk));
 		return r;
 	}
-	free(disk->keeper.text);
-	disk->keeper.text = steal(&taken);
 	return lun_load_reservations(disk->lun, disk->keeper.text, how, err);
+}
+
+const char *disk_reservations(const struct disk *disk)
+{
+	return disk->keeper.text;
+}
+
+void disk_told_reservations(struct disk *disk, const char *text)
+{
+	free(disk->keeper.told);
+	disk->keeper.told = text ? strdup(text) : NULL;
 }
 
 void disk_keeper_init(struct disk *disk)
@@ -160,4 +185,5 @@ void disk_keeper_init(struct disk *disk)
 void disk_keeper_done(struct disk *disk)
 {
 	free(steal(&disk->keeper.text));
+	free(steal(&disk->keeper.told));
 }

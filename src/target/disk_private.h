@@ -89,6 +89,7 @@ struct disk {
 	struct keeper {
 		struct reservation_keeper ops;
 		char *text; /* what stands in the store; NULL: no row */
+		char *told; /* what should stand there, for the next to take the disk; or NULL */
 		struct job job;
 		const char *new_text; /* to be written; NULL: only to be confirmed */
 		int result;

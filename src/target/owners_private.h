@@ -1,5 +1,5 @@
-/* Between owners.c (the course of things), owners_decide.c (orders), owners_groups.c (access states)
- * and talk.c (messages). */
+/* Between owners.c (the course of things), owners_decide.c (orders), owners_groups.c (access
+ * states) and talk.c (messages). */
 #pragma once
 
 #include "target/debt.h"

@@ -102,8 +102,9 @@ void talk_wake(struct owners *owners)
 void talk_record(struct owners *owners, const struct disk *disk)
 {
 	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
-	AUTO_JSON json_t *message = json_pack("{s:{s:s, s:s}}", "record", "lun", disk_name(disk),
-	                                      "row", disk_record(disk)->text);
+	AUTO_JSON json_t *message =
+	        json_pack("{s:{s:s, s:s, s:s*}}", "record", "lun", disk_name(disk), "row",
+	                  disk_record(disk)->text, "reservations", disk_reservations(disk));
 	AUTO_FREE char *text = message ? json_format(message, &json_style_compact) : NULL;
 	const struct member *member;
 	uint64_t asked_ms;
@@ -124,8 +125,10 @@ static void heard_record(struct owners *owners, const json_t *message)
 	struct owner_record record;
 	if (!disk || owner_record_parse(json_text(message, "row", ""), &record) < 0)
 		return;
-	if (disk_saw_record(disk, &record))
+	if (disk_saw_record(disk, &record)) {
+		disk_told_reservations(disk, json_text(message, "reservations", NULL));
 		owners_disk_changed(owners, disk);
+	}
 	owner_record_done(&record);
 }
 

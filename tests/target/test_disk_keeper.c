@@ -251,6 +251,33 @@ TEST(what_was_registered_to_last_is_there_after_a_restart_and_the_rest_is_not)
 	}
 }
 
+TEST(what_the_last_owner_tells_of_the_row_is_believed_only_if_it_stands_there)
+{
+	static const char *const told[] = { NULL, "", "{\"version\":1,\"ep", "{}" };
+	struct world world;
+	world_init(&world);
+	ASSERT_TRUE(becomes_ready(&world));
+	log_in(&world);
+	take_attentions(&world);
+	order(&world, 6, 0, 0x11, true);
+	order(&world, 1, 0x11, 0, false);
+	AUTO_FREE char *text = strdup(disk_reservations(world.disk));
+	world_done(&world);
+	for (size_t i = 0; i <= ARRAY_LEN(told); i++) {
+		TEST_ROW("row %zu", i);
+		world_init(&world);
+		disk_told_reservations(world.disk, i == 0 ? text : told[i - 1]);
+		ASSERT_TRUE(becomes_ready(&world));
+		AUTO_FREE char *stands = row(&world);
+		ASSERT_STR_EQ(disk_reservations(world.disk), stands);
+		log_in(&world);
+		ASSERT_EQ(holder(&world), 0x11);
+		if (i == ARRAY_LEN(told))
+			order(&world, 3, 0x11, 0, false);
+		world_done(&world);
+	}
+}
+
 TEST(who_finds_that_the_row_was_changed_takes_the_disk_anew_and_does_not_say_that_it_was_done)
 {
 	struct world world;
