@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs in the guest: the kernel's initiator with multipath as Ceph's documentation sets it up, on two gateways that
 # the host disturbs. Prints `step: NAME ok` for each step, `gap: FAULT SECONDS`, and `do: WHAT` for the host, which
-# makes the file /share/done.N when it has done the Nth. Then one path without multipath.
+# makes the file /share/done.N when it has done the Nth, with the owner's portal if that was asked for. Then one path
+# without multipath.
 set -euo pipefail
 cd /tmp
 disk=/dev/mapper/mpatha
@@ -46,6 +47,11 @@ states() { # into $states: of both paths, the worse priority first
 both_paths() {
 	states
 	[ "$states" = "10 active ready,50 active ready," ]
+}
+prefers() { # PORTAL: its path has the better priority, the other one the worse
+	local found
+	found=$(multipathd show paths raw format "%p %d" | sort | tr '\n' ,)
+	[[ $found = "10 sd"?",50 $(block_of "$1")," ]]
 }
 written() { # BLOCK: sectors, into $written
 	local fields
@@ -160,6 +166,8 @@ wait_for 40 both_paths
 names
 [ "$(cat /sys/block/sd*/device/dh_state)" = $'alua\nalua' ]
 multipath -ll
+host owner
+wait_for 20 prefers "$(<"/share/done.$asked")"
 ok both_paths_with_the_right_priorities
 
 mkfs.ext4 -q $disk
@@ -168,6 +176,7 @@ echo before >phase
 load end
 wait_for 20 test -e beats
 through hand_over "move" -
+wait_for 20 prefers "$(<"/share/done.$asked")"
 through stop_and_start "stop-owner" "start"
 through kill_of_the_owner "kill-owner" "start"
 io_runs_through
