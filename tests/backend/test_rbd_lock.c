@@ -48,7 +48,7 @@ int rados_break_lock(rados_ioctx_t pool, const char *object, const char *name, c
 {
 	int (*real)(rados_ioctx_t, const char *, const char *, const char *, const char *) =
 	        dlsym(RTLD_NEXT, "rados_break_lock");
-	note("break");
+	note(strncmp(object, "rbd_object_map.", 15) == 0 ? "free-object-map" : "break");
 	return real(pool, object, name, client, cookie);
 }
 
@@ -216,7 +216,7 @@ TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	watch_order(client); /* which knows nothing of the fence yet */
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "map break acquire ");
+	ASSERT_STR_EQ(order, "map free-object-map break acquire ");
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	test_fill(backend, 0, 4096, 3);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
@@ -246,7 +246,7 @@ TEST(one_that_may_live_is_fenced_again_whoever_has_fenced_him_before)
 	ASSERT_TRUE(cluster_has_fenced(client, address));
 	watch_order(client);
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "map break acquire ");
+	ASSERT_STR_EQ(order, "map free-object-map break acquire ");
 	ASSERT_EQ(fences, 1);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
 	ASSERT_EQ(waitpid(child, NULL, 0), child);
