@@ -332,13 +332,23 @@ static void not_answered(struct members *members, struct member *member)
 	member_fence(members, member, "lost, and did not answer");
 }
 
+/* It lived when it was asked, but its connections have ended since. */
+static bool is_lost_since(const struct members *members, const struct member *member)
+{
+	struct peer_info peer;
+	return member->has_peer &&
+	       interconnect_get_peer(members->interconnect, member->peer, &peer) &&
+	       peer.state == PEER_LOST && peer.since_ms > member->asked_ms;
+}
+
 /* A question under way, or one that is due. */
 static void review_question(struct members *members, struct member *member)
 {
 	uint64_t now_ms = reactor_now_ms(members->manager);
 	if (!member->ask_number) {
-		if (member->health == MEMBER_UNREACHABLE &&
-		    now_ms >= member->asked_ms + ASK_AGAIN_MS && members->wanted(members, member))
+		bool due =
+		        now_ms >= member->asked_ms + ASK_AGAIN_MS || is_lost_since(members, member);
+		if (member->health == MEMBER_UNREACHABLE && due && members->wanted(members, member))
 			members->ask(members, member);
 		return;
 	}

@@ -137,6 +137,16 @@ static void tell_stalled(struct owners *owners)
 		interconnect_set_stalled(interconnect, stalled_ms);
 }
 
+/* A stream of decisions, as when hundreds of LUNs move, does not put it off. */
+static void arm_tick_in(struct owners *owners, uint64_t delay_ms)
+{
+	uint64_t at_ms = reactor_now_ms(owners->config.manager) + delay_ms;
+	if (timer_armed(&owners->tick) && owners->tick_ms <= at_ms)
+		return;
+	owners->tick_ms = at_ms;
+	reactor_arm(owners->config.manager, &owners->tick, delay_ms);
+}
+
 static void arm_tick(struct owners *owners)
 {
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
@@ -146,7 +156,7 @@ static void arm_tick(struct owners *owners)
 	                : TICK_MS;
 	if (owners->again_ms && owners->again_ms < now_ms + delay_ms)
 		delay_ms = owners->again_ms > now_ms ? owners->again_ms - now_ms : 1;
-	reactor_arm(owners->config.manager, &owners->tick, delay_ms);
+	arm_tick_in(owners, delay_ms);
 }
 
 static void tick(struct timer *timer)
@@ -308,7 +318,7 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 	owners->start_ms = reactor_now_ms(owners->config.manager);
 	hung_begin(owners);
 	start_look(owners);
-	reactor_arm(owners->config.manager, &owners->tick, TICK_FAST_MS);
+	arm_tick_in(owners, TICK_FAST_MS);
 }
 
 void owners_free(struct owners *owners)

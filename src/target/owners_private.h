@@ -30,6 +30,7 @@ struct owners {
 	struct debt_renewal debt;
 	struct hung hung;
 	struct timer tick;
+	uint64_t tick_ms; /* when it comes */
 	struct watchdog watchdog;
 	struct message decide_message;
 	bool decide_posted;

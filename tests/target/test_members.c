@@ -19,6 +19,7 @@ static int version_min, version_max;
 static bool silent, condemned;
 static uint32_t stalled_ms;
 static enum peer_state peer_state;
+static uint64_t peer_since_ms;
 
 /* ---- what members.c calls ---- */
 
@@ -39,7 +40,11 @@ bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
                            struct peer_info *ret_peer)
 {
 	*ret_peer = (struct peer_info){
-		.id = id, .state = peer_state, .silent = silent, .stalled_ms = stalled_ms
+		.id = id,
+		.state = peer_state,
+		.since_ms = peer_since_ms,
+		.silent = silent,
+		.stalled_ms = stalled_ms,
 	};
 	return true;
 }
@@ -78,6 +83,7 @@ static void world_init(struct members *members)
 	version_min = version_max = 1;
 	silent = condemned = false;
 	stalled_ms = 0;
+	peer_since_ms = 0;
 	peer_state = PEER_LOST;
 	*members = (struct members){
 		.gateway = "gw-1",
@@ -203,6 +209,30 @@ TEST(an_answer_to_any_of_the_questions_is_one)
 		ASSERT_EQ(fenced, 0);
 		world_done(&members);
 	}
+}
+
+TEST(who_lived_when_it_was_asked_is_asked_at_once_when_its_connections_end)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	stalled_ms = 5000;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	ASSERT_EQ(asked, 1);
+	members_answered(&members, 1);
+	turn(&members, 200);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UNREACHABLE);
+	ASSERT_EQ(asked, 1);
+	peer_state = PEER_LOST;
+	peer_since_ms = now_ms;
+	turn(&members, 50);
+	ASSERT_EQ(asked, 2);
+	members_answered(&members, 2); /* it does live */
+	for (unsigned i = 0; i < 10; i++)
+		turn(&members, 50);
+	ASSERT_EQ(asked, 2);
+	world_done(&members);
 }
 
 /* Else it would be taken for one that lives, and nobody would take what it had. */

@@ -165,6 +165,21 @@ TEST(a_look_that_finds_nothing_new_is_a_good_one)
 	world_done(&world);
 }
 
+/* As when hundreds of LUNs move, one after the other. */
+TEST(decisions_without_end_do_not_put_the_next_look_off)
+{
+	struct world world;
+	world_init(&world);
+	begin(&world);
+	uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+	while (atomic_load(&looks) < 2 && clock_monotonic_ms() < deadline) {
+		owners_changed(world.owners);
+		(void)reactor_turn(world.manager, 5);
+	}
+	ASSERT_TRUE(atomic_load(&looks) >= 2);
+	world_done(&world);
+}
+
 /* ---- letters ---- */
 
 static sem_t told_gate;
