@@ -469,6 +469,20 @@ bool members_unsettled(const struct members *members)
 	return false;
 }
 
+uint64_t members_due_ms(const struct members *members)
+{
+	const struct member *member;
+	uint64_t now_ms = reactor_now_ms(members->manager), first_ms = 0;
+	list_for_each (member, &members->list, link) {
+		if (!member->ask_number || !member->heard_ms)
+			continue;
+		uint64_t due_ms = member->heard_ms + answer_ms(members, member);
+		if (due_ms > now_ms && (!first_ms || due_ms < first_ms))
+			first_ms = due_ms;
+	}
+	return first_ms;
+}
+
 void member_fenced(struct members *members, struct member *member, int result)
 {
 	if (result < 0) {

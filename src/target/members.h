@@ -81,6 +81,8 @@ void members_add_past(struct members *members, const struct owner_record *record
 /* Looks at the health of all. As often as every 100 ms while members_unsettled(). */
 void members_review(struct members *members);
 bool members_unsettled(const struct members *members);
+/* When the next question has waited long enough for its answer: members_review() then. 0: none. */
+uint64_t members_due_ms(const struct members *members);
 /* A question of ours was heard by ourselves, or answered by its member. */
 void members_heard(struct members *members, uint64_t number);
 void members_answered(struct members *members, uint64_t number);

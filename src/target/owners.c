@@ -154,6 +154,9 @@ static void arm_tick(struct owners *owners)
 	        owners->undecided || owners->leaving || members_unsettled(&owners->members)
 	                ? TICK_FAST_MS
 	                : TICK_MS;
+	uint64_t due_ms = members_due_ms(&owners->members);
+	if (due_ms && due_ms < now_ms + delay_ms)
+		delay_ms = due_ms - now_ms;
 	if (owners->again_ms && owners->again_ms < now_ms + delay_ms)
 		delay_ms = owners->again_ms > now_ms ? owners->again_ms - now_ms : 1;
 	arm_tick_in(owners, delay_ms);

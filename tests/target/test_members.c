@@ -168,7 +168,9 @@ TEST(who_leaves_two_questions_in_a_row_without_an_answer_is_fenced)
 		turn(&members, 50);
 		for (unsigned question = 1; question <= 2; question++) {
 			ASSERT_EQ(asked, question);
+			ASSERT_EQ(members_due_ms(&members), 0);
 			members_heard(&members, question);
+			ASSERT_EQ(members_due_ms(&members), now_ms + 50 * rows[i].turns);
 			for (unsigned at = 1; at < rows[i].turns; at++)
 				turn(&members, 50);
 			ASSERT_EQ(asked, question);
