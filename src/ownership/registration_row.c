@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "store/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static int copy_clients(struct registration_row *row, const json_t *list)
 
 void registration_row_done(struct registration_row *row)
 {
+	assert(row->clients || row->client_count == 0);
 	for (size_t i = 0; i < row->client_count; i++)
 		free(row->clients[i]);
 	free(row->clients);
