@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DISCARD_GRANULARITY 65536u /* rbd_discard_granularity_bytes */
@@ -17,6 +18,11 @@ static void tell(struct rbd_disk *disk, enum backend_event event)
 {
 	if (disk->listener)
 		disk->listener->event(disk->listener, event);
+}
+
+void rbd_disk_object(const struct rbd_disk *disk, const char *kind, char ret_name[RBD_OBJECT_MAX])
+{
+	(void)snprintf(ret_name, RBD_OBJECT_MAX, "%s.%s", kind, disk->id);
 }
 
 int rbd_disk_failed(struct rbd_disk *disk, int r)
@@ -138,9 +144,9 @@ static void reached(rados_completion_t completion, void *argument)
 
 static int start_reach(struct rbd_disk *disk, struct io *io)
 {
-	char header[160];
+	char header[RBD_OBJECT_MAX];
 	rados_completion_t completion;
-	(void)snprintf(header, sizeof header, "rbd_header.%s", disk->id);
+	rbd_disk_object(disk, "rbd_header", header);
 	AUTO_FREE struct reach *reach = calloc(1, sizeof *reach);
 	if (!reach)
 		return -ENOMEM;

@@ -32,6 +32,10 @@ static inline struct rbd_disk *disk_of(const struct backend *backend)
 	return container_of(backend, struct rbd_disk, backend);
 }
 
+#define RBD_OBJECT_MAX 160
+/* The name of an object of the image: its "rbd_header", its "rbd_object_map". */
+void rbd_disk_object(const struct rbd_disk *disk, const char *kind, char ret_name[RBD_OBJECT_MAX]);
+
 /* Every error of librbd passes here: notices that the disk is fenced, and tells it once. Gives r
  * back. */
 int rbd_disk_failed(struct rbd_disk *disk, int r);

@@ -58,20 +58,15 @@ struct holder {
 	const char *address; /* in locker; NULL: nobody has it */
 };
 
-static void name_object(const struct rbd_disk *disk, const char *kind, char ret_name[160])
-{
-	(void)snprintf(ret_name, 160, "%s.%s", kind, disk->id);
-}
-
 /* One question, where librbd's own calls make three of it. */
 static int find_holder(struct rbd_disk *disk, struct holder *holder, struct error *err)
 {
-	char header[160];
+	char header[RBD_OBJECT_MAX];
 	size_t client_len = sizeof holder->client, cookie_len = sizeof holder->cookie,
 	       tag_len = sizeof holder->tag, locker_len = sizeof holder->locker;
 	int exclusive = 1;
 	*holder = (struct holder){ .address = NULL };
-	name_object(disk, "rbd_header", header);
+	rbd_disk_object(disk, "rbd_header", header);
 	ssize_t count = rados_list_lockers(disk->pool, header, LOCK_NAME, &exclusive, holder->tag,
 	                                   &tag_len, holder->client, &client_len, holder->cookie,
 	                                   &cookie_len, holder->locker, &locker_len);
@@ -120,8 +115,8 @@ static int break_lock(struct rbd_disk *disk, const char *owner, struct error *er
 static int drop(struct rbd_disk *disk, const char *kind, const char *client, const char *cookie,
                 struct error *err)
 {
-	char object[160];
-	name_object(disk, kind, object);
+	char object[RBD_OBJECT_MAX];
+	rbd_disk_object(disk, kind, object);
 	int r = rados_break_lock(disk->pool, object, LOCK_NAME, client, cookie);
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
 }

@@ -143,6 +143,12 @@ struct disk *disk_set_at(const struct disk_set *set, size_t i)
 	return set->slots[i] ? set->slots[i]->disk : NULL;
 }
 
+struct disk *disk_set_find(const struct disk_set *set, const char *name)
+{
+	size_t at = set->plan ? plan_find_disk(set->plan, name) : SIZE_MAX;
+	return at == SIZE_MAX ? NULL : disk_set_at(set, at);
+}
+
 bool disk_set_settled(const struct disk_set *set)
 {
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {

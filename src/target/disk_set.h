@@ -36,6 +36,8 @@ bool disk_set_closing(const struct disk_set *set);
 bool disk_set_settled(const struct disk_set *set);
 /* The i-th disk of the plan, or NULL. */
 struct disk *disk_set_at(const struct disk_set *set, size_t i);
+/* The disk of that name ("pool/image") in the plan, or NULL. */
+struct disk *disk_set_find(const struct disk_set *set, const char *name);
 /* Adds what disks have to complain about, separated by "; ". */
 void disk_set_add_problems(const struct disk_set *set, struct string *problems);
 /* An array with a row for each disk. A new reference, NULL: no memory. */

@@ -52,13 +52,6 @@ static uint64_t now_of(const struct owners *owners)
 	return reactor_now_ms(owners->config.manager);
 }
 
-struct disk *hung_find_disk(const struct owners *owners, const char *lun)
-{
-	const struct disk_set *set = owners->config.disks;
-	size_t at = set->plan ? plan_find_disk(set->plan, lun) : SIZE_MAX;
-	return at == SIZE_MAX ? NULL : disk_set_at(set, at);
-}
-
 uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
 {
 	uint64_t since_ms = disk_oldest(disk).since_ms, now_ms = now_of(owners);
@@ -187,7 +180,8 @@ static void begin_question(struct owners *owners, struct disk *disk)
 /* Storage that is slow, not hung, answers one command after the other. */
 static void notice_progress(struct question *question)
 {
-	const struct disk *disk = hung_find_disk(question->owners, question->place.lun);
+	const struct disk *disk =
+	        disk_set_find(question->owners->config.disks, question->place.lun);
 	uint64_t command_ms = disk ? disk_oldest(disk).since_ms : 0;
 	if (command_ms != question->command_ms)
 		question->answers = 0;
@@ -226,7 +220,7 @@ static void tell_people(struct question *question)
 	uint64_t now_ms = now_of(question->owners);
 	bool due = !question->told_ms ? now_ms >= question->since_ms + TELL_AFTER
 	                              : now_ms >= question->told_ms + TELL_MS;
-	if (!due || !hung_find_disk(question->owners, question->place.lun))
+	if (!due || !disk_set_find(question->owners->config.disks, question->place.lun))
 		return;
 	question->told_ms = now_ms;
 	log_warning("%s: no answer of the storage for %" PRIu64
@@ -284,7 +278,7 @@ static void review_questions(struct owners *owners)
 static bool may_give_up(const struct question *question)
 {
 	const struct owners *owners = question->owners;
-	const struct disk *disk = hung_find_disk(owners, question->place.lun);
+	const struct disk *disk = disk_set_find(owners->config.disks, question->place.lun);
 	return disk && question->command_ms &&
 	       !(text_starts(disk_record(disk)->why, "take-over") &&
 	         now_of(owners) < disk_record_seen_ms(disk) + STAY_MS);
@@ -348,7 +342,7 @@ static bool could_take(const struct owners *owners)
 
 void hung_heard_try(struct owners *owners, const json_t *message)
 {
-	struct disk *disk = hung_find_disk(owners, json_text(message, "lun", ""));
+	struct disk *disk = disk_set_find(owners->config.disks, json_text(message, "lun", ""));
 	if (!disk || disk_role(disk) != DISK_FORWARD || !could_take(owners))
 		return;
 	struct answer *answer = calloc(1, sizeof *answer);

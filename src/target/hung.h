@@ -47,8 +47,6 @@ void hung_heard_try(struct owners *owners, const json_t *message);
 void hung_heard_tried(struct owners *owners, const json_t *message);
 /* For how long commands for the LUN have waited for its storage; 0: not for long. */
 uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk);
-/* NULL: no such LUN here. */
-struct disk *hung_find_disk(const struct owners *owners, const char *lun);
 /* A read of a doubted place has ended, which a question may hang on as well. */
 void hung_doubt_read(struct owners *owners, const char *lun);
 

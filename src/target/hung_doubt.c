@@ -132,7 +132,7 @@ void hung_review_doubts(struct owners *owners)
 	list_for_each_safe (doubt, following, &owners->hung.doubts, link) {
 		if (!owners->config.disks->plan)
 			return;
-		struct disk *disk = hung_find_disk(owners, doubt->place.lun);
+		struct disk *disk = disk_set_find(owners->config.disks, doubt->place.lun);
 		if (doubt->reading)
 			continue;
 		if (!disk)

@@ -308,14 +308,20 @@ static void suspect(struct members *members, struct member *member, const char *
 		members->ask(members, member);
 }
 
+/* Its connections have ended: *ret_peer says how and when. */
+static bool is_lost(const struct members *members, const struct member *member,
+                    struct peer_info *ret_peer)
+{
+	return member->has_peer &&
+	       interconnect_get_peer(members->interconnect, member->peer, ret_peer) &&
+	       ret_peer->state == PEER_LOST;
+}
+
 /* A process that has ended refuses connections at once; one whose host is silent may be slow. */
 static unsigned answer_ms(const struct members *members, const struct member *member)
 {
 	struct peer_info peer;
-	bool refused = member->has_peer &&
-	               interconnect_get_peer(members->interconnect, member->peer, &peer) &&
-	               peer.state == PEER_LOST && !peer.silent;
-	return refused ? REFUSED_MS : ANSWER_MS;
+	return is_lost(members, member, &peer) && !peer.silent ? REFUSED_MS : ANSWER_MS;
 }
 
 static void not_answered(struct members *members, struct member *member)
@@ -336,9 +342,7 @@ static void not_answered(struct members *members, struct member *member)
 static bool is_lost_since(const struct members *members, const struct member *member)
 {
 	struct peer_info peer;
-	return member->has_peer &&
-	       interconnect_get_peer(members->interconnect, member->peer, &peer) &&
-	       peer.state == PEER_LOST && peer.since_ms > member->asked_ms;
+	return is_lost(members, member, &peer) && peer.since_ms > member->asked_ms;
 }
 
 /* A question under way, or one that is due. */

@@ -36,10 +36,8 @@ static void look_work(struct job *job)
 /* Also if nothing is new there: a disk may be new, or was busy when the record came. */
 static void see_records(struct owners *owners, const struct look *look)
 {
-	struct disk_set *set = owners->config.disks;
-	for (size_t i = 0; set->plan && i < look->record_count; i++) {
-		size_t at = plan_find_disk(set->plan, look->records[i].lun);
-		struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+	for (size_t i = 0; i < look->record_count; i++) {
+		struct disk *disk = disk_set_find(owners->config.disks, look->records[i].lun);
 		if (disk && disk_saw_record(disk, &look->records[i].record))
 			owners_disk_changed(owners, disk);
 	}

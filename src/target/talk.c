@@ -119,9 +119,7 @@ void talk_record(struct owners *owners, const struct disk *disk)
 
 static void heard_record(struct owners *owners, const json_t *message)
 {
-	const struct disk_set *set = owners->config.disks;
-	size_t at = set->plan ? plan_find_disk(set->plan, json_text(message, "lun", "")) : SIZE_MAX;
-	struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+	struct disk *disk = disk_set_find(owners->config.disks, json_text(message, "lun", ""));
 	struct owner_record record;
 	if (!disk || owner_record_parse(json_text(message, "row", ""), &record) < 0)
 		return;
@@ -167,9 +165,7 @@ void talk_ask(struct owners *owners, struct member *member)
 
 static void consider_lun(struct owners *owners, const char *name, const char *from)
 {
-	const struct disk_set *set = owners->config.disks;
-	size_t at = set->plan ? plan_find_disk(set->plan, name) : SIZE_MAX;
-	struct disk *disk = at == SIZE_MAX ? NULL : disk_set_at(set, at);
+	struct disk *disk = disk_set_find(owners->config.disks, name);
 	struct lun_counters counters;
 	if (!disk || !disk_is_owner(disk))
 		return;

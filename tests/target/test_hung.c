@@ -49,13 +49,13 @@ struct disk *disk_set_at(const struct disk_set *set, size_t i)
 	return &disks[i];
 }
 
-size_t plan_find_disk(const struct plan *plan, const char *name)
+struct disk *disk_set_find(const struct disk_set *set, const char *name)
 {
 	for (size_t i = 0; i < LUNS; i++) {
 		if (strcmp(name, disks[i].name) == 0)
-			return i;
+			return &disks[i];
 	}
-	return SIZE_MAX;
+	return NULL;
 }
 
 const char *disk_name(const struct disk *disk)
