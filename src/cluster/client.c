@@ -183,6 +183,15 @@ int cluster_client_connect(const struct cluster_client_config *config,
 	return 0;
 }
 
+void fenced_forget(struct cluster_client *client)
+{
+	for (struct fenced *fenced; (fenced = client->fenced);) {
+		client->fenced = fenced->next;
+		free(fenced);
+	}
+	client->fenced_count = 0;
+}
+
 void cluster_client_free(struct cluster_client *client)
 {
 	if (!client)

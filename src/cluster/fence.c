@@ -85,15 +85,6 @@ bool cluster_has_fenced(struct cluster_client *client, const char *address)
 	return fenced;
 }
 
-void fenced_forget(struct cluster_client *client)
-{
-	for (struct fenced *fenced; (fenced = client->fenced);) {
-		client->fenced = fenced->next;
-		free(fenced);
-	}
-	client->fenced_count = 0;
-}
-
 static void remember_fenced(struct cluster_client *client, const char *address)
 {
 	if (cluster_has_fenced(client, address))
