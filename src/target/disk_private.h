@@ -60,6 +60,7 @@ struct disk {
 	bool demanded;   /* since it was offered last */
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
+	enum reservation_load load_due; /* by a take that failed; else HANDED_OVER */
 	bool close_wanted, others_up, on_demand, released;
 	bool lock_moves; /* the job takes it or gives it back, and the image stays open */
 	bool stale;      /* another image has the name, or it is not primary: to be opened anew */

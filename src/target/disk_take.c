@@ -120,13 +120,16 @@ static int take_record(struct disk *disk, struct error *err)
 	return r;
 }
 
+/* A record that this instance wrote tells nothing of the owner before: what a take that ended after
+ * its record did not load is still to be loaded so, also if the LUN was given back since. */
 static enum reservation_load load_kind(const struct disk *disk, const struct owner_record *before)
 {
+	if (strcmp(before->instance, registration_instance(disk->host->registration)) == 0)
+		return disk->load_due;
 	if (!disk->was_in_service && !disk->others_up)
 		return RESERVATION_LOAD_POWER_LOSS;
-	bool own = strcmp(before->instance, registration_instance(disk->host->registration)) == 0;
-	return before->state == OWNER_ACTIVE && !own ? RESERVATION_LOAD_TAKEN_OVER
-	                                             : RESERVATION_LOAD_HANDED_OVER;
+	return before->state == OWNER_ACTIVE ? RESERVATION_LOAD_TAKEN_OVER
+	                                     : RESERVATION_LOAD_HANDED_OVER;
 }
 
 static int take(struct disk *disk, struct error *err)
@@ -149,12 +152,17 @@ static int take(struct disk *disk, struct error *err)
 		return r;
 	enum reservation_load how = load_kind(disk, &disk->job_record);
 	r = take_record(disk, err);
+	if (r != -ECANCELED) /* else it is certain that nothing was written */
+		disk->load_due = how;
 	if (r == 0)
 		r = backend_acquire(disk->backend, &policy, err);
 	if (r < 0)
 		return r;
 	lun_set_epoch(disk->lun, disk->job_record.epoch);
-	return disk_keeper_load(disk, disk->job_record.epoch, how, err);
+	r = disk_keeper_load(disk, disk->job_record.epoch, how, err);
+	if (r == 0)
+		disk->load_due = RESERVATION_LOAD_HANDED_OVER;
+	return r;
 }
 
 static void set_result(struct disk *disk, int r)

@@ -17,6 +17,8 @@
 static char order[256]; /* the steps, in order */
 static const char *failing;
 static struct cluster_client *map_of;
+static struct owner_record stored;
+static enum reservation_load loaded; /* how */
 
 static int step(const char *name, struct error *err)
 {
@@ -81,8 +83,7 @@ int cluster_wait_for_map(struct cluster_client *client, struct error *err)
 int owner_record_read(struct store *store, const char *disk, struct owner_record *ret_record,
                       struct error *err)
 {
-	ret_record->state = OWNER_ACTIVE;
-	ret_record->epoch = 6;
+	*ret_record = stored;
 	return step("read", err);
 }
 
@@ -90,13 +91,21 @@ int owner_record_take(struct store *store, const char *disk, struct owner_record
                       const char *gateway, const char *instance, const char *client,
                       const char *image_id, const char *why, struct error *err)
 {
-	record->epoch++;
-	return step("record", err);
+	if (record->epoch != stored.epoch)
+		return error_set(err, -ECANCELED, "changed");
+	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = record->epoch + 1 };
+	(void)snprintf(stored.instance, sizeof stored.instance, "%s", instance);
+	(void)snprintf(stored.client, sizeof stored.client, "%s", client);
+	int r = step("record", err);
+	if (r == 0)
+		*record = stored; /* else its answer was lost */
+	return r;
 }
 
 int owner_record_release(struct store *store, const char *disk, struct owner_record *record,
                          const char *next, const char *why, struct error *err)
 {
+	record->state = stored.state = OWNER_CLEAN;
 	return step("give", err);
 }
 
@@ -122,13 +131,14 @@ int backend_release(struct backend *backend, struct error *err)
 
 void lun_set_epoch(struct lun *lun, uint64_t epoch)
 {
-	ASSERT_EQ(epoch, 7);
+	ASSERT_EQ(epoch, stored.epoch);
 }
 
 int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
                      struct error *err)
 {
-	ASSERT_EQ(epoch, 7);
+	ASSERT_EQ(epoch, stored.epoch);
+	loaded = how;
 	return step("reservations", err);
 }
 
@@ -140,9 +150,11 @@ static struct disk other_is_gone(void)
 {
 	order[0] = '\0';
 	map_of = NULL;
+	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 6 };
 	return (struct disk){ .host = &host,
 		              .client = (struct cluster_client *)&host, /* nobody looks inside */
-		              .job_record = { .state = OWNER_ACTIVE, .epoch = 6 } };
+		              .others_up = true,
+		              .job_record = stored };
 }
 
 /* [H1] By then all clients of the last owner are fenced; the map that says so must be in force on
@@ -176,4 +188,70 @@ TEST(nothing_follows_a_step_that_failed)
 		ASSERT_EQ(disk.job_error.code, -EIO);
 		ASSERT_STR_EQ(order, rows[i].order);
 	}
+}
+
+static int take(struct disk *disk, const char *fails)
+{
+	failing = fails;
+	disk->problem = disk->job_error;
+	disk->job_error = (struct error){ 0 };
+	disk_take(disk);
+	return disk->job_error.code;
+}
+
+/* The record of the first attempt is our own, and tells nothing of the owner before. */
+TEST(reservations_are_loaded_as_the_first_attempt_would_have)
+{
+	static const char *const failing_steps[] = { "record", "lock", "reservations" };
+	static const struct {
+		const char *name;
+		bool clean, alone, others_come;
+		enum reservation_load how;
+	} rows[] = {
+		{ "take-over", .how = RESERVATION_LOAD_TAKEN_OVER },
+		{ "hand-over", .clean = true, .how = RESERVATION_LOAD_HANDED_OVER },
+		{ "power loss", .alone = true, .how = RESERVATION_LOAD_POWER_LOSS },
+		{ "power loss, the others come back meanwhile", .alone = true, .others_come = true,
+		  .how = RESERVATION_LOAD_POWER_LOSS },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t j = 0; j < ARRAY_LEN(failing_steps); j++) {
+			TEST_ROW("%s, %s fails", rows[i].name, failing_steps[j]);
+			struct disk disk = other_is_gone();
+			disk.others_up = !rows[i].alone;
+			if (rows[i].clean)
+				disk.job_record.state = stored.state = OWNER_CLEAN;
+			ASSERT_EQ(take(&disk, failing_steps[j]), -EIO);
+			disk.others_up = disk.others_up || rows[i].others_come;
+			int r = take(&disk, NULL);
+			if (r == -ECANCELED) /* by our own record, of which we had not heard */
+				r = take(&disk, NULL);
+			ASSERT_EQ(r, 0);
+			ASSERT_EQ(loaded, rows[i].how);
+			disk.was_in_service = true;
+			ASSERT_EQ(take(&disk, NULL), 0);
+			ASSERT_EQ(loaded, RESERVATION_LOAD_HANDED_OVER); /* what we loaded */
+		}
+	}
+}
+
+TEST(what_was_not_loaded_before_it_was_given_back_is_still_loaded_so)
+{
+	struct disk disk = other_is_gone();
+	ASSERT_EQ(take(&disk, "lock"), -EIO);
+	failing = NULL;
+	disk_release(&disk);
+	ASSERT_EQ(take(&disk, NULL), 0);
+	ASSERT_EQ(loaded, RESERVATION_LOAD_TAKEN_OVER);
+}
+
+/* Somebody else had it meanwhile. */
+TEST(a_later_owner_decides_how_reservations_are_loaded)
+{
+	struct disk disk = other_is_gone();
+	ASSERT_EQ(take(&disk, "lock"), -EIO);
+	stored = (struct owner_record){ .state = OWNER_CLEAN, .epoch = 9 };
+	disk.job_record = stored;
+	ASSERT_EQ(take(&disk, NULL), 0);
+	ASSERT_EQ(loaded, RESERVATION_LOAD_HANDED_OVER);
 }
