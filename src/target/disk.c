@@ -75,6 +75,8 @@ void disk_post_events(struct disk *disk)
 static void backend_told(struct backend_listener *listener, enum backend_event event)
 {
 	struct disk *disk = container_of(listener, struct disk, listener);
+	if (event == BACKEND_LOST)
+		atomic_store(&disk->fenced, true);
 	if (event == BACKEND_RESIZED)
 		atomic_store(&disk->event_resized, true);
 	else
@@ -216,7 +218,7 @@ static void take_done(struct job *job)
 		break;
 	case -ESHUTDOWN:
 	case -EOWNERDEAD:
-		disk->lost = true;
+		disk->lost = disk->fenced = true;
 		disk->host->fenced(disk->host, disk);
 		break;
 	default:

@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <string.h>
 
-static void put_client(struct disk *disk, bool lost)
+static void put_client(struct disk *disk, bool fenced)
 {
 	if (!disk->client)
 		return;
-	if (lost)
+	if (fenced) /* else other images stay on it, and this one may come back */
 		data_clients_lost(disk->host->clients, disk->client);
 	data_clients_put(disk->host->clients, steal(&disk->client));
 }
@@ -45,11 +45,12 @@ static int take_client(struct disk *disk, struct error *err)
 	                       : data_clients_take(clients, &disk->client, err);
 }
 
-void disk_open_image(struct disk *disk)
+static int open_once(struct disk *disk, struct error *err)
 {
-	struct error *err = &disk->job_error;
-	if (take_client(disk, err) < 0)
-		return;
+	int r = take_client(disk, err);
+	if (r < 0)
+		return r;
+	disk->fenced = false;
 	struct backend_config config = {
 		.kind = disk->path ? "file" : "rbd",
 		.name = disk_name(disk),
@@ -59,22 +60,33 @@ void disk_open_image(struct disk *disk)
 		.image = disk->image,
 		.listener = &disk->listener,
 	};
-	int r = backend_open(&config, &disk->backend, err);
+	r = backend_open(&config, &disk->backend, err);
 	if (r == 0)
 		r = confirm_image(disk, err);
 	if (r == 0) {
 		planted_filters(&disk->backend);
 		*err = (struct error){ 0 };
-		return;
+		return 0;
 	}
 	if (!err->code)
 		(void)error_set(err, r, "%s: %s", config.name, strerror(-r));
 	backend_free(steal(&disk->backend));
 	put_client(disk, err->code == -ESHUTDOWN);
+	return err->code;
+}
+
+/* That its client was fenced may be found out here first: then there is another one. */
+void disk_open_image(struct disk *disk)
+{
+	struct error *err = &disk->job_error;
+	if (open_once(disk, err) == -ESHUTDOWN) {
+		*err = (struct error){ 0 };
+		(void)open_once(disk, err);
+	}
 }
 
 void disk_close_image(struct disk *disk)
 {
 	backend_free(steal(&disk->backend)); /* before its client goes */
-	put_client(disk, disk->lost);
+	put_client(disk, disk->fenced);
 }

@@ -73,8 +73,9 @@ struct disk {
 	atomic_bool event_resized, event_lost, event_doubted, event_wanted;
 	atomic_bool event_posted;
 	struct message event_message;
-	atomic_bool lost; /* the cluster client was fenced; workers look at it, too */
-	bool doubted;     /* somebody changed what only the owner may change: take it anew */
+	atomic_bool lost;   /* the image is not ours any more: to be opened anew */
+	atomic_bool fenced; /* and nothing more can be done with its client */
+	bool doubted;       /* somebody changed what only the owner may change: take it anew */
 
 	/* disk_try.c */
 	bool looking;

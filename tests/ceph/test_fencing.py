@@ -33,10 +33,14 @@ class Site:
                           rbdgate={"cluster_clients": clients})
         stack.callback(self.gw.kill)
 
-    def owner_address(self, image):
+    def lock(self, image):
         locks = json.loads(self.cluster.run("rbd", "lock", "ls", image, "--format", "json"))
         locks = locks if isinstance(locks, list) else list(locks.values())
-        return locks[0]["address"] if locks else None
+        return locks[0] if locks else None
+
+    def owner_address(self, image):
+        lock = self.lock(image)
+        return lock["address"] if lock else None
 
     def fence(self, address):
         self.cluster.run("ceph", "osd", "blocklist", "add", address)
@@ -124,6 +128,27 @@ def a_fenced_client_is_replaced_whether_its_luns_are_idle_or_written():
             s.qemu_io(*(f"read -P {p} {b * 4096} 4096" for b, p in items[start:start + 256]))
         lines = len(s.gw.io.log.read_text().splitlines())
         expect(lines < 200, f"{lines} lines of log for {fences + 1} fences")
+
+
+@case
+def a_lock_that_is_taken_away_without_a_fence_costs_no_other_lun_its_client():
+    with site(clients=1) as s:
+        make_target(s.gw, disks=("disk_1", "disk_2"), user=None)
+        for disk in ("rbd/disk_1", "rbd/disk_2"):
+            s.gw.wait_lun(disk)
+        client = s.owner_address("rbd/disk_1")
+        expect_eq(s.owner_address("rbd/disk_2"), client, "the client of both")
+        lock = s.lock("rbd/disk_1")
+        s.cluster.run("rbd", "--rbd-blocklist-on-break-lock=false", "lock", "rm", "rbd/disk_1", lock["id"],
+                      lock["locker"])
+        # librbd looks at its lock when the header changes.
+        s.cluster.run("rbd", "image-meta", "set", "rbd/disk_1", "note", "changed")
+        wait_for(lambda: s.state("rbd/disk_1") == "ready" and s.lock("rbd/disk_1") not in (None, lock),
+                 "the lock again", deadline_s=BACK_WITHIN_S)
+        for disk in ("rbd/disk_1", "rbd/disk_2"):
+            expect_eq(s.owner_address(disk), client, f"the client of {disk}")
+        s.qemu_io("write -P 0x11 0 1M")
+        s.qemu_io("write -P 0x22 0 1M", lun=1)
 
 
 @case

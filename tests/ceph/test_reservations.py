@@ -172,6 +172,24 @@ def both_gateways_tell_and_keep_one_truth():
 
 
 @case
+def a_full_cluster_fences_all_the_same():
+    with site() as s:
+        owner = s.owner()
+        first, second = s.session(s.other(owner), HOST_1), s.session(owner, HOST_2)
+        good(order(first, REGISTER, 0, 0x11, APTPL))
+        s.cluster.rig("full", "on")
+        good(order(second, REGISTER, 0, 0x22, APTPL))
+        good(order(first, RESERVE, 0x11))
+        good(order(second, PREEMPT_AND_ABORT, 0x22, 0x11))
+        expect_eq(attentions(first), [0x062a05], "attention of who was thrown out")
+        expect_eq(keys(first), [0x22], "keys")
+        expect(write(first).status == CONFLICT, "who was thrown out wrote")
+        expect_same(first, second)
+        s.cluster.rig("full", "off")
+        good(order(second, CLEAR, 0x22))
+
+
+@case
 def reservations_outlive_the_death_of_their_owner():
     with site() as s:
         for end in ("kill", "stop"):
