@@ -247,29 +247,54 @@ static struct reservation_notice *notice_find(const struct list *notices,
 	return NULL;
 }
 
-/* Writes down, with lun->lock held, who will have to be told by the next owner if we cannot. */
+static int write_notice(const struct lun *lun, struct reservation_change *change,
+                        const struct reservation_port *port, uint32_t code, size_t *count)
+{
+	if (notice_find(&lun->reservation_queue.notices, port, code) ||
+	    notice_find(&change->notices, port, code) || *count == RESERVATION_NOTICES_MAX)
+		return 0;
+	struct reservation_notice *notice = calloc(1, sizeof *notice);
+	if (!notice)
+		return -ENOMEM;
+	notice->port = *port;
+	notice->code = code;
+	list_append(&change->notices, &notice->link);
+	++*count;
+	return 0;
+}
+
+static bool is_here(const struct lun *lun, const struct reservation_port *port)
+{
+	const struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		if (reservation_port_equal(itl->port, port))
+			return true;
+	}
+	return false;
+}
+
+/* Writes down, with lun->lock held, who will have to be told by the next owner if we cannot; and
+ * who is registered and not here, for its session may be at a gateway that has forwarded nothing of
+ * it since this one is the owner. */
 static int write_notices(const struct lun *lun, struct reservation_change *change,
                          size_t *ret_count)
 {
 	const struct reservation_effect *effect;
 	*ret_count = 0;
 	list_for_each (effect, &change->effects, link) {
+		const struct registration *registration = &effect->registration;
 		const struct itl *itl;
+		int r = is_here(lun, &registration->port)
+		                ? 0
+		                : write_notice(lun, change, &registration->port, effect->code,
+		                               ret_count);
 		list_for_each (itl, &lun->itls, lun_link) {
-			if (itl == change->sender ||
-			    !registration_is(&effect->registration, itl->port) ||
-			    notice_find(&lun->reservation_queue.notices, itl->port, effect->code) ||
-			    notice_find(&change->notices, itl->port, effect->code) ||
-			    *ret_count == RESERVATION_NOTICES_MAX)
-				continue;
-			struct reservation_notice *notice = calloc(1, sizeof *notice);
-			if (!notice)
-				return -ENOMEM;
-			notice->port = *itl->port;
-			notice->code = effect->code;
-			list_append(&change->notices, &notice->link);
-			++*ret_count;
+			if (r == 0 && itl != change->sender &&
+			    registration_is(registration, itl->port))
+				r = write_notice(lun, change, itl->port, effect->code, ret_count);
 		}
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -482,19 +507,9 @@ static void release6_everywhere(struct lun *lun, struct release release)
 		reservations_apply(lun);
 }
 
-static bool is_last_of_nexus(const struct lun *lun, const struct itl *itl)
-{
-	const struct itl *other;
-	list_for_each (other, &lun->itls, lun_link) {
-		if (reservation_port_equal(other->port, itl->port))
-			return false;
-	}
-	return true;
-}
-
 void reservation_detached(struct lun *lun, const struct itl *itl)
 {
-	bool last = is_last_of_nexus(lun, itl);
+	bool last = !is_here(lun, itl->port);
 	/* Who logged in again, or came in by another way, keeps what it has reserved itself. */
 	release6_everywhere(lun, (struct release){ .port = itl->port, .any = last });
 	if (!last)

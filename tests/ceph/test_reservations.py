@@ -57,7 +57,7 @@ class Site(gateway_site.Site):
     def session(self, gateway, name):
         session = Session(gateway.address, PORT, name, namespace=self.network.hub)
         self.sessions.append(session)
-        session.attentions()
+        session.heard = session.attentions()
         return session
 
 
@@ -236,6 +236,8 @@ def an_order_that_waits_at_a_frozen_owner_never_wins():
         owner.wait_ready()
         wait_for(lambda: s.states().get(owner.name) in ("ready", "forwarded"), "the old owner back in service")
         back = s.session(owner, HOST_2)
+        # It had sent nothing to the new owner when that threw it out.
+        expect(0x062a05 in back.heard, f"who was thrown out heard {back.heard}")
         expect_eq([ask(first, action) for action in range(4)], before, "answers after the old owner woke up")
         expect_same(first, back)
         expect(write(back).status == CONFLICT, "who was thrown out wrote")

@@ -204,6 +204,66 @@ TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_
 	rig_stop(rig, third);
 }
 
+/* Its session is at a gateway that has forwarded nothing of it since the LUN has a new owner. */
+TEST(who_lost_its_registration_before_its_first_command_to_a_new_owner_is_told_then)
+{
+	static const struct {
+		enum order_action action;
+		uint32_t code;
+	} rows[] = {
+		{ PREEMPT, 0x062a05 },
+		{ PREEMPT_AND_ABORT, 0x062a05 },
+		{ CLEAR, 0x062a03 },
+		{ RELEASE, 0x062a04 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("action %d", rows[i].action);
+		AUTO_KEEPER struct keeper keeper, next_keeper;
+		keeper_init(&keeper);
+		keeper_init(&next_keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+		struct nexus *far = rig_nexus(rig, 0, "iqn.2000-01.test:far", 3);
+		order_start(&c, far, REGISTER, 0, 0, 0x33, 0);
+		rig_turn(rig);
+		order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
+		order_run(rig, &c, A, RESERVE, 6, 0x11, 0);
+		assert_good(&c);
+		rig_reload(next, keeper.row, RESERVATION_LOAD_TAKEN_OVER, 2);
+		order_run(next, &c, A, rows[i].action, 6, 0x11, 0x33);
+		assert_good(&c);
+
+		struct lun_mapping mapping = { .number = 0, .lun = next->lun };
+		struct nexus_config config = {
+			.initiator_name = "iqn.2000-01.test:far",
+			.isid = { 0x00, 0x02, 0x3d, 0, 0, 3 },
+			.port = &next->port,
+			.reactor = next->reactors[0],
+			.mappings = &mapping,
+			.mapping_count = 1,
+			.proxy = true,
+		};
+		struct nexus *proxy;
+		ASSERT_EQ(nexus_new(&config, &proxy), 0);
+		command_fill(&c, proxy, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
+		c.task.epoch = 2;
+		command_start(&c, NULL);
+		rig_turn(next);
+		assert_sense(&c, rows[i].code);
+		command_fill(&c, proxy, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
+		c.task.epoch = 2;
+		command_start(&c, NULL);
+		rig_turn(next);
+		bool registered = rows[i].action == RELEASE;
+		assert_status(&c, registered || rows[i].action == CLEAR
+		                          ? SCSI_GOOD
+		                          : SCSI_RESERVATION_CONFLICT);
+		ASSERT_NULL(strstr(next_keeper.row, "\"code\""));
+		rig_stop(next, proxy);
+		rig_stop(rig, far);
+	}
+}
+
 TEST(a_text_that_is_not_right_changes_nothing)
 {
 	AUTO_KEEPER struct keeper keeper;
