@@ -83,16 +83,21 @@ static int find_holder(struct rbd_disk *disk, struct holder *holder, struct erro
 	return 0;
 }
 
-/* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. */
-static bool owner_watches(struct rbd_disk *disk, const char *owner)
+/* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. The
+ * cookie of a lock, if it is given, names the watch of the very handle that has it. */
+static bool owner_watches(struct rbd_disk *disk, const char *owner, const char *lock_cookie)
 {
 	rbd_image_watcher_t watchers[64];
 	size_t count = ARRAY_LEN(watchers);
 	if (rbd_watchers_list(disk->image, watchers, &count) < 0)
 		return true;
 	bool found = false;
-	for (size_t i = 0; i < count; i++)
-		found = found || strcmp(watchers[i].addr, owner) == 0;
+	for (size_t i = 0; i < count && !found; i++) {
+		char cookie[64];
+		(void)snprintf(cookie, sizeof cookie, "auto %" PRIu64, watchers[i].cookie);
+		found = strcmp(watchers[i].addr, owner) == 0 &&
+		        (!lock_cookie || strcmp(cookie, lock_cookie) == 0);
+	}
 	rbd_watchers_list_cleanup(watchers, count);
 	return found;
 }
@@ -121,11 +126,11 @@ static int drop(struct rbd_disk *disk, const char *kind, const char *client, con
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 
-/* Breaks the lock of an owner that is fenced. Not by librbd, which would fence him once more. The
- * object map, which he locked as well, is freed here because librbd would try to lock it first. */
+/* Breaks the lock of an owner that writes no more. Not by librbd, which would fence him once more.
+ * The object map, which he locked as well, is freed here because librbd would try to lock it first.
+ */
 static int drop_lock(struct rbd_disk *disk, const struct holder *holder, struct error *err)
 {
-	log_info("%s: breaking the lock of %s, which is fenced", disk->name, holder->address);
 	int r = drop(disk, "rbd_object_map", holder->client, "", err);
 	return r == 0 ? drop(disk, "rbd_header", holder->client, holder->cookie, err) : r;
 }
@@ -142,20 +147,26 @@ static bool is_fenced(const struct rbd_disk *disk, const char *owner,
 
 static int drop_fenced(struct rbd_disk *disk, const struct holder *holder, struct error *err)
 {
+	log_info("%s: breaking the lock of %s, which is fenced", disk->name, holder->address);
 	int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
 	return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, holder, err);
 }
 
-/* The lock is of this process: of this handle, which is fine, or of another one. */
-static int check_own(struct rbd_disk *disk, struct error *err)
+/* The lock is of this process: of this handle, which is fine, of another one, or of one that was
+ * closed without giving it back. */
+static int check_own(struct rbd_disk *disk, const struct holder *holder, struct error *err)
 {
 	int is_owner = 0;
 	int r = rbd_is_exclusive_lock_owner(disk->image, &is_owner);
 	if (r < 0)
 		return fail(disk, r, "read who has the exclusive lock", err);
-	return is_owner ? 0
-	                : error_set(err, -EBUSY, "%s is already open for writing in this process",
-	                            disk->name);
+	if (is_owner)
+		return 0;
+	if (owner_watches(disk, holder->address, holder->cookie))
+		return error_set(err, -EBUSY, "%s is already open for writing in this process",
+		                 disk->name);
+	log_warning("%s: breaking the lock that was left when it was closed", disk->name);
+	return drop_lock(disk, holder, err);
 }
 
 /* What to do about a lock that somebody has. 0: it may be acquired now. */
@@ -164,7 +175,7 @@ static int evict(struct rbd_disk *disk, const struct holder *holder,
 {
 	const char *owner = holder->address;
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
-		return check_own(disk, err);
+		return check_own(disk, holder, err);
 	if (is_fenced(disk, owner, policy))
 		return drop_fenced(disk, holder, err);
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
@@ -173,7 +184,7 @@ static int evict(struct rbd_disk *disk, const struct holder *holder,
 		if (r != -EBUSY)
 			return r < 0 ? r : drop_fenced(disk, holder, err);
 	}
-	if (!may_break && owner_watches(disk, owner))
+	if (!may_break && owner_watches(disk, owner, NULL))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",
 		                 disk->name, owner);
 	return break_lock(disk, owner, err);

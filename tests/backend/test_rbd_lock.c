@@ -1,5 +1,6 @@
 /* Who may write: two clients, clients that died, clients that were fenced. */
 #include "backend/rbd.h"
+#include "base/bytes.h"
 #include "ceph.h"
 #include "fixture.h"
 
@@ -115,6 +116,47 @@ TEST(two_handles_of_one_client_cannot_both_write)
 	struct error err = { 0 };
 	ASSERT_EQ(backend_acquire(two, NULL, &err), -EBUSY);
 	ASSERT_STR_EQ(err.text, "same is already open for writing in this process");
+}
+
+static size_t put_string(uint8_t *to, const char *text)
+{
+	put_le32(to, (uint32_t)strlen(text));
+	memcpy(to + 4, text, strlen(text));
+	return 4 + strlen(text);
+}
+
+/* As librbd takes it, for a handle that is not there: the OSD's class "lock", version 1. */
+static void leave_lock(struct backend *backend, const char *cookie)
+{
+	uint8_t in[256] = { 1, 1 }, out[16];
+	size_t len = 6;
+	len += put_string(in + len, "rbd_lock");
+	in[len++] = 1; /* exclusive */
+	len += put_string(in + len, cookie);
+	len += put_string(in + len, "internal");
+	len += put_string(in + len, "");
+	len += 8 + 1; /* for ever, no flags */
+	put_le32(in + 2, (uint32_t)(len - 6));
+	char header[RBD_OBJECT_MAX];
+	rbd_disk_object(disk_of(backend), "rbd_header", header);
+	ASSERT_EQ(rados_exec(disk_of(backend)->pool, header, "lock", "lock", (const char *)in, len,
+	                     (char *)out, sizeof out),
+	          0);
+}
+
+TEST(a_lock_that_a_closed_handle_of_ours_has_left_keeps_nobody_out)
+{
+	test_image("left", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "left", NULL);
+	leave_lock(backend, "auto 1");
+	struct error err = { 0 };
+	if (backend_acquire(backend, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+	test_fill(backend, 0, 4096, 1);
+	AUTO(cluster_client) struct cluster_client *other = test_client();
+	AUTO(backend) struct backend *second = test_open(other, "left", NULL);
+	ASSERT_EQ(backend_acquire(second, NULL, NULL), -EBUSY);
 }
 
 TEST(an_image_without_the_feature_is_refused_with_the_remedy)
