@@ -73,18 +73,28 @@ static void start(struct message *message)
 
 /* ---- the end ---- */
 
-static void stop(struct message *message)
+static void end_channels(struct hub *hub)
 {
-	struct hub *hub = container_of(message, struct hub, stop_message);
 	struct channel *channel, *following;
-
-	hub->stopping = true;
-	hub->stop_ms = reactor_now_ms(hub->reactor);
-	reactor_arm(hub->reactor, &hub->tick, tick_ms(hub));
 	list_for_each_safe (channel, following, &hub->channels, link) {
 		channel->part->channel = NULL;
 		channel_end(channel);
 	}
+}
+
+static void end_relaying(struct message *message)
+{
+	end_channels(container_of(message, struct hub, relaying_message));
+}
+
+static void stop(struct message *message)
+{
+	struct hub *hub = container_of(message, struct hub, stop_message);
+
+	hub->stopping = true;
+	hub->stop_ms = reactor_now_ms(hub->reactor);
+	reactor_arm(hub->reactor, &hub->tick, tick_ms(hub));
+	end_channels(hub);
 	inbounds_stop(hub);
 	hub_check_stopped(hub);
 }
@@ -138,6 +148,7 @@ int hub_init(struct hub *hub, struct interconnect *interconnect, struct reactor 
 	list_init(&hub->returning);
 	hub->tick.expired = tick;
 	hub->start_message.run = start;
+	hub->relaying_message.run = end_relaying;
 	hub->stop_message.run = stop;
 	hub->buffer = malloc(WIRE_RECEIVE_BYTES);
 	return hub->buffer ? 0 : -ENOMEM;

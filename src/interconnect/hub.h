@@ -76,7 +76,7 @@ struct hub {
 	uint64_t turned_ms; /* by the interconnect's clock: the last tick */
 	bool stopping, stopped;
 	uint64_t stop_ms;
-	struct message start_message, stop_message, stopped_message;
+	struct message start_message, relaying_message, stop_message, stopped_message;
 
 	/* Any thread. */
 	_Atomic uint64_t relayed, executed;
@@ -101,7 +101,7 @@ struct interconnect {
 	_Atomic uint32_t peer_count;
 	/* The manager's. */
 	struct acceptor *acceptor;
-	bool stopping;
+	bool relaying_ended, stopping;
 	unsigned stopping_hubs;
 	void (*stopped)(void *argument);
 	void *stopped_argument;

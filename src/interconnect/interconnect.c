@@ -141,6 +141,16 @@ int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char
 
 /* ---- the end ---- */
 
+void interconnect_end_relaying(struct interconnect *interconnect)
+{
+	if (interconnect->relaying_ended || interconnect->stopping)
+		return;
+	interconnect->relaying_ended = true;
+	for (unsigned i = 0; i < interconnect->hub_count; i++)
+		reactor_deliver(interconnect->hubs[i].reactor,
+		                &interconnect->hubs[i].relaying_message);
+}
+
 void interconnect_stop(struct interconnect *interconnect, void (*stopped)(void *argument),
                        void *argument)
 {

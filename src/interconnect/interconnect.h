@@ -99,6 +99,9 @@ int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char
 #define INTERCONNECT_CAUTIOUS UINT32_MAX
 void interconnect_set_stalled(struct interconnect *interconnect, uint32_t stalled_ms);
 
+/* For a stop that must not wait for owners: no command is relayed any more, and what they have not
+ * answered comes back as RELAY_UNKNOWN, as it may be executed yet. Commands of peers run on. */
+void interconnect_end_relaying(struct interconnect *interconnect);
 /* Stops relaying and listening: what is in flight there comes back as RELAY_UNKNOWN; commands of
  * peers that run here are waited for. stopped() on the manager; then interconnect_free(). */
 void interconnect_stop(struct interconnect *interconnect, void (*stopped)(void *argument),

@@ -92,9 +92,10 @@ static const struct backend_ops early_ops = {
 	            [IO_WRITE_ZEROES] = early_pass },
 };
 
-/* ---- slow: a write waits before it begins ---- */
+/* ---- slow: a write waits before it begins; hung: for so long that nobody sees it begin ---- */
 
 #define SLOW_MS 400
+#define HUNG_MS 3600000
 
 struct waiting {
 	struct timer timer;
@@ -121,7 +122,7 @@ static void slow_write(struct backend *backend, struct io *io)
 		.filter = backend,
 		.io = io,
 	};
-	reactor_arm(io->reactor, &waiting->timer, SLOW_MS);
+	reactor_arm(io->reactor, &waiting->timer, planted("hung") ? HUNG_MS : SLOW_MS);
 }
 
 static void slow_close(struct backend *backend)
@@ -159,6 +160,6 @@ void planted_filters(struct backend **stack)
 {
 	if (planted("early-answer"))
 		push_early(stack);
-	if (planted("slow"))
+	if (planted("slow") || planted("hung"))
 		push_slow(stack);
 }

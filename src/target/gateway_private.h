@@ -72,10 +72,11 @@ struct gateway {
 	bool stopping;
 	struct stopping {
 		enum stop_stage stage;
-		bool server_stopped, owners_stopped, peers_stopped;
+		bool relaying_ended, owners_stopped, peers_stopped;
 		struct message server_message;
-		struct timer quiet;
-		uint64_t told_ms; /* since when initiators hear that they should go; 0: not yet */
+		struct timer look;
+		uint64_t server_ms; /* when its end began; 0: not yet */
+		uint64_t told_ms;   /* since when initiators hear that they should go; 0: not yet */
 		void (*stopped)(void *argument);
 		void *argument;
 	} stop;

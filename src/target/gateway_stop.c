@@ -17,6 +17,7 @@
 #define QUIET_MS      1000  /* no I/O for so long: initiators have gone */
 #define QUIET_MAX_MS  10000 /* they were told; who has not gone by then has no other path */
 #define QUIET_LOOK_MS 100
+#define OWNERS_MS     (GRACE_MS + 3000) /* for commands of closed sessions, at other gateways */
 
 static void next_stage(struct gateway *gateway, enum stop_stage stage)
 {
@@ -68,7 +69,7 @@ static void step_quiet(struct gateway *gateway)
 	bool quiet = !iscsi_server_is_used(gateway->server) ||
 	             (waited_ms >= QUIET_MS && iscsi_server_idle_ms(gateway->server) >= QUIET_MS);
 	if (!quiet && waited_ms < QUIET_MAX_MS) {
-		reactor_arm(gateway->manager, &stop->quiet, QUIET_LOOK_MS);
+		reactor_arm(gateway->manager, &stop->look, QUIET_LOOK_MS);
 		return;
 	}
 	if (quiet)
@@ -78,9 +79,9 @@ static void step_quiet(struct gateway *gateway)
 	next_stage(gateway, STOP_SERVER);
 }
 
-static void quiet_expired(struct timer *timer)
+static void look_expired(struct timer *timer)
 {
-	gateway_step(container_of(timer, struct gateway, stop.quiet));
+	gateway_step(container_of(timer, struct gateway, stop.look));
 }
 
 /* ---- the rest ends ---- */
@@ -91,9 +92,29 @@ static void server_stopped(void *argument)
 	reactor_post(gateway->manager, &gateway->stop.server_message);
 }
 
+/* An owner whose storage hangs may never answer. It knows what is not to be executed any more, and
+ * whom that kept waiting: a new session of the same initiator waits for it there (H9). */
+static void step_server(struct gateway *gateway)
+{
+	struct stopping *stop = &gateway->stop;
+	uint64_t now_ms = reactor_now_ms(gateway->manager);
+	if (!stop->server_ms) {
+		stop->server_ms = now_ms;
+		reactor_arm(gateway->manager, &stop->look, OWNERS_MS);
+		iscsi_server_stop(gateway->server, GRACE_MS, server_stopped, gateway);
+	} else if (!stop->relaying_ended && now_ms >= stop->server_ms + OWNERS_MS) {
+		stop->relaying_ended = true;
+		log_warning("%s: commands of its sessions do not end; those that are at other "
+		            "gateways are left there",
+		            gateway->name);
+		peers_end_relaying(gateway->peers);
+	}
+}
+
 static void server_message(struct message *message)
 {
 	struct gateway *gateway = container_of(message, struct gateway, stop.server_message);
+	reactor_disarm(gateway->manager, &gateway->stop.look);
 	disk_set_close_all(&gateway->disks);
 	next_stage(gateway, STOP_DISKS);
 }
@@ -195,10 +216,7 @@ void gateway_step_stopping(struct gateway *gateway)
 		step_quiet(gateway);
 		return;
 	case STOP_SERVER:
-		if (!stop->server_stopped) {
-			stop->server_stopped = true;
-			iscsi_server_stop(gateway->server, GRACE_MS, server_stopped, gateway);
-		}
+		step_server(gateway);
 		return;
 	case STOP_DISKS:
 		if (gateway->applies || disk_set_closing(&gateway->disks))
@@ -222,7 +240,7 @@ void gateway_step_stopping(struct gateway *gateway)
 void gateway_init_stop(struct gateway *gateway)
 {
 	gateway->stop.server_message.run = server_message;
-	gateway->stop.quiet.expired = quiet_expired;
+	gateway->stop.look.expired = look_expired;
 }
 
 void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void *argument)

@@ -264,6 +264,12 @@ static void finish_stop(struct peers *peers)
 		peers->stopped(peers->stopped_argument);
 }
 
+void peers_end_relaying(struct peers *peers)
+{
+	if (peers->interconnect)
+		interconnect_end_relaying(peers->interconnect);
+}
+
 void peers_stop(struct peers *peers, void (*stopped)(void *argument), void *argument)
 {
 	peers->stopping = true;

@@ -40,4 +40,6 @@ void peers_start(struct peers *peers, const struct peers_place *place);
 /* NULL: not yet. */
 struct interconnect *peers_interconnect(struct peers *peers);
 
+/* interconnect_end_relaying() */
+void peers_end_relaying(struct peers *peers);
 void peers_stop(struct peers *peers, void (*stopped)(void *argument), void *argument);

@@ -228,6 +228,31 @@ def explicit_access_states_are_accepted_and_implicit():
         expect_eq(path.command(set_port_groups).sense >> 16, 5, "SET TARGET PORT GROUPS")
 
 
+def run_io(gw, program, env=None):
+    """Starts the target of a gateway that does not run, which may be the one with planted faults."""
+    gw.io.command[0] = str(harness.BIN / program)
+    gw.io.env = env
+    gw.io.start()
+    gw.wait_ready()
+
+
+@case
+def a_stop_does_not_wait_for_an_owner_that_hangs():
+    with pair() as (first, second):
+        first.io.stop()
+        run_io(first, "rbd-target-io-planted", dict(os.environ, RBDGATE_PLANTED="hung"))
+        wait_for_owners(second, gw_1=1, gw_2=1)
+        path = Path(second, 0)  # disk_1 is gw-1's
+        path.session.start([0x2a, *READ_ONE[1:]], bytes(512))
+        wait_for(lambda: any(lun["in_flight"] for lun in first.status()["luns"]), "a write that hangs at its owner")
+        second.stop()
+        log = second.io.log.read_text()
+        expect("those that are at other gateways are left there" in log, log)
+        first.io.kill()
+        run_io(first, "rbd-target-io")
+        wait_for_owners(first, gw_1=2, gw_2=0)
+
+
 @case
 def a_new_size_is_told_once_at_every_gateway():
     with pair() as gateways:

@@ -473,3 +473,36 @@ TEST(a_new_session_waits_for_what_the_old_one_has_at_the_owner)
 	nexus_free(old);
 	world_nexus_end(world, new);
 }
+
+TEST(who_stops_does_not_wait_for_an_owner_that_does_not_answer)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1), *local = world_nexus(world, 1, 0, 2);
+	struct gateway *origin = &world->gateways[0], *owner = &world->gateways[1];
+	struct task_management reset = { .lun = { 0, 3 }, .done = count_done };
+	static struct command reader;
+	bool ended = false;
+	owner->disk.hold = true;
+	write_start(&a, nexus, 8, 1, 0x11);
+	read_start(&reader, nexus, 16, 4);
+	EVENTUALLY(world, owner->disk.held_count == 2);
+	nexus_stop(nexus, set_flag, &ended);
+	world_pass(world, 5000);
+	ASSERT_FALSE(ended);
+	interconnect_end_relaying(origin->interconnect);
+	EVENTUALLY(world, ended);
+	ASSERT_TRUE(a.task.aborted);
+	ASSERT_TRUE(reader.task.aborted);
+	nexus_free(nexus);
+	world_stop(world, 0);
+	/* The owner goes on to know of them: a reset is not answered before they have ended. */
+	manage_done = false;
+	reset.function = TMF_LUN_RESET;
+	nexus_manage(local, &reset);
+	world_pass(world, 100);
+	ASSERT_FALSE(manage_done);
+	disk_release(&owner->disk);
+	EVENTUALLY(world, manage_done);
+	ASSERT_EQ(owner->disk.writes[8], 1);
+	world_nexus_end(world, local);
+}
