@@ -115,13 +115,29 @@ static struct member *add_member(struct members *members, const char *gateway, c
 
 /* ---- what the rows say ---- */
 
-/* Present ones come first: ownership/decide.h looks a gateway up by its first entry. */
+/* Present ones come first: ownership/decide.h looks a gateway up by its first entry. Then those of
+ * the past, the latest first: it is not told of more than so many. */
 static void make_current(struct members *members, struct member *member)
 {
 	member->current = true;
 	list_remove(&member->link);
 	list_prepend(&members->list, &member->link);
 	set_health(members, member, MEMBER_CONNECTING);
+}
+
+static void leave_present(struct members *members, struct member *member)
+{
+	struct list *at = &members->list;
+	struct member *other;
+	member->current = false;
+	list_remove(&member->link);
+	list_for_each (other, &members->list, link) {
+		if (!other->current) {
+			at = &other->link;
+			break;
+		}
+	}
+	list_insert_before(at, &member->link);
 }
 
 static void add_client(struct member *member, const char *address)
@@ -162,10 +178,8 @@ static void make_past(struct members *members, struct member *member)
 {
 	log_warning("%s: instance %s is over without having ended well", member->gateway,
 	            member->instance);
-	member->current = false;
+	leave_present(members, member);
 	end_questions(member);
-	list_remove(&member->link);
-	list_append(&members->list, &member->link);
 	if (member->health != MEMBER_FENCED)
 		set_health(members, member, MEMBER_SUSPECT);
 }
@@ -198,7 +212,7 @@ static void update_member(struct members *members, const struct registration_row
 	struct member *before = members_find(members, row->gateway);
 	if (before && before != member) {
 		if (before->state == GATEWAY_STOPPED || before->health == MEMBER_FENCED)
-			before->current = false; /* it left nothing behind */
+			leave_present(members, before); /* it left nothing behind */
 		else
 			make_past(members, before);
 	}
@@ -282,11 +296,12 @@ void members_add_past(struct members *members, const struct owner_record *record
 		member = add_member(members, record->gateway, record->instance);
 		if (!member)
 			return;
+		leave_present(members, member);
 		set_health(members, member, MEMBER_SUSPECT);
 	}
 	/* One that said that it had left nothing behind. */
 	if (member->health == MEMBER_ABSENT) {
-		member->current = false;
+		leave_present(members, member);
 		set_health(members, member, MEMBER_SUSPECT);
 	}
 	if (*record->client)

@@ -304,6 +304,49 @@ TEST(a_gateway_that_was_stopped_long_ago_is_still_known)
 	world_done(&members);
 }
 
+static size_t place_of(const struct members *members, const char *gateway, const char *instance)
+{
+	const struct member *member;
+	size_t place = 0;
+	list_for_each (member, &members->list, link) {
+		if (strcmp(member->gateway, gateway) == 0 &&
+		    strcmp(member->instance, instance) == 0)
+			return place;
+		place++;
+	}
+	return SIZE_MAX;
+}
+
+/* decide() is told of so many only as come first. */
+TEST(who_is_there_comes_before_the_past_of_others_however_often_they_start_anew)
+{
+	for (unsigned fence = 0; fence < 2; fence++) {
+		struct members members;
+		world_init(&members);
+		struct registration_row rows[] = {
+			{ .state = GATEWAY_UP, .gateway = "gw-3", .instance = "stays" },
+			{ .gateway = "gw-2" },
+		};
+		struct look seen = { .rows = rows, .row_count = 2 };
+		for (unsigned life = 0; life < 100; life++) {
+			(void)snprintf(rows[1].instance, sizeof rows[1].instance, "%u", life);
+			rows[1].state = GATEWAY_UP;
+			members_update(&members, &seen);
+			if (fence) {
+				member_fenced(&members, members_find(&members, "gw-2"), 0);
+			} else {
+				rows[1].state = GATEWAY_STOPPED;
+				members_update(&members, &seen);
+			}
+		}
+		ASSERT_TRUE(place_of(&members, "gw-3", "stays") < 2);
+		ASSERT_TRUE(place_of(&members, "gw-2", "99") < 2);
+		ASSERT_EQ(place_of(&members, "gw-2", "98"), 2);
+		ASSERT_EQ(place_of(&members, "gw-2", "0"), 100);
+		world_done(&members);
+	}
+}
+
 TEST(one_that_is_up_on_some_connections_only_is_asked_and_not_fenced_if_it_answers)
 {
 	struct members members;
