@@ -15,7 +15,7 @@ from world import IQN, NETWORKS, expect, wait_for
 PACE = 40  # operations a second at each LUN, as far as --rate allows
 READS = 95  # of a hundred; writes cost Ceph most, on the cores that the take-over needs, too
 LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stopped": (300, 300, None),
-             "hand over": (100, 100, None)}  # with 1, up to 64 and up to 512 LUNs
+             **dict.fromkeys(("hand over", "drain", "balance"), (100, 100, None))}  # with 1, up to 64 and up to 512 LUNs
 
 
 def count(gw, state):
@@ -50,14 +50,43 @@ class Stopped:
 
 
 class HandOver:
+    """One LUN among those that are in use: its own gap."""
+
+    watched = True
+
+    def harm(self, world, victim):
+        worlds.move(world.survivor, world.disks[0], world.survivor)
+        wait_for(lambda: count(victim, "ready") == len(world.disks) - 1, "a LUN to move", 60)
+
+    def heal(self, world, victim):
+        worlds.move(world.survivor, world.disks[0], victim)
+
+
+class Drain:
     """All LUNs of one gateway at once, as before maintenance."""
 
     def harm(self, world, victim):
         worlds.drain(world.survivor, victim)
-        wait_for(lambda: count(victim, "ready") == 0, "an empty gateway", 120)
+        wait_for(lambda: count(victim, "ready") == 0, "an empty gateway", 120, 0.25)
 
     def heal(self, world, victim):
         worlds.undrain(world.survivor, victim)
+
+
+class Balance:
+    """The other gateway gets its share, as a new one does: half of the LUNs, one after the other."""
+
+    def harm(self, world, victim):
+        rest = len(world.disks)
+        for target, disks in targets(world):
+            world.survivor.call("PUT", f"/rbdgate/balance/{target}")
+            rest -= len(disks) // 2
+        wait_for(lambda: count(victim, "ready") == rest, "the other gateway to have its share", 120, 0.25)
+
+    def heal(self, world, victim):
+        for lun in world.survivor.status()["luns"]:
+            if lun["state"] == "ready":
+                worlds.move(world.survivor, lun["name"].split("/")[1], victim)
 
 
 class Nothing:
@@ -67,7 +96,8 @@ class Nothing:
     heal = harm
 
 
-KINDS = {"nothing": Nothing(), "hand over": HandOver(), "stopped": Stopped(), "killed": Killed(), "silent": Silent()}
+KINDS = {"nothing": Nothing(), "hand over": HandOver(), "drain": Drain(), "balance": Balance(),
+         "stopped": Stopped(), "killed": Killed(), "silent": Silent()}
 
 
 # ---- the world ----
@@ -161,14 +191,15 @@ def drive(world, through, options):
     workers = max(len(world.disks), 4)
     pace = min(PACE, options.rate / workers)
     world.pause_ms = 1500 / pace  # a worker's longest between two commands
-    def one(number, target, luns):
-        workers = max(luns, 4)
+    def one(number, target, luns, workers, pace=pace):
         return world.drive(
-            "--target", target, "--initiators", 1, "--workers", workers, "--luns", luns, "--bound", "yes",
-            "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", READS, "--seconds", 86400,
-            "--policy", "preferred", "--seed", options.seed, through=gateways,
+            "--target", target, "--name", f"{IQN}-{number}", "--initiators", 1, "--workers", workers, "--luns", luns,
+            "--bound", "yes", "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", READS,
+            "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
             name=f"times-{len(world.disks)}-{through}-{number}")
-    return Drivers([one(number, target, len(disks)) for number, (target, disks) in enumerate(targets(world))])
+    world.watcher = one("watcher", targets(world)[0][0], 1, 1, PACE)
+    return Drivers([one(number, target, len(disks), max(len(disks), 4))
+                    for number, (target, disks) in enumerate(targets(world))])
 
 
 # ---- measuring ----
@@ -194,16 +225,16 @@ def settle(world, since):
 
 
 def one_round(world, kind, rng):
-    victim = world.gateways[0]
+    victim, driver = world.gateways[0], world.watcher if getattr(kind, "watched", False) else world.driver
     wait_home(world, victim)
     world.driver.reset()
     settle(world, world.driver.status()["time"])
     time.sleep(rng.uniform(0, 1))  # at another phase of all timers each time
-    world.driver.reset()
+    driver.reset()
     begun = world.driver.status()
     kind.harm(world, victim)
     settle(world, begun["time"])
-    status = world.driver.status()
+    status = driver.status()
     kind.heal(world, victim)
     return status
 
@@ -274,6 +305,7 @@ def run_with(luns, options, rows):
                         measure(world, name, rows[-1], options)
                 finally:
                     world.driver.kill()
+                    world.watcher.kill()
         except BaseException:
             world.logs()
             raise
