@@ -100,7 +100,7 @@ static void told(struct interconnect_listener *listener, const struct peer_info 
 {
 	(void)listener;
 	(void)peer;
-	check(strlen(text) <= TELL_MAX);
+	check(strlen(text) <= INTERCONNECT_TELL_MAX);
 }
 
 static struct lun *find_lun(struct interconnect_listener *listener, const char *name,

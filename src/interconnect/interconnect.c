@@ -123,7 +123,7 @@ int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char
 
 	if (!peer || peer->info.state != PEER_UP || interconnect->stopping)
 		return -ENOTCONN;
-	if (strlen(text) > TELL_MAX)
+	if (strlen(text) > INTERCONNECT_TELL_MAX)
 		return -EMSGSIZE;
 	struct telling *telling = malloc(sizeof(*telling));
 	if (!telling)

@@ -91,7 +91,9 @@ bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
  * ways, are closed, and refused from now on. */
 void interconnect_forget(struct interconnect *interconnect, uint32_t id);
 
-/* A message to the manager of a peer. -ENOTCONN: not up. Delivered in order, at most once. */
+/* A message to the manager of a peer. -ENOTCONN: not up. -EMSGSIZE: longer than that. Delivered in
+ * order, at most once. */
+#define INTERCONNECT_TELL_MAX (256u << 10)
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text) MUST_CHECK;
 
 /* What heartbeats say of this gateway: for how long its storage has made no progress; 0: it does.

@@ -14,7 +14,6 @@
 
 #define MESSAGE_AHS_TYPE 0x3e /* of our own; not used by RFC 7143 */
 #define MESSAGE_TEXT_MAX 2048
-#define TELL_MAX         (256u << 10)
 
 /* Response field of an answer. */
 enum message_response {

@@ -205,7 +205,7 @@ static const struct {
 	[MESSAGE_NEXUS] = { true, MESSAGE_TEXT_MAX, nexus_complete },
 	[MESSAGE_ROW] = { true, MESSAGE_TEXT_MAX, row_complete },
 	[MESSAGE_NO_NEXUS] = { true, 0, no_nexus_complete },
-	[MESSAGE_TELL] = { false, TELL_MAX, tell_complete },
+	[MESSAGE_TELL] = { false, INTERCONNECT_TELL_MAX, tell_complete },
 };
 
 static int text_header(struct inbound *inbound, const uint8_t *bhs)

@@ -109,6 +109,8 @@ bool disk_settled(const struct disk *disk);
 bool disk_awaited(const struct disk *disk);
 /* Why it does not do what is wanted, or "". */
 const char *disk_problem(const struct disk *disk);
+/* There is none under its name, or another one, or one that may not be written here. */
+bool disk_image_is_gone(const struct disk *disk);
 /* What it was ordered last, and since when it is of that kind. */
 enum disk_role disk_role(const struct disk *disk);
 uint64_t disk_role_since_ms(const struct disk *disk);

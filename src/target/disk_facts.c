@@ -1,6 +1,7 @@
 /* What others are told about a disk. */
 #include "target/disk_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,11 @@ bool disk_settled(const struct disk *disk)
 bool disk_awaited(const struct disk *disk)
 {
 	return timer_armed(&disk->awaited) && lun_get_state(disk->lun) == LUN_OPENING;
+}
+
+bool disk_image_is_gone(const struct disk *disk)
+{
+	return disk->problem.code == -ENOENT || disk->problem.code == -ESTALE;
 }
 
 const char *disk_problem(const struct disk *disk)

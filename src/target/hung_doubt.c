@@ -135,7 +135,7 @@ void hung_review_doubts(struct owners *owners)
 		struct disk *disk = disk_set_find(owners->config.disks, doubt->place.lun);
 		if (doubt->reading)
 			continue;
-		if (!disk)
+		if (!disk || disk_image_is_gone(disk))
 			end_doubt(doubt, "is gone");
 		else
 			doubt->reading = disk_try(disk, doubt->place.offset, doubt->place.length,

@@ -89,6 +89,7 @@ static void set_health(struct members *members, struct member *member, enum memb
 	member->since_ms = reactor_now_ms(members->manager);
 	if (health == MEMBER_UP)
 		member->up_since_ms = member->since_ms;
+	members->company |= health == MEMBER_UP || health == MEMBER_UNREACHABLE;
 	members->changed(members);
 }
 
@@ -230,6 +231,7 @@ static void update_member(struct members *members, const struct registration_row
 	member->state = row->state;
 	member->condemned = row->condemned;
 	if (row->state == GATEWAY_STOPPED && member->current && !over) {
+		members->company = true; /* nobody else writes that */
 		forget_peer(members, member);
 		set_health(members, member, MEMBER_ABSENT);
 	} else if (row->state != GATEWAY_STOPPED) {

@@ -65,6 +65,7 @@ struct members {
 
 	struct list list;
 	bool known;       /* a look has come */
+	bool company;     /* another gateway lived while this process did */
 	bool maintenance; /* of this gateway */
 	bool stalled;     /* this gateway does not reach the cluster itself; set by the owner */
 	unsigned fencings;

@@ -4,6 +4,7 @@
 #include "target/owners_private.h"
 
 #include "target/disk_set.h"
+#include "target/hung.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,9 +50,12 @@ static void call_members(const struct owners *owners, struct roll *roll)
 	}
 }
 
-/* Unless it is certain that no other gateway is there. */
-static bool others_up(const struct roll *roll)
+/* Unless it is certain that no other gateway is there, or was since this one is: then sessions of
+ * its initiators, and what they have reserved, did not all end at once. */
+static bool others_up(const struct owners *owners, const struct roll *roll)
 {
+	if (owners->members.company)
+		return true;
 	for (size_t i = 1; i < roll->count; i++) {
 		enum member_health health = roll->rows[i].health;
 		if (health != MEMBER_ABSENT && health != MEMBER_FENCED)
@@ -104,7 +108,8 @@ static void find_past(struct owners *owners, const struct disk *disk)
 		members_add_past(&owners->members, record);
 }
 
-static struct disk_order order_from(const struct decision_result *result, const struct roll *roll,
+static struct disk_order order_from(const struct owners *owners,
+                                    const struct decision_result *result, const struct roll *roll,
                                     const struct disk *disk)
 {
 	static const enum disk_role roles[] = {
@@ -125,7 +130,7 @@ static struct disk_order order_from(const struct decision_result *result, const 
 			order.role = DISK_WAIT;
 	}
 	/* Else reservations are dropped; by mistake, that would let somebody in. */
-	order.others_up = others_up(roll);
+	order.others_up = others_up(owners, roll);
 	return order;
 }
 
@@ -172,7 +177,9 @@ static bool await_turn(struct owners *owners, const struct disk *disk, struct di
 {
 	if (disk_role(disk) == DISK_GIVE || !disk_is_owner(disk))
 		return false;
-	if (owners->moving < MOVES_MAX) {
+	/* It cannot be drained, and a stop does not wait for ever. */
+	bool hopeless = owners->leaving && hung_for_ms(owners, disk) > 0;
+	if (owners->moving < MOVES_MAX && !hopeless) {
 		owners->moving++;
 		return false;
 	}
@@ -209,7 +216,7 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 	find_past(owners, disk);
 	decide(&input, &result);
 	note_again(owners, result.again_ms);
-	struct disk_order order = order_from(&result, roll, disk);
+	struct disk_order order = order_from(owners, &result, roll, disk);
 	waits = order.role == DISK_GIVE && await_turn(owners, disk, &order);
 	yield_to_asker(owners, disk, &order);
 	order.on_demand = on_demand;

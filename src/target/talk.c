@@ -99,13 +99,31 @@ void talk_wake(struct owners *owners)
 
 /* ---- records ---- */
 
+static char *format_record(const struct disk *disk, const char *reservations)
+{
+	AUTO_JSON json_t *message =
+	        json_pack("{s:{s:s, s:s, s:s*}}", "record", "lun", disk_name(disk), "row",
+	                  disk_record(disk)->text, "reservations", reservations);
+	return message ? json_format(message, &json_style_compact) : NULL;
+}
+
+/* The reservations spare the next owner a question. Only of a LUN that was given back: nobody here
+ * changes them any more, while those of one that is served may change on another thread. */
+static char *format_news(const struct disk *disk)
+{
+	bool given_back = disk_record(disk)->state == OWNER_CLEAN;
+	char *text = format_record(disk, given_back ? disk_reservations(disk) : NULL);
+	if (text && strlen(text) > INTERCONNECT_TELL_MAX) {
+		free(text);
+		text = format_record(disk, NULL);
+	}
+	return text;
+}
+
 void talk_record(struct owners *owners, const struct disk *disk)
 {
 	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
-	AUTO_JSON json_t *message =
-	        json_pack("{s:{s:s, s:s, s:s*}}", "record", "lun", disk_name(disk), "row",
-	                  disk_record(disk)->text, "reservations", disk_reservations(disk));
-	AUTO_FREE char *text = message ? json_format(message, &json_style_compact) : NULL;
+	AUTO_FREE char *text = format_news(disk);
 	const struct member *member;
 	uint64_t asked_ms;
 	list_for_each (member, &owners->members.list, link) {

@@ -77,11 +77,10 @@ class Balance:
     """The other gateway gets its share, as a new one does: half of the LUNs, one after the other."""
 
     def harm(self, world, victim):
-        rest = len(world.disks)
-        for target, disks in targets(world):
+        share = sum(len(disks) // 2 for _, disks in targets(world))
+        for target, _ in targets(world):
             world.survivor.call("PUT", f"/rbdgate/balance/{target}")
-            rest -= len(disks) // 2
-        wait_for(lambda: count(victim, "ready") == rest, "the other gateway to have its share", 120, 0.25)
+        wait_for(lambda: count(world.survivor, "ready") == share, "the other gateway to have its share", 120, 0.25)
 
     def heal(self, world, victim):
         for lun in world.survivor.status()["luns"]:

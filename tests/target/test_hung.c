@@ -27,6 +27,7 @@ struct disk {
 	void (*done)(void *argument, int result); /* NULL: no read is under way */
 	void *argument;
 	uint64_t asked; /* the number of the last question about it */
+	bool image_gone;
 };
 
 static uint64_t now_ms;
@@ -42,6 +43,11 @@ static const char *note;
 static uint64_t stepped_clock(void)
 {
 	return now_ms;
+}
+
+bool disk_image_is_gone(const struct disk *disk)
+{
+	return disk->image_gone;
 }
 
 struct disk *disk_set_at(const struct disk_set *set, size_t i)
@@ -519,6 +525,24 @@ TEST(each_place_that_was_noted_is_doubted_until_it_was_read)
 	answer_read(&disks[LUNS - 1], -ERANGE);
 	ASSERT_FALSE(world.owners.hung.cautious);
 	ASSERT_STR_EQ(noted, "");
+	world_done(&world);
+	note = NULL;
+}
+
+/* It is configured all the same, and will never be opened. */
+TEST(a_doubt_ends_when_its_image_has_been_removed)
+{
+	struct world world;
+	note = "0 512 " LUN "\n";
+	world_init(&world);
+	hung_begin(&world.owners);
+	try_result = -ENOTCONN;
+	pass(&world);
+	ASSERT_TRUE(world.owners.hung.cautious);
+	disks[0].image_gone = true;
+	pass(&world);
+	ASSERT_FALSE(world.owners.hung.cautious);
+	try_result = 0;
 	world_done(&world);
 	note = NULL;
 }

@@ -289,6 +289,35 @@ TEST(what_a_stopped_owner_has_not_answered_is_of_unknown_fate)
 	world_done(&members);
 }
 
+/* What power took from all at once is forgotten; what somebody else had meanwhile is not. */
+TEST(it_is_known_for_ever_whether_another_gateway_has_lived_beside_this_one)
+{
+	struct members members;
+	world_init(&members); /* what a power loss leaves: never heard, asked, fenced */
+	see_row(&members, "dead", GATEWAY_UP);
+	turn(&members, 4000);
+	member_fenced(&members, members_find(&members, "gw-2"), 0);
+	ASSERT_TRUE(!members.company);
+	see_row(&members, "one", GATEWAY_STOPPED); /* before we were there, for all we know */
+	ASSERT_TRUE(!members.company);
+	world_done(&members);
+
+	world_init(&members);
+	peer_state = PEER_UP;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UP);
+	member_fenced(&members, members_find(&members, "gw-2"), 0);
+	ASSERT_TRUE(members.company);
+	world_done(&members);
+
+	world_init(&members); /* never heard, and it stops well */
+	see_row(&members, "one", GATEWAY_UP);
+	see_row(&members, "one", GATEWAY_STOPPED);
+	ASSERT_TRUE(members.company);
+	world_done(&members);
+}
+
 TEST(a_gateway_that_was_stopped_long_ago_is_still_known)
 {
 	struct members members;

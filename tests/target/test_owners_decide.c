@@ -17,7 +17,7 @@ struct disk {
 	struct owner_record record;
 	uint64_t seen_ms, role_since_ms;
 	struct disk_order order;
-	bool marked, waited_for;
+	bool marked, waited_for, hangs;
 	unsigned orders;
 };
 static struct disk disks[DISKS];
@@ -98,6 +98,11 @@ const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
 
 void disk_set_port_groups(struct disk *disk, const struct port_group *groups, size_t count)
 {
+}
+
+uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
+{
+	return disk->hangs ? 4000 : 0;
 }
 
 static uint64_t now_ms;
@@ -392,5 +397,34 @@ TEST(disks_that_do_not_arrive_keep_the_others_for_a_second_only)
 	owners_decide(&world.owners);
 	ASSERT_EQ(disks[2].order.role, DISK_GIVE);
 	ASSERT_EQ(disks[3].order.role, DISK_SERVE);
+	world_done(&world);
+}
+
+/* A stop ends when nothing has moved for some time: those that can be drained go first. */
+TEST(who_leaves_gives_no_turn_to_a_disk_whose_storage_hangs)
+{
+	struct world world;
+	world_init(&world);
+	for (size_t i = 0; i < DISKS - 1; i++)
+		disks[i].hangs = true;
+	world.owners.leaving = true;
+	world.owners.leave_ms = now_ms;
+	decide_all(&world);
+	ASSERT_EQ(disks[0].order.role, DISK_SERVE);
+	ASSERT_EQ(disks[DISKS - 1].order.role, DISK_GIVE);
+	world_done(&world);
+}
+
+/* Reservations that are lost with the power of all are kept while anybody lives. */
+TEST(who_has_seen_another_gateway_alive_drops_no_reservations)
+{
+	struct world world;
+	world_init(&world);
+	world.peer.health = MEMBER_FENCED;
+	decide_all(&world);
+	ASSERT_TRUE(!disks[0].order.others_up);
+	world.owners.members.company = true;
+	decide_all(&world);
+	ASSERT_TRUE(disks[0].order.others_up);
 	world_done(&world);
 }
