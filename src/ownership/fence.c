@@ -259,6 +259,8 @@ static int judge(struct round *round, struct address *address, const json_t *ent
 		address->wanted = true; /* gone, or dropped in the same moment as it was added */
 		return 0;
 	}
+	if (!entry && !address->outsider)
+		return 0; /* somebody removes it as fast as it is made: nobody may rely on it */
 	if (!entry)
 		log_warning("%s was fenced, but does not stand in the list of fenced clients",
 		            address->text);
@@ -300,7 +302,8 @@ static int make_last(struct round *round, struct error *err)
 		r = judge_all(round, &open, err);
 		if (r == 0 && open && clock_monotonic_ms() >= deadline_ms)
 			return error_set(err, -EAGAIN,
-			                 "an old fence is about to end and cannot be renewed yet");
+			                 "a fence is not in force: an old one is about to end and "
+			                 "cannot be renewed yet, or somebody removes it");
 		if (r == 0 && open)
 			(void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000L }, NULL);
 	}
