@@ -11,8 +11,9 @@ struct store;
 /* What happened. Texts are borrowed. */
 struct history_event {
 	const char *gateway; /* who tells it */
-	const char *
-	        kind; /* "take-over", "hand-over", "start", "fence", "condemn", "drain", "return" */
+	/* Of a LUN: "start", "restart", "take-over", "hand-over", "demand", "lost", "hung"; of a
+	 * gateway: "condemn", "fence", "drain". */
+	const char *kind;
 	const char *lun;  /* or "" */
 	const char *text; /* one sentence for people */
 	uint64_t at_ms;   /* history_now_ms() when it happened */

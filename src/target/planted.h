@@ -12,7 +12,7 @@ struct backend;
  * "no-drain": who hands a LUN over says so before what is in flight has ended, and the next owner
  * breaks his lock without a fence, for the record is clean.
  * "slow": no mistake, but a storage whose writes take long; with "no-drain" it brings that to
- * light. */
+ * light. "hung": one whose writes take an hour. */
 bool planted(const char *fault);
 /* What a planted mistake puts above an image. */
 void planted_filters(struct backend **stack);
