@@ -83,12 +83,11 @@ def cut(networks, how="drop", longest=12.0):
 
 def cut_front_and_peers(world, rng):
     """No initiator and no gateway reaches it, but it reaches the cluster: it gives its LUNs away through the store."""
+    if rng.random() < 0.5:  # before that, healed at any point of the way there
+        yield from cut(["front", "peers"])(world, rng)
     gw = rng.choice(world.gateways)
     world.network.cut(gw.name, ["front", "peers"], directions=any_directions(rng))
-    if rng.random() < 0.5:
-        world.wait_served(world.others(gw))
-    else:
-        yield mostly_short(rng, 12)
+    world.wait_served(world.others(gw))
     world.network.heal(gw.name)
 
 

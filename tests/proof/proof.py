@@ -8,6 +8,7 @@ a bounded time. With --planted NAME the gateways have that
 mistake built in, and the checker must find a violation."""
 import argparse
 import random
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ PLANTED = {
 }
 INNOCENT = ("slow",)  # no mistake: what else no-drain has, and nothing may be found
 CHECK_S = 600
+# A run for so long that draws from all faults must contain something of everything, and a fault each 20 s: one
+# comes each 6 s, on a busy machine each 12 s.
+WHOLE_S, FAULT_S = 60, 20
+JUDGED = r"(\d+) fences", r"write +(\d+) ok", r"read +(\d+) ok", r"swap +(\d+) ok"
 
 
 def arguments():
@@ -140,13 +145,24 @@ def inject(world, options, table):
 
 
 def judge(world, options):
-    """True if the checker found a violation."""
+    """True if the checker found a violation; and what it says."""
     done = subprocess.run([str(PROOF / "proof-check"), world.driver.history], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=CHECK_S)
     for line in done.stdout.splitlines():
         print(f"# {line[:1500]}", flush=True)
     expect(done.returncode in (0, 1), f"proof-check ended with {done.returncode}")
-    return done.returncode == 1
+    return done.returncode == 1, done.stdout
+
+
+def expect_whole(options, table, verdict):
+    """A run in which nearly nothing happened shows nothing."""
+    if options.planted or options.only or options.leave_out or options.seconds < WHOLE_S:
+        return
+    made = sum(table.counts.values())
+    expect(made >= min(options.faults, options.seconds / FAULT_S), f"only {made} faults in {options.seconds:.0f} s")
+    for judged in JUDGED:
+        found = re.search(judged, verdict)
+        expect(found and int(found[1]) > 0, f"nothing judged of {judged}")
 
 
 def finish(world):
@@ -158,7 +174,8 @@ def finish(world):
         return f"{failure}"
     print(f"# answers: {status['answers']}, duels: {status['duels']}, paths lost: {status['lost_paths']}, "
           f"last error: {status['last_error']}", flush=True)
-    return None
+    # Neither a promise nor a refusal: whoever is asked says BUSY, NOT READY or 0B/xx while there is trouble.
+    return f"answered by an error: {status['last_error']}" if status["last_error"] else None
 
 
 def keep(world, folder):
@@ -184,7 +201,7 @@ def prove(options):
             finally:
                 world.driver.kill()
             table.show()
-            violated = judge(world, options)  # whatever went wrong
+            violated, verdict = judge(world, options)  # whatever went wrong
         except BaseException:
             world.logs()
             raise
@@ -196,6 +213,7 @@ def prove(options):
         return
     expect(not violated, "the history is not possible")
     expect(trouble is None, f"{trouble}")
+    expect_whole(options, table, verdict)
 
 
 def main():
