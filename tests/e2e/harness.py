@@ -3,6 +3,7 @@
 A test is a function decorated with @case; its docstring-free name, read as a sentence, is the case.
 Programs come from $RBDGATE_BIN. Everything started is ended, and what failed shows its logs."""
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ BIN = pathlib.Path(os.environ.get("RBDGATE_BIN", "build/src/programs"))
 IQN = "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
 CLIENT = "iqn.1994-05.com.redhat:rh7-client"
 DEADLINE_S = 30
+NINE_YEARS_S = 9 * 365 * 86400  # a fence lasts for ten
 cases = []
 
 
@@ -219,6 +221,16 @@ class Cluster:
 
     def run(self, *command, **arguments):
         return run(*self.prefix, *command, env=self.environment(), **arguments)
+
+    def fenced_until(self):
+        """The entries of the blocklist: when each ends, in seconds of the epoch, by address."""
+        entries = (line.split() for line in self.run("ceph", "osd", "blocklist", "ls").splitlines() if "/" in line)
+        return {address: datetime.datetime.fromisoformat(until).timestamp() for address, until in entries}
+
+    def expect_fenced(self, clients):
+        """All of them, and for good."""
+        fenced, later = self.fenced_until(), time.time() + NINE_YEARS_S
+        expect(all(fenced.get(client, 0) > later for client in clients), f"clients {clients}, fenced {fenced}")
 
 
 class Gateway:
