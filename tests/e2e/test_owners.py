@@ -49,6 +49,11 @@ def owner(gw, disk):
     return owners(gw)["luns"][f"rbd/{disk}"]["owner"]
 
 
+def epochs(gw):
+    """They count up with each change of owner."""
+    return {name: lun["epoch"] for name, lun in owners(gw)["luns"].items()}
+
+
 def wait_for_owners(gw, gw_1, gw_2):
     def there():
         found = [lun["owner"] for lun in owners(gw)["luns"].values()]
@@ -80,13 +85,19 @@ def a_drained_gateway_owns_nothing_until_it_is_undrained():
         first.gwcli(GATEWAYS, "drain", "gw-2")
         wait_for_owners(first, gw_1=2, gw_2=0)
         expect("maintenance, LUNs: 0]" in first.gwcli("ls", GATEWAYS), "the tree")
+        before = epochs(first)
         second.io.stop()
         second.io.start()
         second.wait_ready()
-        wait_for_owners(first, gw_1=2, gw_2=0)
+
+        def healthy():  # for longer than a return waits
+            return any(m["instance"] == second.status()["instance"] and m["health"] == "up" and m["since_s"] >= 2
+                       for m in first.status()["members"])
+        wait_for(healthy, "gw-2 as a peer of gw-1 again")
         refused = first.gwcli(GATEWAYS, "drain", "gw-1", check=False)
         expect("No other gateway could take the LUNs of gw-1 now" in str(refused), refused)
         wait_for_owners(first, gw_1=2, gw_2=0)
+        expect_eq(epochs(first), before, "changes of owner while gw-2 is drained")
         first.gwcli(GATEWAYS, "undrain", "gw-2")
         wait_for_owners(first, gw_1=1, gw_2=1)
         expect(kinds(first).count("drain") == 2, kinds(first))
@@ -212,6 +223,7 @@ def a_new_gateway_takes_its_share_while_initiators_write():
             third.stop()
         print(f"# longest write: {pause_s * 1000:.0f} ms of {writer.count} writes")
         expect_eq(errors, [], "writes that failed")
+        expect(pause_s < 1, f"a write took {pause_s:.1f} s")
         wait_for(lambda: shares() == [3, 3, 0], "the others to have them again")
 
 
