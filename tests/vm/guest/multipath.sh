@@ -111,9 +111,9 @@ beats() { # SECONDS: a write that begins now ends
 	wait_for "$1" above $((count + 2))
 }
 
-# FAULT UNDO: what the host does, and takes back when I/O goes on
+# FAULT DO UNDO [ERRORS]: what the host does, and takes back when I/O goes on; how many errors paths may show
 through() {
-	local name=$1
+	local name=$1 errors
 	echo "$name" >phase
 	io_runs_through
 	echo "io: $name: through $carrier"
@@ -123,7 +123,9 @@ through() {
 	[ "$3" = - ] || host "$3"
 	wait_for 75 both_paths
 	beats 20
-	echo "gap: $name $(<"gap.$name") s, errors of single paths: $(path_errors)"
+	errors=$(path_errors)
+	echo "gap: $name $(<"gap.$name") s, errors of single paths: $errors"
+	[ "$errors" -le "${4:-$errors}" ]
 	ok "survives_$name"
 }
 
@@ -175,9 +177,9 @@ mount $disk /mnt
 echo before >phase
 load end
 wait_for 20 test -e beats
-through hand_over "move" -
+through hand_over "move" - 0
 wait_for 20 prefers "$(<"/share/done.$asked")"
-through stop_and_start "stop-owner" "start"
+through stop_and_start "stop-owner" "start" 0
 through kill_of_the_owner "kill-owner" "start"
 io_runs_through
 through pulled_front "pull-front $carrier" "plug-front"
