@@ -19,6 +19,8 @@ HOST_1, HOST_2 = "iqn.2000-01.test:host-1", "iqn.2000-01.test:host-2"
 REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE = range(7)
 WRITE_EXCLUSIVE_REGISTRANTS = 5
 APTPL = 1
+READ, WRITE = 0x28, 0x2a
+FILL, LATE = b"\x5a" * 512, b"\x99" * 512
 # Not about the command: executed or not, nobody knows; access states, capacity and sessions changed.
 AGAIN = (0x0b0800, 0x062a06, 0x062a09, 0x062901)
 
@@ -117,8 +119,19 @@ def holder(session):
     return (struct.unpack(">Q", data[8:16])[0], data[21]) if len(data) >= 24 else None
 
 
+def block_cdb(opcode, block):
+    """READ(10) or WRITE(10) of one block."""
+    return struct.pack(">BBIBHB", opcode, 0, block, 0, 1, 0)
+
+
 def write(session, block=0):
-    return run_command(session, struct.pack(">BBIBHB", 0x2a, 0, block, 0, 1, 0), b"\x5a" * 512)
+    return run_command(session, block_cdb(WRITE, block), FILL)
+
+
+def read(session, block):
+    answer = run_command(session, block_cdb(READ, block), in_len=len(FILL))
+    good(answer)
+    return answer.data
 
 
 def expect_same(*sessions):
@@ -218,21 +231,26 @@ def reservations_outlive_the_death_of_their_owner():
 
 
 @case
-def an_order_that_waits_at_a_frozen_owner_never_wins():
+def an_order_that_waits_at_a_frozen_owner_never_wins_and_no_write_of_who_was_thrown_out():
     with site() as s:
         owner = s.owner()
         survivor = s.other(owner)
-        first, frozen = s.session(survivor, HOST_1), s.session(owner, HOST_2)
+        first, frozen, forwarded = s.session(survivor, HOST_1), s.session(owner, HOST_2), s.session(survivor, HOST_2)
         good(order(first, REGISTER, 0, 0x11))
-        good(order(frozen, REGISTER, 0, 0x22))
+        for block, session in enumerate((frozen, forwarded)):
+            good(order(session, REGISTER, 0, 0x22))
+            good(write(session, block))
         good(order(frozen, RESERVE, 0x22))
         owner.io.process.send_signal(signal.SIGSTOP)
-        tag = frozen.start(order_cdb(CLEAR), order_list(0x22))
+        tags = [frozen.start(block_cdb(WRITE, 0), LATE), frozen.start(order_cdb(CLEAR), order_list(0x22))]
+        unknown = forwarded.start(block_cdb(WRITE, 1), LATE)
         good(order(first, PREEMPT_AND_ABORT, 0x11, 0x22))
         before = [ask(first, action) for action in range(4)]
+        answer = forwarded.finish(unknown)
+        expect_eq(answer.sense, 0x0b0800, "what is told of a write that the frozen owner has")
         owner.io.process.send_signal(signal.SIGCONT)
         wait_for(lambda: frozen.dead, "the end of the session of the past")
-        expect(tag not in frozen.answers, f"who is fenced drops what waits without an answer: {frozen.answers}")
+        expect(not {*tags} & {*frozen.answers}, f"who is fenced drops what waits without an answer: {frozen.answers}")
         owner.wait_ready()
         wait_for(lambda: s.states().get(owner.name) in ("ready", "forwarded"), "the old owner back in service")
         back = s.session(owner, HOST_2)
@@ -241,7 +259,10 @@ def an_order_that_waits_at_a_frozen_owner_never_wins():
         expect_eq([ask(first, action) for action in range(4)], before, "answers after the old owner woke up")
         expect_same(first, back)
         expect(write(back).status == CONFLICT, "who was thrown out wrote")
+        expect_eq(attentions(forwarded), [0x062a05], "attention of its other path")
+        expect(write(forwarded).status == CONFLICT, "who was thrown out wrote by its other path")
         expect_eq(holder(back), (0x11, 5), "reservation")
+        expect_eq([read(first, block) for block in range(2)], [FILL, FILL], "what late writes have left")
 
 
 @case

@@ -106,13 +106,19 @@ TEST(compare_and_write_decides_at_the_owner)
 	world_nexus_end(world, nexus);
 }
 
-static void reserve_out(struct world *world, struct nexus *nexus, uint8_t action, uint8_t type,
-                        uint64_t key, uint64_t new_key)
+static void reserve_out_start(struct nexus *nexus, uint8_t action, uint8_t type, uint64_t key,
+                              uint64_t new_key)
 {
 	uint8_t cdb[10] = { 0x5f, action, type, 0, 0, 0, 0, 0, 24 }, list[24] = { 0 };
 	put_be64(list, key);
 	put_be64(list + 8, new_key);
 	command_start(&a, nexus, cdb, sizeof cdb, -24, list);
+}
+
+static void reserve_out(struct world *world, struct nexus *nexus, uint8_t action, uint8_t type,
+                        uint64_t key, uint64_t new_key)
+{
+	reserve_out_start(nexus, action, type, key, new_key);
 	command_wait(world, &a);
 }
 
@@ -143,6 +149,80 @@ TEST(reservations_know_the_nexuses_of_all_gateways_apart)
 	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
 	world_nexus_end(world, first);
 	world_nexus_end(world, second);
+}
+
+/* The loser has the reservation (write exclusive, registrants only), the winner is registered. */
+static void let_register(struct world *world, struct nexus *loser, struct nexus *winner)
+{
+	reserve_out(world, loser, 0, 0, 0, 0xa);
+	assert_good(&a);
+	reserve_out(world, loser, 1, 5, 0xa, 0);
+	assert_good(&a);
+	reserve_out(world, winner, 0, 0, 0, 0xb);
+	assert_good(&a);
+}
+
+static void assert_fenced(struct world *world, struct nexus *loser, bool told)
+{
+	if (!told) {
+		write_start(&b, loser, 20, 1, 1);
+		command_wait(world, &b);
+		assert_sense(&b, 0x062a05);
+	}
+	write_start(&b, loser, 20, 1, 1);
+	command_wait(world, &b);
+	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
+	ASSERT_EQ(world->gateways[2].disk.writes[20], 0);
+}
+
+/* [H16] The order may come in at any gateway. */
+TEST(preempt_and_abort_is_answered_when_forwarded_writes_of_the_loser_have_ended)
+{
+	for (unsigned from = 1; from <= 2; from++) {
+		TEST_ROW("the order comes in at gw%u; gw2 is the owner", from);
+		AUTO(world) struct world *world = world_new(3);
+		struct nexus *loser = world_nexus(world, 0, 0, 1);
+		struct nexus *winner = world_nexus(world, from, 1, 1);
+		struct disk *disk = &world->gateways[2].disk;
+		let_register(world, loser, winner);
+		disk->hold = true;
+		write_start(&b, loser, 8, 1, 1);
+		EVENTUALLY(world, disk->held_count == 1);
+		reserve_out_start(winner, 5, 5, 0xb, 0xa);
+		world_pass(world, 100);
+		ASSERT_EQ(a.done + b.done, 0);
+		ASSERT_EQ(disk->writes[8], 0);
+		disk_release(disk);
+		command_wait(world, &b);
+		ASSERT_EQ(b.task.status, SCSI_TASK_ABORTED);
+		command_wait(world, &a);
+		assert_good(&a);
+		assert_fenced(world, loser, false);
+		ASSERT_EQ(disk->writes[8], 1); /* what the disk had, and nothing since */
+		world_nexus_end(world, loser);
+		world_nexus_end(world, winner);
+	}
+}
+
+TEST(a_write_that_comes_to_the_owner_after_its_node_was_preempted_is_not_executed)
+{
+	AUTO(world) struct world *world = world_new(3);
+	struct nexus *loser = world_nexus(world, 0, 0, 1), *winner = world_nexus(world, 2, 1, 1);
+	struct gateway *owner = &world->gateways[2];
+	let_register(world, loser, winner);
+	owner->cutter.stalled = true;
+	write_start(&b, loser, 8, 1, 1);
+	world_pass(world, 5);
+	reserve_out(world, winner, 5, 5, 0xb, 0xa);
+	assert_good(&a);
+	ASSERT_EQ(b.done, 0);
+	owner->cutter.stalled = false;
+	command_wait(world, &b);
+	assert_sense(&b, 0x062a05);
+	assert_fenced(world, loser, true);
+	ASSERT_EQ(owner->disk.writes[8], 0);
+	world_nexus_end(world, loser);
+	world_nexus_end(world, winner);
 }
 
 static void set_flag(void *argument)

@@ -12,13 +12,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OURS "00000000000000aa"
+#define OURS         "00000000000000aa"
+#define CLIENT       "10.0.0.1:0/1"
+#define FIRST        "00000000000000bb" /* another survivor, which died while it took over */
+#define FIRST_CLIENT "10.0.0.2:0/2"
+#define DEAD         "00000000000000cc" /* whose LUN that was */
+#define DEAD_CLIENT  "10.0.0.3:0/3"
 
 static char order[256]; /* the steps, in order */
 static const char *failing;
 static struct cluster_client *map_of;
 static struct owner_record stored;
 static enum reservation_load loaded; /* how */
+static uint64_t row_epoch;           /* of who wrote the reservations last */
+static const char *locked_by;        /* a client; NULL: nobody */
+static const char *alive;            /* the only client that is not fenced; NULL: none */
 
 static int step(const char *name, struct error *err)
 {
@@ -46,7 +54,7 @@ bool registration_is_past(struct registration *registration, const char *address
 
 bool fence_is_fenced(struct fence *fence, const char *address)
 {
-	return false;
+	return !alive || strcmp(alive, address) != 0;
 }
 
 int fence_outsider(struct fence *fence, const char *lun, const char *address, struct error *err)
@@ -71,7 +79,7 @@ int disk_check_image(const struct disk *disk, const struct owner_record *record,
 
 const char *cluster_client_address(const struct cluster_client *client)
 {
-	return "10.0.0.1:0/1";
+	return CLIENT;
 }
 
 int cluster_wait_for_map(struct cluster_client *client, struct error *err)
@@ -121,7 +129,13 @@ void backend_get_info(const struct backend *backend, struct backend_info *ret_in
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err)
 {
-	return step("lock", err);
+	if (locked_by && strcmp(locked_by, CLIENT) != 0 &&
+	    !policy->is_fenced(policy->argument, locked_by) &&
+	    !policy->may_break(policy->argument, locked_by))
+		return error_set(err, -EBUSY, "%s has the lock", locked_by);
+	int r = step("lock", err);
+	locked_by = r == 0 ? CLIENT : locked_by;
+	return r;
 }
 
 int backend_release(struct backend *backend, struct error *err)
@@ -138,8 +152,11 @@ int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load ho
                      struct error *err)
 {
 	ASSERT_EQ(epoch, stored.epoch);
+	ASSERT_TRUE(row_epoch <= epoch); /* no owner takes a later one's */
 	loaded = how;
-	return step("reservations", err);
+	int r = step("reservations", err);
+	row_epoch = r == 0 ? epoch : row_epoch;
+	return r;
 }
 
 /* ---- */
@@ -150,6 +167,8 @@ static struct disk other_is_gone(void)
 {
 	order[0] = '\0';
 	map_of = NULL;
+	locked_by = alive = NULL;
+	row_epoch = 0;
 	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 6 };
 	return (struct disk){ .host = &host,
 		              .client = (struct cluster_client *)&host, /* nobody looks inside */
@@ -254,4 +273,57 @@ TEST(a_later_owner_decides_how_reservations_are_loaded)
 	disk.job_record = stored;
 	ASSERT_EQ(take(&disk, NULL), 0);
 	ASSERT_EQ(loaded, RESERVATION_LOAD_HANDED_OVER);
+}
+
+/* What a survivor leaves that dies while it takes over, and is fenced as the first owner was. */
+static struct disk survivor_is_gone(const char *record_of, uint64_t row, const char *lock_of)
+{
+	struct disk disk = other_is_gone();
+	stored.epoch = strcmp(record_of, FIRST) == 0 ? 7 : 6;
+	(void)snprintf(stored.instance, sizeof stored.instance, "%s", record_of);
+	disk.job_record = stored;
+	row_epoch = row;
+	locked_by = lock_of;
+	return disk;
+}
+
+TEST(a_survivor_that_dies_anywhere_in_a_take_over_is_taken_over_from)
+{
+	static const struct {
+		const char *died, *record_of;
+		uint64_t row;
+	} rows[] = {
+		{ "before its record", DEAD, 6 },
+		{ "after its record", FIRST, 6 },
+		{ "after its epoch was in the reservations", FIRST, 7 },
+	};
+	static const char *const locks[] = { NULL, DEAD_CLIENT, FIRST_CLIENT };
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows) * ARRAY_LEN(locks); i++) {
+		const char *lock_of = locks[i / 2 % ARRAY_LEN(locks)];
+		bool alone = i & 1; /* and in service since before the first owner died */
+		const size_t row = i / 2 / ARRAY_LEN(locks);
+		TEST_ROW("%s, lock of %s%s", rows[row].died, lock_of ? lock_of : "nobody",
+		         alone ? ", nobody else is left" : "");
+		struct disk disk = survivor_is_gone(rows[row].record_of, rows[row].row, lock_of);
+		const uint64_t epoch = stored.epoch;
+		disk.others_up = !alone;
+		disk.was_in_service = alone;
+		ASSERT_EQ(take(&disk, NULL), 0);
+		ASSERT_STR_EQ(order, "registration image map record lock reservations ");
+		ASSERT_EQ(stored.epoch, epoch + 1);
+		ASSERT_STR_EQ(stored.instance, OURS);
+		ASSERT_STR_EQ(locked_by, CLIENT);
+		ASSERT_EQ(row_epoch, epoch + 1);
+		ASSERT_EQ(loaded, RESERVATION_LOAD_TAKEN_OVER);
+	}
+}
+
+TEST(the_lock_of_a_survivor_that_is_not_fenced_stays)
+{
+	struct disk disk = survivor_is_gone(FIRST, 6, FIRST_CLIENT);
+	alive = FIRST_CLIENT;
+	ASSERT_EQ(take(&disk, NULL), -EBUSY);
+	ASSERT_STR_EQ(order, "registration image map record ");
+	ASSERT_STR_EQ(locked_by, FIRST_CLIENT);
+	ASSERT_EQ(row_epoch, 6);
 }
