@@ -122,6 +122,19 @@ static void reserve_out(struct world *world, struct nexus *nexus, uint8_t action
 	command_wait(world, &a);
 }
 
+static void assert_fenced(struct world *world, struct nexus *loser, bool told)
+{
+	if (!told) {
+		write_start(&b, loser, 20, 1, 1);
+		command_wait(world, &b);
+		assert_sense(&b, 0x062a05);
+	}
+	write_start(&b, loser, 20, 1, 1);
+	command_wait(world, &b);
+	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
+	ASSERT_EQ(world->gateways[2].disk.writes[20], 0);
+}
+
 TEST(reservations_know_the_nexuses_of_all_gateways_apart)
 {
 	AUTO(world) struct world *world = world_new(3);
@@ -141,12 +154,7 @@ TEST(reservations_know_the_nexuses_of_all_gateways_apart)
 	command_wait(world, &b);
 	assert_good(&b);
 	/* The one that lost its registration is told, at its own gateway. */
-	write_start(&b, first, 1, 1, 1);
-	command_wait(world, &b);
-	assert_sense(&b, 0x062a05);
-	write_start(&b, first, 1, 1, 1);
-	command_wait(world, &b);
-	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
+	assert_fenced(world, first, false);
 	world_nexus_end(world, first);
 	world_nexus_end(world, second);
 }
@@ -160,19 +168,6 @@ static void let_register(struct world *world, struct nexus *loser, struct nexus 
 	assert_good(&a);
 	reserve_out(world, winner, 0, 0, 0, 0xb);
 	assert_good(&a);
-}
-
-static void assert_fenced(struct world *world, struct nexus *loser, bool told)
-{
-	if (!told) {
-		write_start(&b, loser, 20, 1, 1);
-		command_wait(world, &b);
-		assert_sense(&b, 0x062a05);
-	}
-	write_start(&b, loser, 20, 1, 1);
-	command_wait(world, &b);
-	ASSERT_EQ(b.task.status, SCSI_RESERVATION_CONFLICT);
-	ASSERT_EQ(world->gateways[2].disk.writes[20], 0);
 }
 
 /* [H16] The order may come in at any gateway. */

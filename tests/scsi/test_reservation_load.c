@@ -166,6 +166,32 @@ TEST(a_reserve_6_lives_as_long_as_its_nexus_can)
 	}
 }
 
+/* As rig_nexus(rig, 0, initiator, 3), but what it has to be told is not taken from it. */
+static struct nexus *new_third(struct rig *rig, const char *initiator, bool proxy)
+{
+	struct lun_mapping mapping = { .number = 0, .lun = rig->lun };
+	struct nexus_config config = {
+		.initiator_name = initiator,
+		.isid = { 0x00, 0x02, 0x3d, 0, 0, 3 },
+		.port = &rig->port,
+		.reactor = rig->reactors[0],
+		.mappings = &mapping,
+		.mapping_count = 1,
+		.proxy = proxy,
+	};
+	struct nexus *nexus;
+	ASSERT_EQ(nexus_new(&config, &nexus), 0);
+	return nexus;
+}
+
+static void forwarded_read(struct rig *rig, struct nexus *proxy, uint64_t epoch)
+{
+	command_fill(&c, proxy, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
+	c.task.epoch = epoch;
+	command_start(&c, NULL);
+	rig_turn(rig);
+}
+
 TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_late)
 {
 	AUTO_KEEPER struct keeper keeper, next_keeper;
@@ -185,17 +211,7 @@ TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_
 	ASSERT_EQ(attention_of(next, next->nexuses[B]), 0x062a03);
 	ASSERT_EQ(attention_of(next, next->nexuses[B]), 0);
 
-	struct lun_mapping mapping = { .number = 0, .lun = next->lun };
-	struct nexus_config config = {
-		.initiator_name = "iqn.2000-01.test:third",
-		.isid = { 0x00, 0x02, 0x3d, 0, 0, 3 },
-		.port = &next->port,
-		.reactor = next->reactors[0],
-		.mappings = &mapping,
-		.mapping_count = 1,
-	};
-	struct nexus *late;
-	ASSERT_EQ(nexus_new(&config, &late), 0);
+	struct nexus *late = new_third(next, "iqn.2000-01.test:third", false);
 	ASSERT_EQ(attention_of(next, late), 0x062901);
 	ASSERT_EQ(attention_of(next, late), 0x062a03);
 	ASSERT_EQ(attention_of(next, late), 0);
@@ -233,27 +249,10 @@ TEST(who_lost_its_registration_before_its_first_command_to_a_new_owner_is_told_t
 		order_run(next, &c, A, rows[i].action, 6, 0x11, 0x33);
 		assert_good(&c);
 
-		struct lun_mapping mapping = { .number = 0, .lun = next->lun };
-		struct nexus_config config = {
-			.initiator_name = "iqn.2000-01.test:far",
-			.isid = { 0x00, 0x02, 0x3d, 0, 0, 3 },
-			.port = &next->port,
-			.reactor = next->reactors[0],
-			.mappings = &mapping,
-			.mapping_count = 1,
-			.proxy = true,
-		};
-		struct nexus *proxy;
-		ASSERT_EQ(nexus_new(&config, &proxy), 0);
-		command_fill(&c, proxy, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
-		c.task.epoch = 2;
-		command_start(&c, NULL);
-		rig_turn(next);
+		struct nexus *proxy = new_third(next, "iqn.2000-01.test:far", true);
+		forwarded_read(next, proxy, 2);
 		assert_sense(&c, rows[i].code);
-		command_fill(&c, proxy, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
-		c.task.epoch = 2;
-		command_start(&c, NULL);
-		rig_turn(next);
+		forwarded_read(next, proxy, 2);
 		bool registered = rows[i].action == RELEASE;
 		assert_status(&c, registered || rows[i].action == CLEAR
 		                          ? SCSI_GOOD
