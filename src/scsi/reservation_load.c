@@ -40,12 +40,25 @@ static bool lose(struct reservations *reservations, enum reservation_load how)
 	bool lost = power_loss && reservations->count && !reservations->aptpl;
 	if (lost6)
 		reservations->reserved = false;
-	reservations->reserver_here = false;
 	if (power_loss && !reservations->aptpl)
 		reservations_done(reservations);
 	if (power_loss)
 		reservations->generation = 0; /* [SPC-4 6.15.2] */
 	return lost || lost6;
+}
+
+/* With lun->lock held: whether the session with the RESERVE(6) is one of the new owner's own; true
+ * if the owner before wrote something else, which would be wrong if this one dies. */
+static bool place_reserver(struct lun *lun)
+{
+	struct reservations *reservations = &lun->reservations;
+	bool was_here = reservations->reserver_here, here = false;
+	const struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link)
+		here = here ||
+		       (!itl->proxy && reservation_port_equal(itl->port, &reservations->reserver));
+	reservations->reserver_here = here;
+	return reservations->reserved && here != was_here;
 }
 
 /* With lun->lock held: the nexuses that are here hear what the owner before could not tell them. */
@@ -86,7 +99,8 @@ int lun_load_reservations(struct lun *lun, const char *text, enum reservation_lo
 		queue->notice_count = 0;
 	}
 	queue->lost = false;
-	queue->dirty = lost;
+	bool moved = place_reserver(lun);
+	queue->dirty = lost || moved;
 	raise_notices(lun);
 	(void)pthread_mutex_unlock(&lun->lock);
 	reservation_text_done(&parsed);

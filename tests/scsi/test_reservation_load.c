@@ -192,6 +192,61 @@ static void forwarded_read(struct rig *rig, struct nexus *proxy, uint64_t epoch)
 	rig_turn(rig);
 }
 
+/* The session of a RESERVE(6): at the owner, or beyond it. */
+static struct nexus *session_of_third(struct rig *rig, bool here)
+{
+	const char *name = "iqn.2000-01.test:third";
+	return here ? rig_nexus(rig, 0, name, 3) : new_third(rig, name, true);
+}
+
+TEST(a_reserve_6_ends_with_the_gateway_of_its_session_and_no_other)
+{
+	enum { FIRST, SECOND, ELSEWHERE };
+	static const struct {
+		const char *name;
+		int session;
+		enum reservation_load second, third; /* how they came to the LUN */
+		bool left;
+	} rows[] = {
+		{ "the first one gave it, and lives", FIRST, RESERVATION_LOAD_HANDED_OVER,
+		  RESERVATION_LOAD_TAKEN_OVER, true },
+		{ "it was given twice", FIRST, RESERVATION_LOAD_HANDED_OVER,
+		  RESERVATION_LOAD_HANDED_OVER, true },
+		{ "given to its gateway, which died", SECOND, RESERVATION_LOAD_HANDED_OVER,
+		  RESERVATION_LOAD_TAKEN_OVER, false },
+		{ "taken over by its gateway, which died", SECOND, RESERVATION_LOAD_TAKEN_OVER,
+		  RESERVATION_LOAD_TAKEN_OVER, false },
+		{ "given on by its gateway", SECOND, RESERVATION_LOAD_TAKEN_OVER,
+		  RESERVATION_LOAD_HANDED_OVER, true },
+		{ "two others died", ELSEWHERE, RESERVATION_LOAD_TAKEN_OVER,
+		  RESERVATION_LOAD_TAKEN_OVER, true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		AUTO_KEEPER struct keeper first_keeper, keeper;
+		keeper_init(&first_keeper);
+		keeper_init(&keeper);
+		AUTO(rig) struct rig *first = rig_new_kept(512, 100, &first_keeper.keeper);
+		AUTO(rig) struct rig *second = rig_new_kept(512, 100, &keeper.keeper);
+		AUTO(rig) struct rig *third = rig_new(512, 100);
+		rig_reload(first, NULL, RESERVATION_LOAD_HANDED_OVER, 1);
+		struct nexus *session = session_of_third(first, rows[i].session == FIRST);
+		command_fill(&c, session, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		c.task.epoch = 1;
+		command_start(&c, NULL);
+		rig_turn(first);
+		assert_good(&c);
+
+		struct nexus *moved = session_of_third(second, rows[i].session == SECOND);
+		rig_reload(second, first_keeper.row, rows[i].second, 2);
+		const char *row = keeper.row ? keeper.row : first_keeper.row;
+		rig_reload(third, row, rows[i].third, 3);
+		ASSERT_EQ(is_allowed(third, B, true), !rows[i].left);
+		rig_stop(first, session);
+		rig_stop(second, moved);
+	}
+}
+
 TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_late)
 {
 	AUTO_KEEPER struct keeper keeper, next_keeper;
