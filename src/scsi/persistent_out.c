@@ -43,9 +43,10 @@ static void abort_arrive(void *argument, struct itl *itl)
 	}
 }
 
+/* A settled one may be an order of theirs that waits for this one. */
 static bool abort_holds(const void *argument, const struct scsi_task *task)
 {
-	return task != argument && task->state.abort != ABORT_NOT;
+	return task != argument && task->state.abort != ABORT_NOT && !task->state.settled;
 }
 
 static void aborted(void *argument)
@@ -62,6 +63,7 @@ static void abort_preempted(struct scsi_task *task)
 	/* What it changes is done. Its victims may have to wait for the next ownership, which must
 	 * not wait for it. */
 	task_leave(task);
+	task->state.settled = true;
 	if (walk_lun(task_lun(task), task->nexus->reactor, &ops, task) < 0)
 		task_end_check(task, SENSE_INTERNAL_FAILURE);
 }

@@ -418,6 +418,7 @@ static void task_reset(struct scsi_task *task)
 	task->state.unknown = false;
 	task->state.refused = false;
 	task->state.cancelled = false;
+	task->state.settled = false;
 }
 
 enum scsi_begin scsi_task_begin(struct scsi_task *task)

@@ -103,6 +103,7 @@ struct scsi_task {
 		bool unknown;   /* executed or not, nobody can tell: hold.c */
 		bool refused;   /* not executed by the owner that `sent` leads to */
 		bool cancelled; /* the relay has been asked to take it off */
+		bool settled;   /* changes nothing any more, and waits for tasks of others */
 	} state;
 };
 

@@ -254,6 +254,59 @@ TEST(a_loser_that_waits_for_its_turn_is_aborted_too)
 	ASSERT_EQ(get_be32(e.in + 4), 8);
 }
 
+/* Between the save of an order and its walk to the tasks of who lost by it. */
+static struct meanwhile {
+	struct rig *rig;
+	struct keeper *keeper;
+	void (*save)(struct reservation_keeper *keeper, struct lun *lun, const char *text,
+	             void (*saved)(void *argument, int result), void *argument);
+} meanwhile;
+
+static void loser_strikes_back(struct reservation_keeper *base, struct lun *lun, const char *text,
+                               void (*saved)(void *argument, int result), void *argument)
+{
+	struct rig *rig = meanwhile.rig;
+	base->save = meanwhile.save;
+	meanwhile.keeper->hold = false;
+	base->save(base, lun, text, saved, argument);
+	command_fill(&e, rig->nexuses[B], CDB(0, 0, 0, 0, 0, 0), 0);
+	command_start(&e, NULL);
+	(void)reactor_turn(rig->reactors[B], 0);
+	assert_sense(&e, 0x062a05);
+	order_start(&e, rig->nexuses[B], REGISTER_AND_IGNORE, 0, 0, 0x22, 0);
+	for (int turn = 0; turn < 4; turn++)
+		(void)reactor_turn(rig->reactors[B], 0);
+	assert_good(&e);
+	meanwhile.keeper->hold = true;
+	order_start(&d, rig->nexuses[B], PREEMPT_AND_ABORT, WERO, 0x22, 0x11, 0);
+}
+
+/* Each is a task that the other one aborts, and neither changes anything any more. */
+TEST(two_that_preempt_and_abort_each_other_do_not_wait_for_each_other)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_registered(&keeper);
+	meanwhile = (struct meanwhile){ rig, &keeper, keeper.keeper.save };
+	keeper.hold = true;
+	order_run(rig, &c, A, PREEMPT_AND_ABORT, WERO, 0x11, 0x22);
+	rig->lun->reservation_queue.dirty = true; /* so that something is saved after it */
+	keeper.keeper.save = loser_strikes_back;
+	keeper_complete(&keeper, 0);
+	rig_turn(rig);
+	ASSERT_EQ(keeper.held_count, 1);
+	ASSERT_NE(d.task.state.abort, 0);
+	keeper_complete(&keeper, 0);
+	rig_turn(rig);
+	assert_status(&c, SCSI_TASK_ABORTED);
+	assert_status(&d, SCSI_TASK_ABORTED);
+	keeper.hold = false;
+	ASSERT_EQ(attention_of(rig, rig->nexuses[A]), 0x062a05);
+	ask(rig, &e, B, 0);
+	ASSERT_EQ(get_be32(e.in + 4), 8);
+	ASSERT_EQ(get_be64(e.in + 8), 0x22);
+}
+
 TEST(an_order_that_is_aborted_is_carried_out_whole_or_not_at_all)
 {
 	AUTO_KEEPER struct keeper keeper;
