@@ -246,6 +246,19 @@ int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *
 	return r;
 }
 
+/* librbd says that it does not have the lock. Most often it was taken away; but who has it is what
+ * the OSD says: if that is still this client, nobody else could take it. */
+static int release_disowned(struct rbd_disk *disk, struct error *err)
+{
+	struct holder holder;
+	int r = find_holder(disk, &holder, err);
+	if (r < 0 || !holder.address ||
+	    strcmp(holder.address, cluster_client_address(disk->cluster)) != 0)
+		return r == -EBUSY ? 0 : r; /* locked by hand: not by us */
+	log_warning("%s: breaking the lock that librbd left when it gave it back", disk->name);
+	return drop_lock(disk, &holder, err);
+}
+
 int rbd_disk_release(struct backend *backend, struct error *err)
 {
 	struct rbd_disk *disk = disk_of(backend);
@@ -253,8 +266,11 @@ int rbd_disk_release(struct backend *backend, struct error *err)
 	if (!atomic_load(&disk->locked))
 		return 0;
 	int r = rbd_lock_release(disk->image);
-	if (r < 0 && r != -EINVAL) /* -EINVAL: it is not ours any more */
+	if (r < 0 && r != -EINVAL)
 		return fail(disk, r, "release the exclusive lock", err);
-	atomic_store(&disk->locked, false);
-	return 0;
+	if (r == -EINVAL)
+		r = release_disowned(disk, err);
+	if (r == 0)
+		atomic_store(&disk->locked, false);
+	return r;
 }

@@ -68,6 +68,14 @@ int rbd_lock_acquire(rbd_image_t image, rbd_lock_mode_t mode)
 	return real(image, mode);
 }
 
+static bool disowns; /* librbd says that it has no lock to give back */
+
+int rbd_lock_release(rbd_image_t image)
+{
+	int (*real)(rbd_image_t) = dlsym(RTLD_NEXT, "rbd_lock_release");
+	return disowns ? -EINVAL : real(image);
+}
+
 TEST(without_the_lock_nothing_is_changed_and_nobody_loses_it)
 {
 	test_image("idle", SIZE, TEST_FEATURES);
@@ -157,6 +165,61 @@ TEST(a_lock_that_a_closed_handle_of_ours_has_left_keeps_nobody_out)
 	AUTO(cluster_client) struct cluster_client *other = test_client();
 	AUTO(backend) struct backend *second = test_open(other, "left", NULL);
 	ASSERT_EQ(backend_acquire(second, NULL, NULL), -EBUSY);
+}
+
+/* As `rbd lock rm`, without a fence. */
+static void take_lock_away(struct backend *backend)
+{
+	char header[RBD_OBJECT_MAX], tag[64], client[64], cookie[128], address[128];
+	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
+	       address_len = sizeof address;
+	int exclusive;
+	rbd_disk_object(disk_of(backend), "rbd_header", header);
+	rados_ioctx_t pool = disk_of(backend)->pool;
+	ASSERT_EQ(rados_list_lockers(pool, header, "rbd_lock", &exclusive, tag, &tag_len, client,
+	                             &client_len, cookie, &cookie_len, address, &address_len),
+	          1);
+	ASSERT_EQ(rados_break_lock(pool, header, "rbd_lock", client, cookie), 0);
+}
+
+TEST(a_lock_that_was_taken_away_can_be_given_back_and_taken_again)
+{
+	test_image("away", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "away", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "away", NULL);
+	int owner = 0;
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	take_lock_away(one);
+	ASSERT_EQ(backend_release(one, NULL), 0);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	ASSERT_EQ(rbd_is_exclusive_lock_owner(disk_of(one)->image, &owner), 0);
+	ASSERT_TRUE(owner);
+	ASSERT_EQ(backend_acquire(two, NULL, NULL), -EBUSY);
+	ASSERT_EQ(backend_release(one, NULL), 0);
+	ASSERT_EQ(backend_acquire(two, NULL, NULL), 0);
+}
+
+/* What counts is what the OSD says: else the record would be clean, and nobody could take it. */
+TEST(a_lock_that_librbd_disowns_is_given_back_all_the_same)
+{
+	test_image("disowned", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "disowned", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "disowned", NULL);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	disowns = true;
+	ASSERT_EQ(backend_release(one, NULL), 0);
+	disowns = false;
+	struct error err = { 0 };
+	if (backend_acquire(two, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+	disowns = true;
+	ASSERT_EQ(backend_release(one, NULL), 0); /* has nothing; the other one keeps his */
+	disowns = false;
+	ASSERT_EQ(backend_acquire(one, NULL, &err), -EBUSY);
 }
 
 TEST(an_image_without_the_feature_is_refused_with_the_remedy)
