@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "store/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,15 +179,31 @@ static char *format_record(const struct owner_record *record)
 	return r == 0 ? json_format(row, &json_style_compact) : NULL;
 }
 
+static int put_at_once(struct store *store, const char *lun, const char *expected, const char *text,
+                       const struct owner_claim *claim, struct error *err)
+{
+	AUTO_FREE char *key = key_of(lun);
+	if (!key)
+		return explain(-ENOMEM, lun, err);
+	struct store_change changes[1 + OWNER_CLAIM_WITH] = {
+		{ .key = key, .expected = expected, .text = text },
+	};
+	assert(claim->with_count <= OWNER_CLAIM_WITH);
+	for (size_t i = 0; i < claim->with_count; i++)
+		changes[1 + i] = claim->with[i];
+	return store_put_rows_at_once(store, changes, 1 + claim->with_count, err);
+}
+
 /* Replaces *record by changed, whose text is the one that *record was read from. */
 static int write_record(struct store *store, const char *lun, struct owner_record *record,
-                        struct owner_record *changed, struct error *err)
+                        struct owner_record *changed, const struct owner_claim *claim,
+                        struct error *err)
 {
 	changed->at = (uint64_t)time(NULL);
-	AUTO_FREE char *key = key_of(lun), *text = format_record(changed);
-	if (!key || !text)
+	AUTO_FREE char *text = format_record(changed);
+	if (!text)
 		return explain(-ENOMEM, lun, err);
-	int r = store_put_row(store, key, record->text, text, err);
+	int r = put_at_once(store, lun, record->text, text, claim, err);
 	if (r < 0)
 		return r;
 	free(record->text);
@@ -232,9 +249,8 @@ static int keep_epoch(struct store *store, const char *record, struct error *err
 	             : explain(-ENOMEM, EPOCHS_ROW, err);
 }
 
-/* The epoch that the record is taken with. */
-static int next_epoch(struct store *store, const struct owner_record *record, uint64_t *ret_epoch,
-                      struct error *err)
+int owner_record_next_epoch(struct store *store, const struct owner_record *record,
+                            uint64_t *ret_epoch, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
 	uint64_t least = record->epoch;
@@ -245,22 +261,26 @@ static int next_epoch(struct store *store, const struct owner_record *record, ui
 }
 
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
-                      const char *gateway, const char *instance, const char *client,
-                      const char *image, const char *why, struct error *err)
+                      const struct owner_claim *claim, struct error *err)
 {
 	struct owner_record taken = {
 		.state = OWNER_ACTIVE,
+		.epoch = claim->epoch,
 		.text = record->text,
 	};
-	int r = next_epoch(store, record, &taken.epoch, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(taken.gateway, sizeof taken.gateway, "%s", gateway);
-	(void)snprintf(taken.instance, sizeof taken.instance, "%s", instance);
-	(void)snprintf(taken.client, sizeof taken.client, "%s", client);
-	(void)snprintf(taken.image, sizeof taken.image, "%s", image);
-	(void)snprintf(taken.why, sizeof taken.why, "%s", why);
-	return write_record(store, lun, record, &taken, err);
+	assert(claim->epoch > record->epoch);
+	(void)snprintf(taken.gateway, sizeof taken.gateway, "%s", claim->gateway);
+	(void)snprintf(taken.instance, sizeof taken.instance, "%s", claim->instance);
+	(void)snprintf(taken.client, sizeof taken.client, "%s", claim->client);
+	(void)snprintf(taken.image, sizeof taken.image, "%s", claim->image);
+	(void)snprintf(taken.why, sizeof taken.why, "%s", claim->why);
+	return write_record(store, lun, record, &taken, claim, err);
+}
+
+int owner_record_confirm(struct store *store, const char *lun, const struct owner_record *record,
+                         const struct owner_claim *claim, struct error *err)
+{
+	return put_at_once(store, lun, record->text, record->text, claim, err);
 }
 
 int owner_record_release(struct store *store, const char *lun, struct owner_record *record,
@@ -273,7 +293,7 @@ int owner_record_release(struct store *store, const char *lun, struct owner_reco
 	released.client[0] = '\0';
 	(void)snprintf(released.next, sizeof released.next, "%s", next ? next : "");
 	(void)snprintf(released.why, sizeof released.why, "%s", why);
-	return write_record(store, lun, record, &released, err);
+	return write_record(store, lun, record, &released, &(struct owner_claim){ 0 }, err);
 }
 
 int owner_record_check_image(const struct owner_record *record, const char *lun, const char *image,

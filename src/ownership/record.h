@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct store;
+struct store_change;
 struct store_version;
 
 #define IMAGE_ID_MAX 64
@@ -44,12 +45,24 @@ int owner_record_list(struct store *store,
                       void (*visit)(void *argument, const char *lun,
                                     const struct owner_record *record),
                       void *argument, struct error *err) MUST_CHECK;
-/* Becomes ACTIVE with epoch + 1 (without a row: above those of all that were removed) for that
- * gateway, instance, client and image, if the row is still as `seen` (any state). *record (what was
- * seen) is replaced by the new one. -ECANCELED: somebody was faster. */
+/* The epoch of who takes it next: + 1, without a row above those of all that were removed. */
+int owner_record_next_epoch(struct store *store, const struct owner_record *record,
+                            uint64_t *ret_epoch, struct error *err) MUST_CHECK;
+struct owner_claim {
+	const char *gateway, *instance, *client, *image, *why;
+	uint64_t epoch; /* owner_record_next_epoch() */
+	/* Changed at once with the record, or nothing is: what guards it, and what goes with it. */
+	const struct store_change *with;
+	size_t with_count; /* <= OWNER_CLAIM_WITH */
+};
+#define OWNER_CLAIM_WITH 4
+/* Becomes ACTIVE as claimed, if the row is still as *record, which was seen (any state), and is
+ * replaced by the new one. -ECANCELED: somebody was faster, there or in the rows with it. */
 int owner_record_take(struct store *store, const char *lun, struct owner_record *record,
-                      const char *gateway, const char *instance, const char *client,
-                      const char *image, const char *why, struct error *err) MUST_CHECK;
+                      const struct owner_claim *claim, struct error *err) MUST_CHECK;
+/* The same where the record is ours already: it is only compared. */
+int owner_record_confirm(struct store *store, const char *lun, const struct owner_record *record,
+                         const struct owner_claim *claim, struct error *err) MUST_CHECK;
 /* Our ACTIVE record becomes CLEAN (same epoch). -ECANCELED: it is not ours any more. */
 int owner_record_release(struct store *store, const char *lun, struct owner_record *record,
                          const char *next, const char *why, struct error *err) MUST_CHECK;

@@ -207,6 +207,22 @@ int registration_check(struct registration *registration, struct error *err)
 	return r;
 }
 
+/* What was seen last may be the row as it was condemned. */
+int registration_guard(struct registration *registration, struct store_change *ret_guard,
+                       char **ret_text, struct error *err)
+{
+	(void)pthread_mutex_lock(&registration->lock);
+	char *text = strdup(registration->text);
+	(void)pthread_mutex_unlock(&registration->lock);
+	*ret_text = text;
+	if (!text)
+		return out_of_memory(registration, err);
+	*ret_guard =
+	        (struct store_change){ .key = registration->key, .expected = text, .text = text };
+	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
+	return check_owned(registration, row, err);
+}
+
 /* ---- the first one ---- */
 
 static int make_instance(char *ret_instance)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 struct store;
+struct store_change;
 struct registration;
 
 #define INSTANCE_MAX       17 /* 16 hex digits and NUL */
@@ -54,6 +55,12 @@ int registration_set_state(struct registration *registration, enum gateway_state
                            struct error *err) MUST_CHECK;
 /* Looks whether the row is still ours. */
 int registration_check(struct registration *registration, struct error *err) MUST_CHECK;
+/* Does not block long. For rows that are to change only while this instance is not condemned
+ * (store_put_rows_at_once()): its row, as it was seen last. free() *ret_text, which the guard
+ * points to. If that change is refused (-ECANCELED), registration_check() looks what stands there.
+ */
+int registration_guard(struct registration *registration, struct store_change *ret_guard,
+                       char **ret_text, struct error *err) MUST_CHECK;
 /* The clients of earlier instances of this gateway have been fenced: they leave the list `past`
  * (they stay in the fence debt). */
 int registration_drop_past(struct registration *registration, struct error *err) MUST_CHECK;

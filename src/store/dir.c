@@ -154,6 +154,7 @@ const struct store_ops dir_store_ops = {
 	.tell = dir_tell,
 	.get_row = dir_get_row,
 	.put_row = dir_put_row,
+	.put_rows_at_once = dir_put_rows_at_once,
 	.list_rows = dir_list_rows,
 	.images = &file_image_ops,
 };

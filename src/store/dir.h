@@ -61,6 +61,8 @@ void dir_close_ear(const struct dir_store *dir, const char *gateway, int fd);
 void dir_hear(int fd, char *room, struct store_listener *listener);
 int dir_get_row(struct store *store, const char *key, char **ret_text,
                 struct error *err) MUST_CHECK;
+int dir_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                         struct error *err) MUST_CHECK;
 int dir_put_row(struct store *store, const char *key, const char *expected, const char *text,
                 struct error *err) MUST_CHECK;
 int dir_list_rows(struct store *store, const char *prefix,

@@ -24,23 +24,51 @@ static int remove_row(const char *path, struct error *err)
 	return dir_sync_folder_of(path, err);
 }
 
-int dir_put_row(struct store *store, const char *key, const char *expected, const char *text,
-                struct error *err)
+/* Under the lock. */
+static int check_expected(struct dir_store *dir, const struct store_change *change,
+                          struct error *err)
 {
-	struct dir_store *dir = dir_store_of(store);
-	AUTO_CLOSE int lock = -1;
 	AUTO_FREE char *path = NULL, *found = NULL;
-	int r = dir_file_path(dir, "rows", key, &path, err);
+	const char *expected = change->expected;
+	int r = dir_file_path(dir, "rows", change->key, &path, err);
 	if (r == 0)
-		r = dir_lock(dir, &lock, err);
-	if (r < 0)
-		return r;
-	r = dir_read_file(path, STORE_ROW_MAX, &found, NULL, err);
+		r = dir_read_file(path, STORE_ROW_MAX, &found, NULL, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (!found != !expected || (found && strcmp(found, expected) != 0))
-		return error_set(err, -ECANCELED, "the row %s was changed meanwhile", key);
-	return text ? dir_write_file(path, text, true, err) : remove_row(path, err);
+		return error_set(err, -ECANCELED, "the row %s was changed meanwhile", change->key);
+	return 0;
+}
+
+static int write_row(struct dir_store *dir, const struct store_change *change, struct error *err)
+{
+	AUTO_FREE char *path = NULL;
+	int r = dir_file_path(dir, "rows", change->key, &path, err);
+	if (r < 0)
+		return r;
+	return change->text ? dir_write_file(path, change->text, true, err) : remove_row(path, err);
+}
+
+/* A crash in between leaves the first ones changed, like a crash between two calls. */
+int dir_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                         struct error *err)
+{
+	struct dir_store *dir = dir_store_of(store);
+	AUTO_CLOSE int lock = -1;
+	int r = dir_lock(dir, &lock, err);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = check_expected(dir, &changes[i], err);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (!store_only_compares(&changes[i]))
+			r = write_row(dir, &changes[i], err);
+	return r;
+}
+
+int dir_put_row(struct store *store, const char *key, const char *expected, const char *text,
+                struct error *err)
+{
+	const struct store_change change = { .key = key, .expected = expected, .text = text };
+	return dir_put_rows_at_once(store, &change, 1, err);
 }
 
 struct keys {

@@ -23,6 +23,8 @@ struct store_ops {
 	int (*get_row)(struct store *store, const char *key, char **ret_text, struct error *err);
 	int (*put_row)(struct store *store, const char *key, const char *expected, const char *text,
 	               struct error *err);
+	int (*put_rows_at_once)(struct store *store, const struct store_change *changes,
+	                        size_t count, struct error *err);
 	/* NULL: one after the other. The changes have been checked; `result` is not set yet. */
 	void (*put_rows)(struct store *store, struct store_change **changes, size_t count);
 	int (*list_rows)(struct store *store, const char *prefix,
@@ -60,8 +62,10 @@ extern const struct image_ops file_image_ops, rbd_image_ops;
 
 #define STORE_TEXT_MAX    (64u * 1024 * 1024) /* of the object */
 #define STORE_PUT_AT_ONCE 64                  /* changes that put_rows() gets */
-#define STORE_ROW_MAX     (8u * 1024 * 1024)
-#define STORE_TELL_MAX    (64u * 1024)
+/* The row is there for the others: it stays as it is. */
+bool store_only_compares(const struct store_change *change);
+#define STORE_ROW_MAX  (8u * 1024 * 1024)
+#define STORE_TELL_MAX (64u * 1024)
 
 /* 64-bit FNV-1a: a change of the text shows; nobody who could write it needs to forge it. */
 uint64_t store_hash(const char *text, size_t len);

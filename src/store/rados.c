@@ -365,6 +365,7 @@ const struct store_ops rados_store_ops = {
 	.tell = rados_tell_members,
 	.get_row = rados_get_row,
 	.put_row = rados_put_row,
+	.put_rows_at_once = rados_put_rows_at_once,
 	.put_rows = rados_put_rows,
 	.list_rows = rados_list_rows,
 	.rows_version = rados_rows_version,

@@ -13,11 +13,12 @@
 
 struct rados_member;
 
-/* A change of a row that waits for its turn (rados_batch.c); lives on its thread's stack. */
+/* A change that waits for its turn (rados_batch.c); lives on its thread's stack. */
 struct rados_change {
-	const char *key;             /* full */
-	bool guarded;                /* only if the row is `expected`, where NULL is none */
-	const char *expected, *text; /* text NULL removes */
+	/* Keys are full, text NULL removes. All rows change, or none. */
+	const struct store_change *rows;
+	size_t row_count;
+	bool guarded; /* only if the rows are as expected, where NULL is none */
 	/* Of the batch: */
 	struct rados_change *next;
 	int result;
@@ -63,9 +64,8 @@ int rados_failed(const struct rados_store *rados, int code, const char *what, st
 /* A row by its full key, without a guard; text NULL removes. */
 int rados_set(struct rados_store *rados, const char *key, const char *text,
               struct error *err) MUST_CHECK;
-/* Block until each has its result. */
+/* Blocks until each has its result. */
 void rados_change_rows(struct rados_store *rados, struct rados_change *changes, size_t count);
-int rados_change_row(struct rados_store *rados, struct rados_change *change) MUST_CHECK;
 /* visit gets the keys without the prefix. */
 int rados_visit(const struct rados_store *rados, const char *prefix,
                 void (*visit)(void *argument, const char *key, const char *text), void *argument,
@@ -77,6 +77,8 @@ int rados_get_row(struct store *store, const char *key, char **ret_text,
                   struct error *err) MUST_CHECK;
 int rados_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err) MUST_CHECK;
+int rados_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                           struct error *err) MUST_CHECK;
 void rados_put_rows(struct store *store, struct store_change **changes, size_t count);
 int rados_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),

@@ -31,53 +31,82 @@ int rados_make_side(const struct rados_store *rados, struct error *err)
 	return r < 0 ? rados_failed(rados, r, "create the side object of", err) : 0;
 }
 
-/* guarded: only if the row is `expected`, where NULL is none. */
-static int change_row(struct rados_store *rados, const char *key, bool guarded,
-                      const char *expected, const char *text, struct error *err)
-{
-	struct rados_change change = {
-		.key = key, .guarded = guarded, .expected = expected, .text = text
-	};
-	int r = rados_change_row(rados, &change);
-	if (r == -ECANCELED)
-		return error_set(err, r, "the row %s was changed meanwhile", key);
-	return r < 0 ? rados_failed(rados, r, "change a row of", err) : 0;
-}
-
 int rados_set(struct rados_store *rados, const char *key, const char *text, struct error *err)
 {
-	return change_row(rados, key, false, NULL, text, err);
+	const struct store_change row = { .key = key, .text = text };
+	struct rados_change change = { .rows = &row, .row_count = 1 };
+	rados_change_rows(rados, &change, 1);
+	return change.result < 0 ? rados_failed(rados, change.result, "change a row of", err) : 0;
+}
+
+/* Rows by their full keys. */
+struct full_rows {
+	struct store_change rows[STORE_PUT_AT_ONCE];
+	char *keys[STORE_PUT_AT_ONCE];
+	size_t count;
+};
+
+static bool add_row(struct full_rows *full, const struct store_change *row)
+{
+	char *key = full_key("row/", row->key);
+	if (!key)
+		return false;
+	full->keys[full->count] = key;
+	full->rows[full->count++] =
+	        (struct store_change){ .key = key, .expected = row->expected, .text = row->text };
+	return true;
+}
+
+static void full_rows_done(struct full_rows *full)
+{
+	while (full->count > 0)
+		free(full->keys[--full->count]);
+}
+
+int rados_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                           struct error *err)
+{
+	struct rados_store *rados = rados_store_of(store);
+	struct full_rows full = { .count = 0 };
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = add_row(&full, &changes[i]) ? 0 : error_set(err, -ENOMEM, "out of memory");
+	if (r == 0) {
+		struct rados_change change = { .rows = full.rows,
+			                       .row_count = count,
+			                       .guarded = true };
+		rados_change_rows(rados, &change, 1);
+		r = change.result;
+		if (r == -ECANCELED)
+			(void)error_set(err, r, "the row %s%s was changed meanwhile", changes->key,
+			                count > 1 ? ", or one that guards it," : "");
+		else if (r < 0)
+			(void)rados_failed(rados, r, "change a row of", err);
+	}
+	full_rows_done(&full);
+	return r;
 }
 
 int rados_put_row(struct store *store, const char *key, const char *expected, const char *text,
                   struct error *err)
 {
-	AUTO_FREE char *full = full_key("row/", key);
-	if (!full)
-		return error_set(err, -ENOMEM, "out of memory");
-	return change_row(rados_store_of(store), full, true, expected, text, err);
+	const struct store_change change = { .key = key, .expected = expected, .text = text };
+	return rados_put_rows_at_once(store, &change, 1, err);
 }
 
 void rados_put_rows(struct store *store, struct store_change **changes, size_t count)
 {
-	char *keys[STORE_PUT_AT_ONCE];
-	struct rados_change rows[STORE_PUT_AT_ONCE];
-	size_t known = 0;
-	assert(count <= ARRAY_LEN(rows));
-	for (; known < count; known++) {
-		keys[known] = full_key("row/", changes[known]->key);
-		if (!keys[known])
-			break;
-		rows[known] = (struct rados_change){ .key = keys[known],
-			                             .guarded = true,
-			                             .expected = changes[known]->expected,
-			                             .text = changes[known]->text };
-	}
-	rados_change_rows(rados_store_of(store), rows, known);
+	struct full_rows full = { .count = 0 };
+	struct rados_change waiting[STORE_PUT_AT_ONCE];
+	assert(count <= ARRAY_LEN(waiting));
+	for (size_t i = 0; i < count && add_row(&full, changes[i]); i++)
+		waiting[i] = (struct rados_change){ .rows = &full.rows[i],
+			                            .row_count = 1,
+			                            .guarded = true };
+	rados_change_rows(rados_store_of(store), waiting, full.count);
 	for (size_t i = 0; i < count; i++)
-		changes[i]->result = i < known ? rows[i].result : -ENOMEM;
-	while (known > 0)
-		free(keys[--known]);
+		changes[i]->result = i < full.count ? waiting[i].result : -ENOMEM;
+	full_rows_done(&full);
 }
 
 int rados_get_row(struct store *store, const char *key, char **ret_text, struct error *err)

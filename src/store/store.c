@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "store/kinds.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -97,6 +98,24 @@ int store_put_row(struct store *store, const char *key, const char *expected, co
 {
 	int r = check_row(key, text, err);
 	return r == 0 ? store->ops->put_row(store, key, expected, text, err) : r;
+}
+
+bool store_only_compares(const struct store_change *change)
+{
+	const char *expected = change->expected, *text = change->text;
+	return expected && text ? strcmp(expected, text) == 0 : expected == text;
+}
+
+int store_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                           struct error *err)
+{
+	assert(count <= STORE_AT_ONCE);
+	for (size_t i = 0; i < count; i++) {
+		int r = check_row(changes[i].key, changes[i].text, err);
+		if (r < 0)
+			return r;
+	}
+	return store->ops->put_rows_at_once(store, changes, count, err);
 }
 
 /* Those that passed the check. */

@@ -99,6 +99,12 @@ struct store_change {
 	int result; /* 0, -ECANCELED, ... */
 };
 void store_put_rows(struct store *store, struct store_change *changes, size_t count);
+/* All of the changes (at most STORE_AT_ONCE, of different rows) or none, in one trip; `result` is
+ * not used. A row whose text is to be what is expected is only compared, so it guards the others.
+ * -ECANCELED: at least one row was another. */
+#define STORE_AT_ONCE 8
+int store_put_rows_at_once(struct store *store, const struct store_change *changes, size_t count,
+                           struct error *err) MUST_CHECK;
 /* Calls visit for each row whose key starts with prefix, in order of keys. */
 int store_list_rows(struct store *store, const char *prefix,
                     void (*visit)(void *argument, const char *key, const char *text),

@@ -130,38 +130,53 @@ static void keeper_confirm(struct reservation_keeper *ops, struct lun *lun,
 	start(container_of(ops, struct disk, keeper.ops), NULL, confirmed, argument);
 }
 
-/* Writes the epoch where `text` stands. -ECANCELED: something else stands there. */
-static int take_row(struct disk *disk, const char *key, const char *text, uint64_t epoch,
-                    struct error *err)
+/* ---- taking the disk ---- */
+
+/* What the owner before told of the row saves reading it; whether it is true, the change of the row
+ * finds out. Only the first attempt believes it. */
+static int claim_told(struct disk *disk, uint64_t epoch, struct keeper_claim *claim)
 {
-	AUTO_FREE char *taken = NULL;
-	int r = reservation_text_take(text, epoch, &taken, err);
-	if (r == 0)
-		r = store_put_row(disk->host->store, key, text, taken, err);
+	claim->before = steal(&disk->keeper.told);
+	if (!claim->before)
+		return -ENOENT;
+	int r = reservation_text_take(claim->before, epoch, &claim->after, NULL);
 	if (r < 0)
-		return r;
-	free(disk->keeper.text);
-	disk->keeper.text = steal(&taken);
-	return 0;
+		free(steal(&claim->before));
+	return r;
 }
 
-int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
-                     struct error *err)
+int disk_keeper_claim(struct disk *disk, uint64_t epoch, struct keeper_claim *ret_claim,
+                      struct error *err)
 {
-	AUTO_FREE char *key = row_key(disk), *text = NULL;
-	AUTO_FREE char *told = steal(&disk->keeper.told);
-	if (!key)
+	ret_claim->key = row_key(disk);
+	if (!ret_claim->key)
 		return error_set(err, -ENOMEM, "%s: out of memory", disk_name(disk));
-	int r = told ? take_row(disk, key, told, epoch, NULL) : -ECANCELED;
+	int r = claim_told(disk, epoch, ret_claim);
 	if (r < 0) {
-		r = read_row(disk, key, &text, err);
+		r = read_row(disk, ret_claim->key, &ret_claim->before, err);
 		if (r == 0)
-			r = take_row(disk, key, text, epoch, err);
+			r = reservation_text_take(ret_claim->before, epoch, &ret_claim->after, err);
 	}
-	if (r < 0) {
+	if (r < 0)
 		(void)error_wrap(err, "reservations of %s", disk_name(disk));
-		return r;
-	}
+	return r;
+}
+
+void disk_keeper_claimed(struct disk *disk, struct keeper_claim *claim)
+{
+	free(disk->keeper.text);
+	disk->keeper.text = steal(&claim->after);
+}
+
+void keeper_claim_done(struct keeper_claim *claim)
+{
+	free(claim->key);
+	free(claim->before);
+	free(claim->after);
+}
+
+int disk_keeper_load(struct disk *disk, enum reservation_load how, struct error *err)
+{
 	return lun_load_reservations(disk->lun, disk->keeper.text, how, err);
 }
 

@@ -146,7 +146,17 @@ void disk_plant_no_drain(struct disk *disk);
 /* disk_keeper.c */
 void disk_keeper_init(struct disk *disk);
 void disk_keeper_done(struct disk *disk);
-/* Worker: what is kept, marked with the new epoch so that nobody before us can change it any more,
- * into the LUN. */
-int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
-                     struct error *err) MUST_CHECK;
+/* Workers' parts. How the row changes for who takes the disk: it gets the new epoch, so that nobody
+ * before us can change it any more. */
+struct keeper_claim {
+	char *key;
+	char *before, *after; /* before NULL: no row */
+};
+int disk_keeper_claim(struct disk *disk, uint64_t epoch, struct keeper_claim *ret_claim,
+                      struct error *err) MUST_CHECK;
+/* The row is so now. */
+void disk_keeper_claimed(struct disk *disk, struct keeper_claim *claim);
+void keeper_claim_done(struct keeper_claim *claim);
+#define AUTO_KEEPER_CLAIM __attribute__((cleanup(keeper_claim_done)))
+/* What it says, into the LUN. */
+int disk_keeper_load(struct disk *disk, enum reservation_load how, struct error *err) MUST_CHECK;

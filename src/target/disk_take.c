@@ -1,11 +1,12 @@
-/* Taking a disk and giving it back (docs/availability.md). Record first, which decides between
- * those that race; then the lock. On workers. */
+/* Taking a disk and giving it back (docs/availability.md). Record and reservations first, which
+ * decides between those that race; then the lock. On workers. */
 #include "target/disk_private.h"
 
 #include "base/log.h"
 #include "cluster/client.h"
 #include "ownership/fence.h"
 #include "ownership/own_client.h"
+#include "store/store.h"
 #include "target/planted.h"
 
 #include <errno.h>
@@ -80,17 +81,6 @@ static int read_record(struct disk *disk, struct error *err)
 	return 0;
 }
 
-/* Where nothing is written that the record which was decided upon would guard. */
-static int confirm_record(struct disk *disk, struct error *err)
-{
-	struct owner_record decided = disk->job_record; /* its text is not looked at */
-	int r = read_record(disk, err);
-	if (r == 0 && !same_record(&decided, &disk->job_record))
-		r = error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",
-		              disk_name(disk));
-	return r;
-}
-
 /* "take-over from gw-2": for people; a long name is cut. */
 static void say_why(const struct disk *disk, char ret_why[64])
 {
@@ -100,24 +90,82 @@ static void say_why(const struct disk *disk, char ret_why[64])
 	               other ? before : "");
 }
 
-/* A take that got the record, but not the lock, goes on where it ended. Else the record that was
- * decided upon guards the change: it is read only if somebody was faster. */
-static int take_record(struct disk *disk, struct error *err)
+/* A take that got the record, but not the lock, goes on where it ended. */
+static bool has_record(const struct disk *disk)
 {
-	if (is_own(disk, &disk->job_record) &&
-	    strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code)
-		return confirm_record(disk, err);
+	return is_own(disk, &disk->job_record) &&
+	       strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code;
+}
+
+/* The record that was decided upon and the reservations change at once, and only while this
+ * instance is not condemned: one question to the cluster. */
+static int claim_rows(struct disk *disk, struct error *err)
+{
+	const struct registration *own = disk->host->registration;
+	AUTO_KEEPER_CLAIM struct keeper_claim reservations = { 0 };
+	AUTO_FREE char *registered = NULL;
+	struct store_change with[2];
 	struct backend_info info;
 	char why[sizeof disk->job_record.why];
+	bool goes_on = has_record(disk);
+	struct owner_claim claim = {
+		.gateway = disk->host->gateway,
+		.instance = registration_instance(own),
+		.client = client_address(disk),
+		.image = info.image_id,
+		.why = why,
+		.epoch = disk->job_record.epoch,
+		.with = with,
+		.with_count = ARRAY_LEN(with),
+	};
 	say_why(disk, why);
 	backend_get_info(disk->backend, &info);
-	int r = owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
-	                          disk->host->gateway,
-	                          registration_instance(disk->host->registration),
-	                          client_address(disk), info.image_id, why, err);
-	if (r == -ECANCELED && read_record(disk, NULL) < 0)
-		log_debug("%s: its record is read later", disk_name(disk));
+	int r = goes_on ? 0
+	                : owner_record_next_epoch(disk->host->store, &disk->job_record,
+	                                          &claim.epoch, err);
+	if (r == 0)
+		r = disk_keeper_claim(disk, claim.epoch, &reservations, err);
+	if (r == 0)
+		r = registration_guard(disk->host->registration, &with[0], &registered, err);
+	if (r < 0)
+		return r;
+	with[1] = (struct store_change){ .key = reservations.key,
+		                         .expected = reservations.before,
+		                         .text = reservations.after };
+	r = goes_on ? owner_record_confirm(disk->host->store, disk_name(disk), &disk->job_record,
+	                                   &claim, err)
+	            : owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
+	                                &claim, err);
+	if (r == 0)
+		disk_keeper_claimed(disk, &reservations);
 	return r;
+}
+
+/* One of the rows is not as it was known. -ECANCELED: the record, which decides; 0: another. */
+static int look_at_rows(struct disk *disk, struct error *err)
+{
+	struct owner_record decided = disk->job_record; /* its text is not looked at */
+	int r = registration_check(disk->host->registration, err);
+	if (r == -EOWNERDEAD)
+		return r;
+	if (r < 0 || read_record(disk, err) < 0) {
+		log_debug("%s: its record is read later", disk_name(disk));
+		return -ECANCELED;
+	}
+	if (same_record(&decided, &disk->job_record))
+		return 0;
+	return error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",
+	                 disk_name(disk));
+}
+
+static int take_rows(struct disk *disk, struct error *err)
+{
+	int r = claim_rows(disk, err);
+	if (r != -ECANCELED)
+		return r;
+	*err = (struct error){ 0 };
+	r = look_at_rows(disk, err);
+	return r == 0 ? claim_rows(disk, err) : r;
 }
 
 /* A record that this instance wrote tells nothing of the owner before: what a take that ended after
@@ -143,15 +191,13 @@ static int take(struct disk *disk, struct error *err)
 		policy.is_fenced = NULL;
 		policy.fence_living = fence_living;
 	}
-	int r = registration_check(disk->host->registration, err);
-	if (r == 0)
-		r = disk_check_image(disk, &disk->job_record, err);
+	int r = disk_check_image(disk, &disk->job_record, err);
 	if (r == 0 && disk->client)
 		r = cluster_wait_for_map(disk->client, err); /* [H1] */
 	if (r < 0)
 		return r;
 	enum reservation_load how = load_kind(disk, &disk->job_record);
-	r = take_record(disk, err);
+	r = take_rows(disk, err);
 	if (r != -ECANCELED) /* else it is certain that nothing was written */
 		disk->load_due = how;
 	if (r == 0)
@@ -159,7 +205,7 @@ static int take(struct disk *disk, struct error *err)
 	if (r < 0)
 		return r;
 	lun_set_epoch(disk->lun, disk->job_record.epoch);
-	r = disk_keeper_load(disk, disk->job_record.epoch, how, err);
+	r = disk_keeper_load(disk, how, err);
 	if (r == 0)
 		disk->load_due = RESERVATION_LOAD_HANDED_OVER;
 	return r;

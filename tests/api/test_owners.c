@@ -76,8 +76,9 @@ static void take(const struct pair *pair, const char *gateway, const char *why)
 	struct owner_record record = { 0 };
 	struct error err = { 0 };
 	ASSERT_EQ(owner_record_read(pair->world.store, DISK, &record, &err), 0);
-	if (owner_record_take(pair->world.store, DISK, &record, gateway, "0123456789abcdef", "", "",
-	                      why, &err) < 0)
+	const struct owner_claim claim = { gateway, "0123456789abcdef",       "", "",
+		                           why,     .epoch = record.epoch + 1 };
+	if (owner_record_take(pair->world.store, DISK, &record, &claim, &err) < 0)
 		fail_msg("%s", err.text);
 	owner_record_done(&record);
 }

@@ -344,11 +344,13 @@ TEST(of_gateways_that_take_a_lun_at_once_one_wins)
 		struct owner_record first, second;
 		ASSERT_EQ(owner_record_read(one.store, "rbd/disk_1", &first, &err), 0);
 		ASSERT_EQ(owner_record_read(two.store, "rbd/disk_1", &second, &err), 0);
-		ASSERT_EQ(owner_record_take(two.store, "rbd/disk_1", &second, "gw-2", "i2", "c2",
-		                            "", "start", &err),
+		const struct owner_claim first_claim = { "gw-1", "i1",    "c1",
+			                                 "",     "start", .epoch = epoch };
+		const struct owner_claim second_claim = { "gw-2", "i2",    "c2",
+			                                  "",     "start", .epoch = epoch };
+		ASSERT_EQ(owner_record_take(two.store, "rbd/disk_1", &second, &second_claim, &err),
 		          0);
-		ASSERT_EQ(owner_record_take(one.store, "rbd/disk_1", &first, "gw-1", "i1", "c1", "",
-		                            "start", &err),
+		ASSERT_EQ(owner_record_take(one.store, "rbd/disk_1", &first, &first_claim, &err),
 		          -ECANCELED);
 		ASSERT_EQ(second.epoch, epoch);
 		owner_record_done(&first);

@@ -58,6 +58,19 @@ static struct owner_record read_record(struct store *store)
 	return record;
 }
 
+static int take(struct store *store, const char *lun, struct owner_record *record,
+                const char *gateway, const char *instance, const char *client, const char *image,
+                const char *why, struct error *err)
+{
+	struct owner_claim claim = { .gateway = gateway,
+		                     .instance = instance,
+		                     .client = client,
+		                     .image = image,
+		                     .why = why };
+	int r = owner_record_next_epoch(store, record, &claim.epoch, err);
+	return r == 0 ? owner_record_take(store, lun, record, &claim, err) : r;
+}
+
 TEST(a_lun_without_a_row_is_nobodys)
 {
 	AUTO(store) struct store *store = empty_store();
@@ -73,9 +86,7 @@ TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
-	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "", "start",
-	                            &err),
-	          0);
+	ASSERT_EQ(take(store, LUN, &record, "gw-1", "i1", "10.0.0.1:0/1", "", "start", &err), 0);
 	ASSERT_EQ(record.epoch, 1);
 	ASSERT_EQ(record.state, OWNER_ACTIVE);
 	ASSERT_EQ(owner_record_release(store, LUN, &record, "gw-2", "drain", &err), 0);
@@ -88,7 +99,7 @@ TEST(each_taking_counts_the_epoch_up_and_giving_back_does_not)
 	ASSERT_STR_EQ(seen.next, "gw-2");
 	ASSERT_STR_EQ(seen.text, record.text);
 	ASSERT_TRUE(seen.at > 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &seen, "gw-2", "i2", "", "", "hand-over", &err), 0);
+	ASSERT_EQ(take(store, LUN, &seen, "gw-2", "i2", "", "", "hand-over", &err), 0);
 	ASSERT_EQ(seen.epoch, 2);
 	ASSERT_STR_EQ(seen.next, "");
 	owner_record_done(&seen);
@@ -100,13 +111,12 @@ TEST(of_two_that_race_one_wins_and_the_other_keeps_what_it_saw)
 	AUTO(store) struct store *store = empty_store();
 	struct error err = { 0 };
 	struct owner_record one = read_record(store), two;
-	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-1", "i1", "a", "", "start", &err), 0);
+	ASSERT_EQ(take(store, LUN, &one, "gw-1", "i1", "a", "", "start", &err), 0);
 	ASSERT_EQ(owner_record_copy(&one, &two), 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &two, "gw-2", "i2", "b", "", "take-over", &err), 0);
+	ASSERT_EQ(take(store, LUN, &two, "gw-2", "i2", "b", "", "take-over", &err), 0);
 	struct owner_record before;
 	ASSERT_EQ(owner_record_copy(&one, &before), 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &one, "gw-3", "i3", "c", "", "take-over", &err),
-	          -ECANCELED);
+	ASSERT_EQ(take(store, LUN, &one, "gw-3", "i3", "c", "", "take-over", &err), -ECANCELED);
 	ASSERT_EQ(owner_record_release(store, LUN, &one, "", "stop", &err), -ECANCELED);
 	ASSERT_STR_EQ(one.text, before.text);
 	ASSERT_STR_EQ(one.gateway, "gw-1");
@@ -133,7 +143,7 @@ TEST(members_of_a_later_release_stay)
 	                        "{\"epoch\":7,\"state\":\"clean\",\"colour\":\"red\"}", &err),
 	          0);
 	struct owner_record record = read_record(store);
-	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
+	ASSERT_EQ(take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
 	ASSERT_EQ(record.epoch, 8);
 	ASSERT_NOT_NULL(strstr(record.text, "\"colour\":\"red\""));
 	owner_record_done(&record);
@@ -192,8 +202,7 @@ TEST(an_image_that_was_replaced_under_its_name_is_told_and_what_is_not_known_is_
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(owner_record_check_image(&record, LUN, "10a4", &err), 0);
-	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "10a4", "start", &err),
-	          0);
+	ASSERT_EQ(take(store, LUN, &record, "gw-1", "i1", "a", "10a4", "start", &err), 0);
 	ASSERT_EQ(owner_record_release(store, LUN, &record, "", "stop", &err), 0);
 	owner_record_done(&record);
 
@@ -228,7 +237,7 @@ static uint64_t take_anew(struct store *store)
 {
 	struct error err = { 0 };
 	struct owner_record record = read_record(store);
-	ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
+	ASSERT_EQ(take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err), 0);
 	uint64_t epoch = record.epoch;
 	owner_record_done(&record);
 	return epoch;
@@ -261,8 +270,7 @@ TEST(without_the_epochs_of_the_past_no_disk_is_new)
 		struct owner_record record = read_record(store);
 		TEST_ROW("%s", rows[i]);
 		ASSERT_EQ(store_put_row(store, EPOCHS, NULL, rows[i], &err), 0);
-		ASSERT_EQ(owner_record_take(store, LUN, &record, "gw-1", "i1", "a", "", "start",
-		                            &err),
+		ASSERT_EQ(take(store, LUN, &record, "gw-1", "i1", "a", "", "start", &err),
 		          -EBADMSG);
 		ASSERT_NOT_NULL(strstr(err.text, EPOCHS));
 		owner_record_done(&record);

@@ -116,6 +116,32 @@ TEST(a_row_tells_what_the_instance_said)
 	ASSERT_EQ(registration_read(store, "gw-nobody", &row, &err), -ENOENT);
 }
 
+TEST(what_it_guards_changes_until_the_instance_is_condemned)
+{
+	AUTO(store) struct store *store = open_store();
+	AUTO(registration) struct registration *own = register_as(store, "gw-i");
+	struct error err = { 0 };
+	struct store_change changes[2] = { { .key = "a", .text = "1" } };
+	AUTO_FREE char *first = NULL, *second = NULL, *third = NULL;
+	ASSERT_EQ(registration_guard(own, &changes[1], &first, &err), 0);
+	ASSERT_EQ(store_put_rows_at_once(store, changes, 2, &err), 0);
+
+	ASSERT_EQ(registration_add(own, "10.0.0.8:0/1", &err), 0);
+	changes[0] = (struct store_change){ .key = "a", .expected = "1", .text = "2" };
+	ASSERT_EQ(store_put_rows_at_once(store, changes, 2, &err), -ECANCELED);
+	ASSERT_EQ(registration_guard(own, &changes[1], &second, &err), 0);
+	ASSERT_EQ(store_put_rows_at_once(store, changes, 2, &err), 0);
+
+	ASSERT_EQ(registration_condemn(store, "gw-i", registration_instance(own), "gw-h", "silent",
+	                               &err),
+	          0);
+	changes[0] = (struct store_change){ .key = "a", .expected = "2", .text = "3" };
+	ASSERT_EQ(store_put_rows_at_once(store, changes, 2, &err), -ECANCELED);
+	ASSERT_EQ(registration_check(own, &err), -EOWNERDEAD);
+	/* It has seen the condemned row now: a guard by that would let everything through. */
+	ASSERT_EQ(registration_guard(own, &changes[1], &third, &err), -EOWNERDEAD);
+}
+
 TEST(a_condemned_instance_changes_its_row_no_more_and_its_successor_does)
 {
 	AUTO(store) struct store *store = open_store();

@@ -75,3 +75,78 @@ void check_all_are_told(struct store *one, struct store *two, struct store *deaf
 	free(first.heard);
 	free(second.heard);
 }
+
+static void check_row(struct store *store, const char *key, const char *expected)
+{
+	AUTO_FREE char *text = NULL;
+	ASSERT_EQ(store_get_row(store, key, &text, NULL), expected ? 0 : -ENOENT);
+	if (expected)
+		ASSERT_STR_EQ(text, expected);
+}
+
+void check_rows_change_at_once(struct store *store)
+{
+	struct error err = { 0 };
+	const struct store_change made[] = { { "guard", NULL, "g" }, { "a", NULL, "1" } };
+	ASSERT_EQ(store_put_rows_at_once(store, made, 2, &err), 0);
+	static const struct {
+		const char *name;
+		struct store_change changes[3];
+		int result;
+		const char *a, *b;
+	} rows[] = {
+		{ "all as expected",
+		  { { "guard", "g", "g" }, { "a", "1", "2" }, { "b", NULL, "1" } },
+		  0,
+		  "2",
+		  "1" },
+		{ "another guard",
+		  { { "guard", "f", "f" }, { "a", "2", "3" }, { "b", "1", "2" } },
+		  -ECANCELED,
+		  "2",
+		  "1" },
+		{ "no such guard",
+		  { { "absent", "f", "f" }, { "a", "2", "3" }, { "b", "1", "2" } },
+		  -ECANCELED,
+		  "2",
+		  "1" },
+		{ "one that must be absent",
+		  { { "absent", NULL, NULL }, { "a", "2", "3" }, { "b", "1", "2" } },
+		  0,
+		  "3",
+		  "2" },
+		{ "one that is there",
+		  { { "guard", NULL, NULL }, { "a", "3", "4" }, { "b", "2", "3" } },
+		  -ECANCELED,
+		  "3",
+		  "2" },
+		{ "the first is another",
+		  { { "a", "9", "4" }, { "b", "2", "3" }, { "guard", "g", "g" } },
+		  -ECANCELED,
+		  "3",
+		  "2" },
+		{ "the last is another",
+		  { { "guard", "g", "g" }, { "b", "2", "3" }, { "a", "9", "4" } },
+		  -ECANCELED,
+		  "3",
+		  "2" },
+		{ "one goes",
+		  { { "guard", "g", "g" }, { "b", "2", NULL }, { "a", "3", "4" } },
+		  0,
+		  "4",
+		  NULL },
+		{ "a row without text",
+		  { { "guard", "g", "g" }, { "b", NULL, "" }, { "a", "4", "5" } },
+		  -EINVAL,
+		  "4",
+		  NULL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		ASSERT_EQ(store_put_rows_at_once(store, rows[i].changes, 3, &err), rows[i].result);
+		check_row(store, "guard", "g");
+		check_row(store, "absent", NULL);
+		check_row(store, "a", rows[i].a);
+		check_row(store, "b", rows[i].b);
+	}
+}

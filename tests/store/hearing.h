@@ -1,4 +1,5 @@
-/* Listeners that hear messages, and what every kind of store owes them. */
+/* Listeners that hear messages, and what every kind of store owes them and those who change rows.
+ */
 #pragma once
 
 #include "base/list.h"
@@ -32,3 +33,7 @@ char *long_text(size_t len);
 /* Three handles of one store that nobody has joined: a message reaches all members, also the one
  * that tells, those that do not listen, and nobody who has left; 64 KiB and no more. */
 void check_all_are_told(struct store *one, struct store *two, struct store *deaf);
+
+/* An empty store: rows that change at once do so all or not at all, and what is only compared
+ * guards the others. */
+void check_rows_change_at_once(struct store *store);

@@ -116,6 +116,13 @@ TEST(rows_compare_before_they_change)
 	ASSERT_EQ(store_get_row(store, "gateway/a", &none, NULL), -ENOENT);
 }
 
+TEST(rows_that_change_at_once_do_so_all_or_not_at_all)
+{
+	AUTO_FREE char *path = new_folder();
+	AUTO(store) struct store *store = opened(path);
+	check_rows_change_at_once(store);
+}
+
 TEST(rows_are_listed_by_prefix_in_order_whatever_their_keys)
 {
 	static const char *const keys[] = { "b/2", "b/1", "b/..", "b/a%b", "a/1", ".", "b" };

@@ -317,6 +317,12 @@ TEST(more_rows_than_a_page_are_all_listed)
 	ASSERT_EQ(count, 1030);
 }
 
+TEST(rows_that_change_at_once_do_so_all_or_not_at_all)
+{
+	AUTO_PLACE struct place place = place_open("at once");
+	check_rows_change_at_once(place.store);
+}
+
 /* ---- many threads ---- */
 
 #define THREADS 16
@@ -378,6 +384,74 @@ TEST(changes_of_many_threads_travel_together_and_each_keeps_its_guard)
 		(void)snprintf(key, sizeof key, "own/%d", i);
 		ASSERT_EQ(store_get_row(place.store, key, &own, NULL), 0);
 		ASSERT_EQ(atoi(own), ROUNDS);
+	}
+}
+
+/* As gateways that take hundreds of disks: each changes two rows of its own while its guard stands,
+ * which changes now and then. */
+struct guarded_thread {
+	struct store *store;
+	int number;
+	pthread_t thread;
+};
+
+static char *row_of(struct store *store, const char *key)
+{
+	char *text = NULL;
+	return store_get_row(store, key, &text, NULL) == 0 ? text : NULL;
+}
+
+static int change_pair(const struct guarded_thread *guarded, int round)
+{
+	char one[16], two[16], before[16], after[16];
+	AUTO_FREE char *guard = row_of(guarded->store, "guard");
+	(void)snprintf(one, sizeof one, "one/%d", guarded->number);
+	(void)snprintf(two, sizeof two, "two/%d", guarded->number);
+	(void)snprintf(before, sizeof before, "%d", round - 1);
+	(void)snprintf(after, sizeof after, "%d", round);
+	const struct store_change changes[] = {
+		{ .key = one, .expected = round > 1 ? before : NULL, .text = after },
+		{ .key = "guard", .expected = guard, .text = guard },
+		{ .key = two, .expected = round > 1 ? before : NULL, .text = after },
+	};
+	return store_put_rows_at_once(guarded->store, changes, ARRAY_LEN(changes), NULL);
+}
+
+static void *change_pairs(void *argument)
+{
+	const struct guarded_thread *guarded = argument;
+	for (int round = 1; round <= ROUNDS; round++) {
+		int r;
+		do
+			r = change_pair(guarded, round);
+		while (r == -ECANCELED); /* by the guard alone */
+		assert_int_equal(r, 0);
+		if (guarded->number == 0)
+			(void)count_up(guarded->store, "guard");
+	}
+	return NULL;
+}
+
+TEST(what_changes_at_once_travels_with_others_and_keeps_its_guard)
+{
+	AUTO_PLACE struct place place = place_open("guarded"), other = place_open("guarded");
+	struct guarded_thread threads[THREADS];
+	ASSERT_TRUE(count_up(place.store, "guard"));
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct guarded_thread){ .store = i % 2 ? place.store : other.store,
+			                              .number = i };
+		ASSERT_EQ(pthread_create(&threads[i].thread, NULL, change_pairs, &threads[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		ASSERT_EQ(pthread_join(threads[i].thread, NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		char one[16], two[16];
+		(void)snprintf(one, sizeof one, "one/%d", i);
+		(void)snprintf(two, sizeof two, "two/%d", i);
+		AUTO_FREE char *first = row_of(place.store, one),
+		               *second = row_of(place.store, two);
+		ASSERT_EQ(atoi(first), ROUNDS);
+		ASSERT_STR_EQ(first, second);
 	}
 }
 

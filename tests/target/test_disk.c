@@ -315,9 +315,9 @@ TEST(a_record_that_was_changed_by_another_meanwhile_is_not_taken)
 	struct disk_config config = config_for("raced", "rbd/raced");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	ASSERT_EQ(owner_record_read(world.store, "rbd/raced", &record, &err), 0);
-	ASSERT_EQ(owner_record_take(world.store, "rbd/raced", &record, "gw-2", "0123456789abcdef",
-	                            "", "", "start", &err),
-	          0);
+	const struct owner_claim claim = { "gw-2",  "0123456789abcdef",       "", "",
+		                           "start", .epoch = record.epoch + 1 };
+	ASSERT_EQ(owner_record_take(world.store, "rbd/raced", &record, &claim, &err), 0);
 	owner_record_done(&record);
 	disk_give_order(world.disk, &serve);
 	wait_role(&world, DISK_WAIT);

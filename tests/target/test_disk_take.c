@@ -6,6 +6,7 @@
 #include "ownership/fence.h"
 #include "ownership/own_client.h"
 #include "ownership/registration.h"
+#include "store/store.h"
 #include "test.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ static enum reservation_load loaded; /* how */
 static uint64_t row_epoch;           /* of who wrote the reservations last */
 static const char *locked_by;        /* a client; NULL: nobody */
 static const char *alive;            /* the only client that is not fenced; NULL: none */
+static bool condemned;
+static unsigned strange_rows; /* claims that find another row than was known beside the record */
 
 static int step(const char *name, struct error *err)
 {
@@ -39,7 +42,16 @@ static int step(const char *name, struct error *err)
 
 int registration_check(struct registration *registration, struct error *err)
 {
-	return step("registration", err);
+	int r = step("registration", err);
+	return r == 0 && condemned ? -EOWNERDEAD : r;
+}
+
+int registration_guard(struct registration *registration, struct store_change *ret_guard,
+                       char **ret_text, struct error *err)
+{
+	*ret_guard = (struct store_change){ .key = "gateway/gw-1" };
+	*ret_text = NULL;
+	return 0;
 }
 
 const char *registration_instance(const struct registration *registration)
@@ -95,19 +107,55 @@ int owner_record_read(struct store *store, const char *disk, struct owner_record
 	return step("read", err);
 }
 
-int owner_record_take(struct store *store, const char *disk, struct owner_record *record,
-                      const char *gateway, const char *instance, const char *client,
-                      const char *image_id, const char *why, struct error *err)
+int owner_record_next_epoch(struct store *store, const struct owner_record *record,
+                            uint64_t *ret_epoch, struct error *err)
 {
-	if (record->epoch != stored.epoch)
+	*ret_epoch = record->epoch + 1;
+	return 0;
+}
+
+/* Whether all rows that the claim names are as expected. */
+static int compare_rows(const struct owner_record *record, const struct owner_claim *claim,
+                        struct error *err)
+{
+	ASSERT_EQ(claim->with_count, 2);
+	ASSERT_STR_EQ(claim->with[0].key, "gateway/gw-1");
+	ASSERT_STR_EQ(claim->with[1].key, "reservation/rbd/x");
+	if (condemned || record->epoch != stored.epoch)
 		return error_set(err, -ECANCELED, "changed");
-	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = record->epoch + 1 };
-	(void)snprintf(stored.instance, sizeof stored.instance, "%s", instance);
-	(void)snprintf(stored.client, sizeof stored.client, "%s", client);
-	int r = step("record", err);
+	if (strange_rows == 0)
+		return 0;
+	strange_rows--;
+	return error_set(err, -ECANCELED, "another row");
+}
+
+/* An error of the step: it was done, and the answer was lost. */
+int owner_record_take(struct store *store, const char *disk, struct owner_record *record,
+                      const struct owner_claim *claim, struct error *err)
+{
+	int r = compare_rows(record, claim, err);
+	if (r < 0)
+		return r;
+	ASSERT_EQ(claim->epoch, record->epoch + 1);
+	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = claim->epoch };
+	(void)snprintf(stored.instance, sizeof stored.instance, "%s", claim->instance);
+	(void)snprintf(stored.client, sizeof stored.client, "%s", claim->client);
+	row_epoch = claim->epoch;
+	r = step("rows", err);
 	if (r == 0)
-		*record = stored; /* else its answer was lost */
+		*record = stored;
 	return r;
+}
+
+int owner_record_confirm(struct store *store, const char *disk, const struct owner_record *record,
+                         const struct owner_claim *claim, struct error *err)
+{
+	int r = compare_rows(record, claim, err);
+	if (r < 0)
+		return r;
+	ASSERT_EQ(claim->epoch, record->epoch);
+	row_epoch = claim->epoch;
+	return step("confirm", err);
 }
 
 int owner_record_release(struct store *store, const char *disk, struct owner_record *record,
@@ -148,15 +196,28 @@ void lun_set_epoch(struct lun *lun, uint64_t epoch)
 	ASSERT_EQ(epoch, stored.epoch);
 }
 
-int disk_keeper_load(struct disk *disk, uint64_t epoch, enum reservation_load how,
-                     struct error *err)
+int disk_keeper_claim(struct disk *disk, uint64_t epoch, struct keeper_claim *ret_claim,
+                      struct error *err)
 {
-	ASSERT_EQ(epoch, stored.epoch);
-	ASSERT_TRUE(row_epoch <= epoch); /* no owner takes a later one's */
+	ASSERT_TRUE(row_epoch <= epoch);              /* no owner takes a later one's */
+	ret_claim->key = (char *)"reservation/rbd/x"; /* nobody frees it here */
+	return 0;
+}
+
+void disk_keeper_claimed(struct disk *disk, struct keeper_claim *claim)
+{
+	ASSERT_EQ(row_epoch, stored.epoch);
+}
+
+void keeper_claim_done(struct keeper_claim *claim)
+{
+}
+
+int disk_keeper_load(struct disk *disk, enum reservation_load how, struct error *err)
+{
+	ASSERT_EQ(row_epoch, stored.epoch);
 	loaded = how;
-	int r = step("reservations", err);
-	row_epoch = r == 0 ? epoch : row_epoch;
-	return r;
+	return step("reservations", err);
 }
 
 /* ---- */
@@ -169,6 +230,8 @@ static struct disk other_is_gone(void)
 	map_of = NULL;
 	locked_by = alive = NULL;
 	row_epoch = 0;
+	condemned = false;
+	strange_rows = 0;
 	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 6 };
 	return (struct disk){ .host = &host,
 		              .client = (struct cluster_client *)&host, /* nobody looks inside */
@@ -184,7 +247,7 @@ TEST(the_map_of_the_data_client_comes_before_the_record_and_the_lock)
 	failing = NULL;
 	disk_take(&disk);
 	ASSERT_EQ(disk.job_error.code, 0);
-	ASSERT_STR_EQ(order, "registration image map record lock reservations ");
+	ASSERT_STR_EQ(order, "image map rows lock reservations ");
 	ASSERT_TRUE(map_of == disk.client);
 }
 
@@ -193,11 +256,10 @@ TEST(nothing_follows_a_step_that_failed)
 	static const struct {
 		const char *failing, *order;
 	} rows[] = {
-		{ "registration", "registration " },
-		{ "image", "registration image " },
-		{ "map", "registration image map " },
-		{ "record", "registration image map record " },
-		{ "lock", "registration image map record lock " },
+		{ "image", "image " },
+		{ "map", "image map " },
+		{ "rows", "image map rows " },
+		{ "lock", "image map rows lock " },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		TEST_ROW("%s", rows[i].failing);
@@ -207,6 +269,47 @@ TEST(nothing_follows_a_step_that_failed)
 		ASSERT_EQ(disk.job_error.code, -EIO);
 		ASSERT_STR_EQ(order, rows[i].order);
 	}
+}
+
+/* Its row, which guards the others, says so. */
+TEST(who_is_condemned_takes_nothing)
+{
+	struct disk disk = other_is_gone();
+	failing = NULL;
+	condemned = true;
+	disk_take(&disk);
+	ASSERT_EQ(disk.job_error.code, -EOWNERDEAD);
+	ASSERT_STR_EQ(order, "image map registration ");
+	ASSERT_EQ(stored.epoch, 6);
+	ASSERT_EQ(row_epoch, 0);
+}
+
+/* The own registration changes when a client is added, and what was told of reservations may be
+ * old: that the record is as it was decided upon is all that counts. */
+TEST(a_row_that_is_another_than_was_known_is_looked_at_once_more)
+{
+	for (unsigned strange = 1; strange <= 2; strange++) {
+		TEST_ROW("%u times", strange);
+		struct disk disk = other_is_gone();
+		failing = NULL;
+		strange_rows = strange;
+		disk_take(&disk);
+		ASSERT_EQ(disk.job_error.code, strange == 1 ? 0 : -ECANCELED);
+		ASSERT_STR_EQ(order, strange == 1
+		                             ? "image map registration read rows lock reservations "
+		                             : "image map registration read ");
+	}
+}
+
+TEST(what_somebody_else_took_meanwhile_is_decided_anew)
+{
+	struct disk disk = other_is_gone();
+	failing = NULL;
+	stored.epoch = 7;
+	disk_take(&disk);
+	ASSERT_EQ(disk.job_error.code, -ECANCELED);
+	ASSERT_STR_EQ(order, "image map registration read ");
+	ASSERT_EQ(disk.job_record.epoch, 7);
 }
 
 static int take(struct disk *disk, const char *fails)
@@ -221,7 +324,7 @@ static int take(struct disk *disk, const char *fails)
 /* The record of the first attempt is our own, and tells nothing of the owner before. */
 TEST(reservations_are_loaded_as_the_first_attempt_would_have)
 {
-	static const char *const failing_steps[] = { "record", "lock", "reservations" };
+	static const char *const failing_steps[] = { "rows", "lock", "reservations" };
 	static const struct {
 		const char *name;
 		bool clean, alone, others_come;
@@ -294,8 +397,7 @@ TEST(a_survivor_that_dies_anywhere_in_a_take_over_is_taken_over_from)
 		uint64_t row;
 	} rows[] = {
 		{ "before its record", DEAD, 6 },
-		{ "after its record", FIRST, 6 },
-		{ "after its epoch was in the reservations", FIRST, 7 },
+		{ "after its rows", FIRST, 7 },
 	};
 	static const char *const locks[] = { NULL, DEAD_CLIENT, FIRST_CLIENT };
 	for (size_t i = 0; i < 2 * ARRAY_LEN(rows) * ARRAY_LEN(locks); i++) {
@@ -309,7 +411,7 @@ TEST(a_survivor_that_dies_anywhere_in_a_take_over_is_taken_over_from)
 		disk.others_up = !alone;
 		disk.was_in_service = alone;
 		ASSERT_EQ(take(&disk, NULL), 0);
-		ASSERT_STR_EQ(order, "registration image map record lock reservations ");
+		ASSERT_STR_EQ(order, "image map rows lock reservations ");
 		ASSERT_EQ(stored.epoch, epoch + 1);
 		ASSERT_STR_EQ(stored.instance, OURS);
 		ASSERT_STR_EQ(locked_by, CLIENT);
@@ -323,7 +425,6 @@ TEST(the_lock_of_a_survivor_that_is_not_fenced_stays)
 	struct disk disk = survivor_is_gone(FIRST, 6, FIRST_CLIENT);
 	alive = FIRST_CLIENT;
 	ASSERT_EQ(take(&disk, NULL), -EBUSY);
-	ASSERT_STR_EQ(order, "registration image map record ");
+	ASSERT_STR_EQ(order, "image map rows ");
 	ASSERT_STR_EQ(locked_by, FIRST_CLIENT);
-	ASSERT_EQ(row_epoch, 6);
 }
