@@ -100,9 +100,10 @@ struct backend_lock_policy {
 	/* May be NULL. Owner addresses (ADDR:0/NONCE) that may be fenced and broken without asking.
 	 */
 	bool (*may_break)(void *argument, const char *owner_address);
-	/* May be NULL. Those that are fenced already: their lock is broken as soon as the newest
-	 * map is in force on the disk's own client, which saves two rounds of the monitors. */
-	bool (*is_fenced)(void *argument, const char *owner_address);
+	/* May be NULL. Those that are fenced already, since when at the latest
+	 * (clock_monotonic_ms()): their lock is broken as soon as a map that was the newest after
+	 * that is in force on the disk's own client, which saves two rounds of the monitors. */
+	bool (*is_fenced)(void *argument, const char *owner_address, uint64_t *ret_since_ms);
 	/* May be NULL. An owner that may live: fences it, and gives 0 when that is in force.
 	 * -EBUSY: this one must be left alone while it lives. */
 	int (*fence_living)(void *argument, const char *owner_address, struct error *err);

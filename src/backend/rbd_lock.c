@@ -137,18 +137,21 @@ static int drop_lock(struct rbd_disk *disk, const struct holder *holder, struct 
 
 /* Beside gateways that remove entries of their clients again, to have fenced proves nothing. */
 static bool is_fenced(const struct rbd_disk *disk, const char *owner,
-                      const struct backend_lock_policy *policy)
+                      const struct backend_lock_policy *policy, uint64_t *ret_since_ms)
 {
 	if (policy && policy->fence_living)
 		return false;
-	return cluster_has_fenced(disk->cluster, owner) ||
-	       (policy && policy->is_fenced && policy->is_fenced(policy->argument, owner));
+	if (cluster_has_fenced(disk->cluster, owner))
+		return true;
+	return policy && policy->is_fenced &&
+	       policy->is_fenced(policy->argument, owner, ret_since_ms);
 }
 
-static int drop_fenced(struct rbd_disk *disk, const struct holder *holder, struct error *err)
+static int drop_fenced(struct rbd_disk *disk, const struct holder *holder, uint64_t since_ms,
+                       struct error *err)
 {
 	log_info("%s: breaking the lock of %s, which is fenced", disk->name, holder->address);
-	int r = cluster_wait_for_map(disk->cluster, err); /* [H1] */
+	int r = cluster_wait_for_map_since(disk->cluster, since_ms, err); /* [H1] */
 	return r < 0 ? rbd_disk_failed(disk, r) : drop_lock(disk, holder, err);
 }
 
@@ -174,15 +177,16 @@ static int evict(struct rbd_disk *disk, const struct holder *holder,
                  const struct backend_lock_policy *policy, struct error *err)
 {
 	const char *owner = holder->address;
+	uint64_t since_ms = UINT64_MAX; /* unknown: the newest map from now on */
 	if (strcmp(owner, cluster_client_address(disk->cluster)) == 0)
 		return check_own(disk, holder, err);
-	if (is_fenced(disk, owner, policy))
-		return drop_fenced(disk, holder, err);
+	if (is_fenced(disk, owner, policy, &since_ms))
+		return drop_fenced(disk, holder, since_ms, err);
 	bool may_break = policy && policy->may_break && policy->may_break(policy->argument, owner);
 	if (!may_break && policy && policy->fence_living) {
 		int r = policy->fence_living(policy->argument, owner, err);
 		if (r != -EBUSY)
-			return r < 0 ? r : drop_fenced(disk, holder, err);
+			return r < 0 ? r : drop_fenced(disk, holder, UINT64_MAX, err);
 	}
 	if (!may_break && owner_watches(disk, owner, NULL))
 		return error_set(err, -EBUSY, "%s is in use by %s, which has its exclusive lock",

@@ -46,6 +46,10 @@ bool cluster_has_fenced(struct cluster_client *client, const char *address);
 /* Waits until the newest OSD map is in force on this client: what others fenced before the call is
  * fenced for it (H1). */
 int cluster_wait_for_map(struct cluster_client *client, struct error *err) MUST_CHECK;
+/* What others fenced up to since_ms (clock_monotonic_ms()): one question serves all images that are
+ * taken over together. */
+int cluster_wait_for_map_since(struct cluster_client *client, uint64_t since_ms,
+                               struct error *err) MUST_CHECK;
 /* config-key get; free() it. */
 int cluster_config_key(struct cluster_client *client, const char *key, char **ret_text,
                        struct error *err) MUST_CHECK;

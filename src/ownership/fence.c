@@ -30,9 +30,14 @@ struct fence {
 	struct cluster_client *control;
 	unsigned expire_s, outsider_s;
 	pthread_mutex_t lock; /* of the rest */
-	char **fenced;        /* sorted */
+	struct fenced *list;  /* sorted */
 	size_t count, room;
 	uint64_t due_ms; /* when fence_renew() is due */
+};
+
+struct fenced {
+	char *address;
+	uint64_t since_ms; /* it stood in the list of the monitors then */
 };
 
 int fence_new(const struct fence_config *config, struct fence **ret_fence)
@@ -54,8 +59,8 @@ void fence_free(struct fence *fence)
 	if (!fence)
 		return;
 	for (size_t i = 0; i < fence->count; i++)
-		free(fence->fenced[i]);
-	free(fence->fenced);
+		free(fence->list[i].address);
+	free(fence->list);
 	(void)pthread_mutex_destroy(&fence->lock);
 	free(fence);
 }
@@ -69,7 +74,7 @@ static size_t find(const struct fence *fence, const char *address, bool *ret_fou
 	*ret_found = false;
 	while (low < high && !*ret_found) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(address, fence->fenced[middle]);
+		int order = strcmp(address, fence->list[middle].address);
 		*ret_found = order == 0;
 		if (order > 0)
 			low = middle + 1;
@@ -83,22 +88,23 @@ static int remember_locked(struct fence *fence, const char *address)
 {
 	bool found;
 	size_t at = find(fence, address, &found);
-	if (found)
+	if (found) {
+		fence->list[at].since_ms = clock_monotonic_ms(); /* perhaps made anew */
 		return 0;
+	}
 	if (fence->count == fence->room) {
 		size_t room = fence->room ? 2 * fence->room : 32;
-		char **list = reallocarray(fence->fenced, room, sizeof *list);
+		struct fenced *list = reallocarray(fence->list, room, sizeof *list);
 		if (!list)
 			return -ENOMEM;
-		fence->fenced = list;
+		fence->list = list;
 		fence->room = room;
 	}
 	char *copy = strdup(address);
 	if (!copy)
 		return -ENOMEM;
-	memmove(&fence->fenced[at + 1], &fence->fenced[at],
-	        (fence->count - at) * sizeof *fence->fenced);
-	fence->fenced[at] = copy;
+	memmove(&fence->list[at + 1], &fence->list[at], (fence->count - at) * sizeof *fence->list);
+	fence->list[at] = (struct fenced){ .address = copy, .since_ms = clock_monotonic_ms() };
 	fence->count++;
 	return 0;
 }
@@ -111,13 +117,19 @@ static int remember(struct fence *fence, const char *address)
 	return r;
 }
 
-bool fence_is_fenced(struct fence *fence, const char *address)
+uint64_t fence_since_ms(struct fence *fence, const char *address)
 {
 	bool found;
 	(void)pthread_mutex_lock(&fence->lock);
-	(void)find(fence, address, &found);
+	size_t at = find(fence, address, &found);
+	uint64_t since_ms = found ? fence->list[at].since_ms : 0;
 	(void)pthread_mutex_unlock(&fence->lock);
-	return found;
+	return since_ms;
+}
+
+bool fence_is_fenced(struct fence *fence, const char *address)
+{
+	return fence_since_ms(fence, address) != 0;
 }
 
 /* ---- when to renew ---- */

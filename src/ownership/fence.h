@@ -34,6 +34,9 @@ int fence_outsider(struct fence *fence, const char *lun, const char *address,
                    struct error *err) MUST_CHECK;
 /* Any thread, never blocks: this process fenced it, or found it in the debt. */
 bool fence_is_fenced(struct fence *fence, const char *address);
+/* The same. A map that was the newest later than then has the fence (clock_monotonic_ms()); 0: not
+ * fenced. */
+uint64_t fence_since_ms(struct fence *fence, const char *address);
 /* Reads the debt and the rows of outsiders, and renews the entries of all that are not proven gone.
  * At start and when fence_due_ms() says so. */
 int fence_renew(struct fence *fence, struct error *err) MUST_CHECK;

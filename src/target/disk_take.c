@@ -39,11 +39,13 @@ static bool may_break(void *argument, const char *owner_address)
 }
 
 /* Those that need not be fenced once more. */
-static bool is_fenced(void *argument, const char *owner_address)
+static bool is_fenced(void *argument, const char *owner_address, uint64_t *ret_since_ms)
 {
 	const struct disk *disk = argument;
-	return fence_is_fenced(disk->host->fence, owner_address) || planted("no-fence") ||
-	       planted("no-drain");
+	uint64_t since_ms = fence_since_ms(disk->host->fence, owner_address);
+	if (since_ms)
+		*ret_since_ms = since_ms;
+	return since_ms || planted("no-fence") || planted("no-drain");
 }
 
 /* On demand: an initiator that waits here wants what a gateway has that knows nothing of records,
@@ -192,8 +194,9 @@ static int take(struct disk *disk, struct error *err)
 		policy.fence_living = fence_living;
 	}
 	int r = disk_check_image(disk, &disk->job_record, err);
+	/* Whom the manager knew to be fenced when it decided to take [H1]. */
 	if (r == 0 && disk->client)
-		r = cluster_wait_for_map(disk->client, err); /* [H1] */
+		r = cluster_wait_for_map_since(disk->client, disk->started_ms, err);
 	if (r < 0)
 		return r;
 	enum reservation_load how = load_kind(disk, &disk->job_record);

@@ -306,6 +306,14 @@ TEST(the_lock_of_our_dead_instance_is_broken_without_waiting_for_its_watch)
 	test_fill(backend, 0, 4096, 9);
 }
 
+static uint64_t since_ms;
+
+static bool is_fenced(void *argument, const char *owner_address, uint64_t *ret_since_ms)
+{
+	*ret_since_ms = since_ms;
+	return is_ours(argument, owner_address);
+}
+
 TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 {
 	char address[128];
@@ -314,15 +322,43 @@ TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 	AUTO(cluster_client) struct cluster_client *other = test_client();
 	AUTO(cluster_client) struct cluster_client *client = test_client();
 	AUTO(backend) struct backend *backend = test_open(client, "broken", NULL);
-	struct backend_lock_policy policy = { .is_fenced = is_ours, .argument = address };
+	struct backend_lock_policy policy = { .is_fenced = is_fenced, .argument = address };
 	struct error err = { 0 };
+	ASSERT_EQ(cluster_wait_for_map(client, &err), 0); /* of before: says nothing of him */
 	ASSERT_EQ(cluster_fence(other, address, 3600, &err), 0);
+	since_ms = clock_monotonic_ms();
 	ASSERT_TRUE(cluster_has_fenced(other, address));
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	watch_order(client); /* which knows nothing of the fence yet */
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
 	ASSERT_STR_EQ(order, "map free-object-map break acquire ");
 	ASSERT_FALSE(cluster_has_fenced(client, address));
+	test_fill(backend, 0, 4096, 3);
+	ASSERT_EQ(kill(child, SIGKILL), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
+}
+
+/* As when hundreds of images of one owner are taken over: one question to the monitors for all. */
+TEST(a_map_that_is_newer_than_the_fence_serves_all_images_of_its_client)
+{
+	char address[128];
+	test_image("served", SIZE, TEST_FEATURES);
+	pid_t child = spawn_owner("served", address, sizeof address);
+	AUTO(cluster_client) struct cluster_client *other = test_client();
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "served", NULL);
+	struct backend_lock_policy policy = { .is_fenced = is_fenced, .argument = address };
+	struct error err = { 0 };
+	ASSERT_EQ(cluster_fence(other, address, 3600, &err), 0);
+	since_ms = clock_monotonic_ms();
+	while (clock_monotonic_ms() == since_ms)
+		continue;
+	ASSERT_EQ(cluster_wait_for_map_since(client, since_ms, &err), 0);
+	watch_order(client);
+	ASSERT_EQ(cluster_wait_for_map_since(client, since_ms, &err), 0);
+	ASSERT_STR_EQ(order, "");
+	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
+	ASSERT_STR_EQ(order, "free-object-map break acquire ");
 	test_fill(backend, 0, 4096, 3);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
 	ASSERT_EQ(waitpid(child, NULL, 0), child);

@@ -46,6 +46,22 @@ TEST(a_control_client_bounds_its_operations)
 	expect_option(client, "rados_mon_op_timeout", "30");
 }
 
+TEST(nothing_is_kept_for_a_dump_unless_the_administrator_wants_it)
+{
+	char command[1024], path[256];
+	(void)snprintf(path, sizeof path, "%s/ceph.conf", test_folder());
+	(void)snprintf(command, sizeof command,
+	               "cp \"$CEPH_CONF\" %s && printf '[client.gw]\\ndebug_rbd = 0/20\\n' >> %s",
+	               path, path);
+	ASSERT_EQ(system(command), 0);
+	struct cluster_client_config config = { .conf_path = path, .client_name = "client.gw" };
+	AUTO(cluster_client) struct cluster_client *client = NULL;
+	ASSERT_EQ(cluster_client_connect(&config, &client, NULL), 0);
+	expect_option(client, "debug_rbd", "0/20");
+	expect_option(client, "debug_monc", "0/0");
+	expect_option(client, "debug_auth", "1/1");
+}
+
 TEST(a_pool_that_is_not_there_is_named)
 {
 	AUTO(cluster_client) struct cluster_client *client = connected("client.gw", true);

@@ -1,5 +1,7 @@
 /* Threads that ask the same. */
 #include "cluster/together.h"
+
+#include "base/reactor.h"
 #include "test.h"
 
 #include <stdatomic.h>
@@ -56,5 +58,37 @@ TEST(alone_each_time_is_asked_and_a_failure_is_told)
 	ASSERT_EQ(together_ask(&together, slow_ask, NULL), 1);
 	ASSERT_EQ(together_ask(&together, refuse, NULL), -5);
 	ASSERT_EQ(together_ask(&together, slow_ask, NULL), 2);
+	together_done(&together);
+}
+
+static int agree(void *argument)
+{
+	atomic_fetch_add(&begun, 1);
+	return 0;
+}
+
+static uint64_t next_ms(void)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	while (clock_monotonic_ms() == now_ms)
+		continue;
+	return now_ms;
+}
+
+TEST(an_answer_serves_who_wants_none_that_is_later)
+{
+	together_init(&together);
+	atomic_store(&begun, 0);
+	uint64_t first_ms = next_ms();
+	ASSERT_EQ(together_ask_since(&together, first_ms, refuse, NULL), -5);
+	ASSERT_EQ(together_ask_since(&together, first_ms, agree, NULL), 0);
+	ASSERT_EQ(together_ask_since(&together, first_ms, refuse, NULL), 0);
+	ASSERT_EQ(atomic_load(&begun), 1);
+	uint64_t second_ms = clock_monotonic_ms(); /* or in the same millisecond */
+	ASSERT_EQ(together_ask_since(&together, second_ms, refuse, NULL), -5);
+	(void)next_ms();
+	ASSERT_EQ(together_ask_since(&together, second_ms, agree, NULL), 0);
+	ASSERT_EQ(together_ask_since(&together, first_ms, refuse, NULL), 0);
+	ASSERT_EQ(together_ask(&together, refuse, NULL), -5); /* each time anew */
 	together_done(&together);
 }

@@ -19,6 +19,7 @@
 #define FIRST_CLIENT "10.0.0.2:0/2"
 #define DEAD         "00000000000000cc" /* whose LUN that was */
 #define DEAD_CLIENT  "10.0.0.3:0/3"
+#define DECIDED_MS   77 /* when the manager knew who is fenced, and decided */
 
 static char order[256]; /* the steps, in order */
 static const char *failing;
@@ -94,8 +95,14 @@ const char *cluster_client_address(const struct cluster_client *client)
 	return CLIENT;
 }
 
-int cluster_wait_for_map(struct cluster_client *client, struct error *err)
+uint64_t fence_since_ms(struct fence *fence, const char *address)
 {
+	return fence_is_fenced(fence, address) ? 1 : 0;
+}
+
+int cluster_wait_for_map_since(struct cluster_client *client, uint64_t since_ms, struct error *err)
+{
+	ASSERT_EQ(since_ms, DECIDED_MS);
 	map_of = client;
 	return step("map", err);
 }
@@ -177,8 +184,9 @@ void backend_get_info(const struct backend *backend, struct backend_info *ret_in
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err)
 {
+	uint64_t since_ms = 0;
 	if (locked_by && strcmp(locked_by, CLIENT) != 0 &&
-	    !policy->is_fenced(policy->argument, locked_by) &&
+	    !policy->is_fenced(policy->argument, locked_by, &since_ms) &&
 	    !policy->may_break(policy->argument, locked_by))
 		return error_set(err, -EBUSY, "%s has the lock", locked_by);
 	int r = step("lock", err);
@@ -236,6 +244,7 @@ static struct disk other_is_gone(void)
 	return (struct disk){ .host = &host,
 		              .client = (struct cluster_client *)&host, /* nobody looks inside */
 		              .others_up = true,
+		              .started_ms = DECIDED_MS,
 		              .job_record = stored };
 }
 
