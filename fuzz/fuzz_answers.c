@@ -2,21 +2,16 @@
  * answers. The input is a list of steps: what is done (1 byte), a count, and as many changes of a
  * byte (offset, value) of the PDU that the owner sends in this step. Whatever comes, each task ends
  * once, after the owner was fenced and the LUN is served here. */
-#include "fuzz.h"
+#include "one_gateway.h"
 
 #include "interconnect/handshake.h"
 #include "interconnect/hub.h"
 #include "interconnect/message.h"
-#include "scsi/lun.h"
 #include "scsi/nexus.h"
 #include "scsi/task.h"
 
-#include "backend/backend.h"
 #include "base/buffer.h"
-#include "base/log.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -25,15 +20,8 @@
 #define TASKS_MAX    16
 #define REQUESTS_MAX 64
 #define PDU_MAX      4096
-#define DISK_BYTES   (1u << 20)
 #define READ_BYTES   1024
 #define WRITE_BYTES  512
-
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* ---- the gateway that forwards ---- */
 
@@ -45,7 +33,6 @@ struct command {
 static struct {
 	struct reactor *reactor;
 	struct backend *disk;
-	uint64_t now_ms;
 	struct interconnect_listener listener;
 	struct interconnect *interconnect;
 	uint32_t peer;
@@ -56,25 +43,6 @@ static struct {
 	struct task_management management;
 	bool managing;
 } origin;
-
-static uint64_t now(void)
-{
-	return origin.now_ms;
-}
-
-static void peer_changed(struct interconnect_listener *listener, const struct peer_info *peer)
-{
-	(void)listener;
-	(void)peer;
-}
-
-static void told(struct interconnect_listener *listener, const struct peer_info *peer,
-                 const char *text)
-{
-	(void)listener;
-	(void)peer;
-	(void)text;
-}
 
 static struct lun *find_lun(struct interconnect_listener *listener, const char *name,
                             const char *wwn)
@@ -93,7 +61,7 @@ static void turn(void)
 
 static void pass(unsigned ms)
 {
-	origin.now_ms += ms;
+	now_ms += ms;
 	turn();
 }
 
@@ -367,7 +335,7 @@ static void send_management_response(uint8_t response)
 
 static void send_heartbeat(void)
 {
-	const struct message_heartbeat heartbeat = { origin.now_ms, 2, 3 };
+	const struct message_heartbeat heartbeat = { now_ms, 2, 3 };
 	uint8_t pdu[PDU_MAX] = { 0 };
 	pdu_start(pdu, PDU_NOP_IN, FLAG_FINAL, TAG_NONE);
 	put_numbers(pdu);
@@ -445,12 +413,8 @@ static void begin(void)
 		                              .listener = &origin.listener,
 		                              .clock = now };
 	check(interconnect_new(&config, &origin.interconnect, &err) == 0);
-	const struct lun_config lun = { .name = "rbd/disk_1",
-		                        .wwn = "x",
-		                        .vendor_id = "x",
-		                        .block_size = 512,
-		                        .max_sectors = 1024,
-		                        .relay = interconnect_relay(origin.interconnect) };
+	struct lun_config lun = fuzz_lun;
+	lun.relay = interconnect_relay(origin.interconnect);
 	check(lun_new(&lun, &origin.lun) == 0);
 	struct lun_mapping mapping = { .lun = origin.lun };
 	const struct nexus_config nexus = { .initiator_name = "iqn.a",
@@ -527,17 +491,10 @@ static void end(void)
 
 static void make_once(void)
 {
-	struct error err;
-	const struct backend_config disk = { .kind = "memory",
-		                             .name = "disk",
-		                             .size_bytes = DISK_BYTES };
 	if (origin.reactor)
 		return;
-	log_set_level(LOG_LEVEL_ERROR);
-	origin.now_ms = 1000000;
 	origin.listener = (struct interconnect_listener){ peer_changed, told, find_lun };
-	check(reactor_new("fuzz", now, &origin.reactor) == 0);
-	check(backend_open(&disk, &origin.disk, &err) == 0);
+	make_reactor_and_disk(&origin.reactor, &origin.disk);
 	owner_open();
 }
 

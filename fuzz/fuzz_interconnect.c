@@ -3,30 +3,18 @@
  * 2: requests of a peer that has logged in: records of a template (1 byte), a count, and as many
  *    changes of a byte (offset, value), numbered and stamped rightly unless a change says
  * otherwise; 3: the same after a session has begun, cut in the middle. */
-#include "fuzz.h"
+#include "one_gateway.h"
 
 #include "interconnect/handshake.h"
 #include "interconnect/hub.h"
 #include "interconnect/inbound.h"
 #include "interconnect/message.h"
-#include "scsi/lun.h"
-
-#include "backend/backend.h"
-#include "base/log.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#define DISK_BYTES  (1u << 20)
 #define RECORD_MAX  2048
 #define RECORDS_MAX 24
-
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* ---- pure parts ---- */
 
@@ -81,27 +69,7 @@ static struct {
 	struct interconnect_listener listener;
 	struct lun *lun;
 	struct backend *disk;
-	uint64_t now_ms;
 } gateway;
-
-static uint64_t now(void)
-{
-	return gateway.now_ms;
-}
-
-static void peer_changed(struct interconnect_listener *listener, const struct peer_info *peer)
-{
-	(void)listener;
-	(void)peer;
-}
-
-static void told(struct interconnect_listener *listener, const struct peer_info *peer,
-                 const char *text)
-{
-	(void)listener;
-	(void)peer;
-	check(strlen(text) <= INTERCONNECT_TELL_MAX);
-}
 
 static struct lun *find_lun(struct interconnect_listener *listener, const char *name,
                             const char *wwn)
@@ -114,14 +82,6 @@ static struct lun *find_lun(struct interconnect_listener *listener, const char *
 static void make_gateway(void)
 {
 	struct error err;
-	const struct backend_config disk = { .kind = "memory",
-		                             .name = "disk",
-		                             .size_bytes = DISK_BYTES };
-	const struct lun_config lun = { .name = "rbd/disk_1",
-		                        .wwn = "x",
-		                        .vendor_id = "x",
-		                        .block_size = 512,
-		                        .max_sectors = 1024 };
 	struct interconnect_config config = { .reactor_count = 1,
 		                              .gateway = "gw1",
 		                              .instance = "a",
@@ -130,12 +90,9 @@ static void make_gateway(void)
 		                              .clock = now };
 	if (gateway.reactor)
 		return;
-	log_set_level(LOG_LEVEL_ERROR);
-	gateway.now_ms = 1000000;
 	gateway.listener = (struct interconnect_listener){ peer_changed, told, find_lun };
-	check(reactor_new("fuzz", now, &gateway.reactor) == 0);
-	check(backend_open(&disk, &gateway.disk, &err) == 0);
-	check(lun_new(&lun, &gateway.lun) == 0);
+	make_reactor_and_disk(&gateway.reactor, &gateway.disk);
+	check(lun_new(&fuzz_lun, &gateway.lun) == 0);
 	lun_set_epoch(gateway.lun, 7);
 	lun_serve(gateway.lun, gateway.disk);
 	config.manager = gateway.reactor;
@@ -159,7 +116,7 @@ static uint32_t put_command(uint8_t *record, uint8_t cdb0, uint32_t data_len, ui
 {
 	bool writes = length > 0;
 	const struct message_command command = {
-		.row = 0, .length = length, .epoch = 7, .stamp = gateway.now_ms
+		.row = 0, .length = length, .epoch = 7, .stamp = now_ms
 	};
 	uint8_t flags = (writes ? FLAG_WRITE : FLAG_READ) | SCSI_SIMPLE;
 	pdu_start(record, PDU_SCSI_COMMAND, flags | (data_len == length ? FLAG_FINAL : 0), 5);
@@ -173,7 +130,7 @@ static uint32_t put_command(uint8_t *record, uint8_t cdb0, uint32_t data_len, ui
 
 static uint32_t put_management(uint8_t *record, uint8_t function)
 {
-	const struct message_command command = { .epoch = 7, .stamp = gateway.now_ms };
+	const struct message_command command = { .epoch = 7, .stamp = now_ms };
 	pdu_start(record, PDU_TASK_MANAGEMENT, FLAG_FINAL | function, 6);
 	put_be32(record + BHS_REFERENCED_TAG, 5);
 	message_put_command(record, &command, NULL);

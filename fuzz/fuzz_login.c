@@ -37,12 +37,6 @@ struct run {
 	uint8_t options, next_random;
 };
 
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
-
 static int count_up(void *argument, uint8_t *ret_bytes, size_t len)
 {
 	struct run *run = argument;

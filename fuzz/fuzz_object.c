@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
-
 static void check_view(const json_t *object)
 {
 	AUTO(settings) struct settings *settings = NULL;

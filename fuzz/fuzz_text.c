@@ -4,7 +4,6 @@
 
 #include "iscsi/discovery.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static char *addresses[] = { (char *)"10.77.0.11:3260", (char *)"[::]:3260" };
@@ -18,12 +17,6 @@ static struct iscsi_target targets[] = {
 	  .groups = groups,
 	  .group_count = 1 },
 };
-
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Every reader of values must take anything; what it copies must fit. */
 static void read_values(const struct text_block *block)

@@ -11,11 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The fence outlives a frozen process: entries never expire in practice (H13). */
-#define FENCE_SECONDS (10u * 365 * 24 * 3600)
-#define ATTEMPTS      3
-#define LOCK_NAME     "rbd_lock" /* librbd's, on the header and on the object map */
-#define LOCK_TAG      "internal" /* librbd's; what people lock by hand has another */
+#define ATTEMPTS  3
+#define LOCK_NAME "rbd_lock" /* librbd's, on the header and on the object map */
+#define LOCK_TAG  "internal" /* librbd's; what people lock by hand has another */
 
 /* [H28] An image that mirroring has demoted (or copies from another cluster) has no lock at all,
  * and librbd only says that something is invalid. */
@@ -105,7 +103,7 @@ static bool owner_watches(struct rbd_disk *disk, const char *owner, const char *
 static int break_lock(struct rbd_disk *disk, const char *owner, struct error *err)
 {
 	log_warning("%s: fencing %s, which had the exclusive lock", disk->name, owner);
-	int r = cluster_fence(disk->cluster, owner, FENCE_SECONDS, err);
+	int r = cluster_fence(disk->cluster, owner, CLUSTER_FENCE_S, err);
 	if (r < 0) {
 		(void)error_wrap(err, "%s", disk->name);
 		return rbd_disk_failed(disk, r);

@@ -37,6 +37,8 @@ int cluster_pool_open(struct cluster_client *client, const char *pool, const cha
                       void **ret_pool, struct error *err) MUST_CHECK;
 void cluster_pool_close(void *pool);
 
+/* How long: in practice for ever, since a process may be frozen for any time (H13). */
+#define CLUSTER_FENCE_S (10u * 365 * 24 * 3600)
 /* Fences a client instance and waits until that map is in force on this client. */
 int cluster_fence(struct cluster_client *client, const char *address, unsigned expire_s,
                   struct error *err) MUST_CHECK;

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#define TEN_YEARS_S (10u * 365 * 24 * 3600)
 #define OUTSIDER_S  3600
 #define THREADS_MAX 16
 #define ADDS_MAX    2     /* of one address in one call */
@@ -47,7 +46,7 @@ int fence_new(const struct fence_config *config, struct fence **ret_fence)
 		return -ENOMEM;
 	fence->store = config->store;
 	fence->control = config->control;
-	fence->expire_s = config->expire_s ? config->expire_s : TEN_YEARS_S;
+	fence->expire_s = config->expire_s ? config->expire_s : CLUSTER_FENCE_S;
 	fence->outsider_s = config->outsider_s ? config->outsider_s : OUTSIDER_S;
 	(void)pthread_mutex_init(&fence->lock, NULL);
 	*ret_fence = fence;

@@ -1,11 +1,8 @@
 /* A disk on the embedded store: it gets to what is wanted, whatever is missing on the way. */
-#include "target/disk.h"
 
-#include "ownership/fence.h"
+#include "disk_means.h"
+
 #include "store/image.h"
-#include "store/store.h"
-#include "target/job.h"
-#include "test.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +12,6 @@
 #define MIB         (1u << 20)
 
 struct world {
-	struct reactor *manager;
-	struct job_queues *jobs;
-	struct store *store;
-	struct registration *registration;
-	struct fence *fence;
 	struct disk_host host;
 	struct disk *disk;
 	int changes, moves;
@@ -38,23 +30,8 @@ static void moved(struct disk_host *host, struct disk *disk)
 
 static void world_init(struct world *world)
 {
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
-	struct error err = { 0 };
 	*world = (struct world){ 0 };
-	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
-	ASSERT_EQ(job_queues_new(2, &world->jobs), 0);
-	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
-	const struct fence_config fence = { .store = world->store };
-	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
-	ASSERT_EQ(fence_new(&fence, &world->fence), 0);
-	world->host = (struct disk_host){ .manager = world->manager,
-		                          .jobs = world->jobs,
-		                          .store = world->store,
-		                          .registration = world->registration,
-		                          .fence = world->fence,
-		                          .gateway = "gw-1",
-		                          .changed = changed,
-		                          .moved = moved };
+	means_init(&world->host, 2, changed, moved);
 }
 
 static bool in_state(struct world *world, enum lun_state state)
@@ -66,7 +43,7 @@ static void wait_state(struct world *world, enum lun_state state)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!in_state(world, state) && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_EQ(lun_get_state(disk_lun(world->disk)), state);
 	ASSERT_TRUE(disk_settled(world->disk));
 }
@@ -76,7 +53,7 @@ static void wait_clean(struct world *world)
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while ((disk_record(world->disk)->state != OWNER_CLEAN || disk_is_moving(world->disk)) &&
 	       clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_EQ(disk_record(world->disk)->state, OWNER_CLEAN);
 }
 
@@ -84,7 +61,7 @@ static void wait_role(struct world *world, enum disk_role role)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (disk_role(world->disk) != role && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_EQ(disk_role(world->disk), role);
 }
 
@@ -99,13 +76,9 @@ static void world_done(struct world *world)
 	ASSERT_FALSE(world->closed); /* never inside the call */
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!world->closed && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_TRUE(world->closed);
-	job_queues_free(world->jobs);
-	fence_free(world->fence);
-	registration_free(world->registration);
-	store_free(world->store);
-	reactor_free(world->manager);
+	means_done(&world->host);
 }
 
 static struct disk_config config_for(const char *image, const char *name)
@@ -146,7 +119,7 @@ static void wait_problem(struct world *world)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!*disk_problem(world->disk) && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_TRUE(*disk_problem(world->disk));
 }
 
@@ -154,7 +127,7 @@ static void wait_tried(struct world *world, const struct tried *tried, unsigned 
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (tried->count < count && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_EQ(tried->count, count);
 }
 
@@ -193,13 +166,13 @@ TEST(logins_wait_no_longer_than_until_the_owner_is_known)
 	int relay; /* nothing is sent */
 	world_init(&world);
 	world.host.relay = (struct relay *)&relay;
-	ASSERT_EQ(image_create(world.store, "rbd", "known", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "known", MIB, &err), 0);
 	struct disk_config config = config_for("known", "rbd/known");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!disk_settled(world.disk) && clock_monotonic_ms() < deadline_ms) {
 		ASSERT_EQ(disk_change(world.disk, &config), 0);
-		(void)reactor_turn(world.manager, 50);
+		(void)reactor_turn(world.host.manager, 50);
 	}
 	ASSERT_TRUE(disk_settled(world.disk));
 	ASSERT_TRUE(disk_awaited(world.disk));
@@ -245,7 +218,7 @@ TEST(the_owner_serves_and_gives_the_image_back_when_closed)
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "plain", 16 * MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "plain", 16 * MIB, &err), 0);
 	struct disk_config config = config_for("plain", "rbd/plain");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	disk_give_order(world.disk, &serve);
@@ -276,7 +249,7 @@ TEST(a_missing_image_is_a_problem_with_a_name_and_is_served_when_it_comes)
 	disk_give_order(world.disk, &serve);
 	wait_state(&world, LUN_FAILED);
 	ASSERT_NOT_NULL(strstr(disk_problem(world.disk), "late"));
-	ASSERT_EQ(image_create(world.store, "rbd", "late", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "late", MIB, &err), 0);
 	wait_state(&world, LUN_READY);
 	ASSERT_STR_EQ(disk_problem(world.disk), "");
 	world_done(&world);
@@ -287,7 +260,7 @@ TEST(ownership_that_moves_away_and_back_counts_the_epoch_and_leaves_a_clean_reco
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "moved", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "moved", MIB, &err), 0);
 	struct disk_config config = config_for("moved", "rbd/moved");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	for (unsigned i = 1; i <= 3; i++) {
@@ -311,13 +284,13 @@ TEST(a_record_that_was_changed_by_another_meanwhile_is_not_taken)
 	struct error err = { 0 };
 	struct owner_record record = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "raced", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "raced", MIB, &err), 0);
 	struct disk_config config = config_for("raced", "rbd/raced");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
-	ASSERT_EQ(owner_record_read(world.store, "rbd/raced", &record, &err), 0);
+	ASSERT_EQ(owner_record_read(world.host.store, "rbd/raced", &record, &err), 0);
 	const struct owner_claim claim = { "gw-2",  "0123456789abcdef",       "", "",
 		                           "start", .epoch = record.epoch + 1 };
-	ASSERT_EQ(owner_record_take(world.store, "rbd/raced", &record, &claim, &err), 0);
+	ASSERT_EQ(owner_record_take(world.host.store, "rbd/raced", &record, &claim, &err), 0);
 	owner_record_done(&record);
 	disk_give_order(world.disk, &serve);
 	wait_role(&world, DISK_WAIT);
@@ -331,11 +304,10 @@ TEST(commands_wait_then_hear_busy_then_that_it_takes_long)
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	reactor_free(world.manager);
+	reactor_free(world.host.manager);
 	stepped_ms = 1000;
-	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.manager), 0);
-	world.host.manager = world.manager;
-	ASSERT_EQ(image_create(world.store, "rbd", "waits", MIB, &err), 0);
+	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.host.manager), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "waits", MIB, &err), 0);
 	struct disk_config config = config_for("waits", "rbd/waits");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	disk_give_order(world.disk, &serve);
@@ -344,11 +316,11 @@ TEST(commands_wait_then_hear_busy_then_that_it_takes_long)
 	wait_clean(&world);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
 	stepped_ms += 1500;
-	(void)reactor_turn(world.manager, 0);
+	(void)reactor_turn(world.host.manager, 0);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_BUSY);
 	int changes = world.changes;
 	stepped_ms += 5000;
-	(void)reactor_turn(world.manager, 0);
+	(void)reactor_turn(world.host.manager, 0);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_TRANSITIONING);
 	ASSERT_EQ(disk_state(world.disk), LUN_TRANSITIONING);
 	ASSERT_EQ(world.changes, changes + 1); /* who tells the port groups looks again */
@@ -360,13 +332,13 @@ TEST(wishes_that_come_faster_than_they_can_be_met_end_with_the_last_one)
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "flap", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "flap", MIB, &err), 0);
 	struct disk_config config = config_for("flap", "rbd/flap");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	for (int i = 0; i < 50; i++) {
 		disk_give_order(world.disk, i % 2 ? &serve : &give);
 		if (i % 7 == 0)
-			(void)reactor_turn(world.manager, 0);
+			(void)reactor_turn(world.host.manager, 0);
 	}
 	wait_state(&world, LUN_READY);
 	world_done(&world);
@@ -377,9 +349,9 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "held", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "held", MIB, &err), 0);
 	struct disk_config config = config_for("held", "rbd/held");
-	AUTO_FREE char *path = image_path(world.store, "rbd", "held");
+	AUTO_FREE char *path = image_path(world.host.store, "rbd", "held");
 	/* A lock of another open file description: for the disk that is another process. */
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -388,7 +360,7 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 	disk_give_order(world.disk, &serve);
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!*disk_problem(world.disk) && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world.manager, 50);
+		(void)reactor_turn(world.host.manager, 50);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_STANDBY);
 	ASSERT_FALSE(disk_settled(world.disk));
 	close(fd);
@@ -419,28 +391,26 @@ TEST(a_disk_that_hangs_while_it_is_opened_is_awaited_for_ten_seconds_only)
 	struct error err = { 0 };
 	struct blocker blocker = { .job = { .work = block, .done = unblocked } };
 	world_init(&world);
-	reactor_free(world.manager);
-	job_queues_free(world.jobs);
+	reactor_free(world.host.manager);
+	job_queues_free(world.host.jobs);
 	stepped_ms = 1000;
-	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.manager), 0);
-	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
-	world.host.manager = world.manager;
-	world.host.jobs = world.jobs;
+	ASSERT_EQ(reactor_new("manager", stepped_clock, &world.host.manager), 0);
+	ASSERT_EQ(job_queues_new(1, &world.host.jobs), 0);
 	ASSERT_EQ(pipe(blocker.pipe), 0);
-	blocker.job.reactor = world.manager;
-	job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
-	ASSERT_EQ(image_create(world.store, "rbd", "hung", MIB, &err), 0);
+	blocker.job.reactor = world.host.manager;
+	job_queue_submit(job_queues_get(world.host.jobs, "rbd"), &blocker.job);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "hung", MIB, &err), 0);
 
 	struct disk_config config = config_for("hung", "rbd/hung");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	disk_give_order(world.disk, &serve);
 	ASSERT_TRUE(disk_awaited(world.disk));
 	stepped_ms += 9999;
-	(void)reactor_turn(world.manager, 0);
+	(void)reactor_turn(world.host.manager, 0);
 	ASSERT_TRUE(disk_awaited(world.disk));
 	int changes = world.changes;
 	stepped_ms += 1;
-	(void)reactor_turn(world.manager, 0);
+	(void)reactor_turn(world.host.manager, 0);
 	ASSERT_FALSE(disk_awaited(world.disk));
 	ASSERT_EQ(world.changes, changes + 1);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_OPENING);
@@ -464,17 +434,16 @@ TEST(an_owner_elsewhere_is_seen_and_forwarded_to_while_the_image_hangs)
 	struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 0 } };
 	world_init(&world);
 	world.host.relay = (struct relay *)&relay;
-	job_queues_free(world.jobs);
-	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
-	world.host.jobs = world.jobs;
-	ASSERT_EQ(image_create(world.store, "rbd", "stuck", MIB, &err), 0);
+	job_queues_free(world.host.jobs);
+	ASSERT_EQ(job_queues_new(1, &world.host.jobs), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "stuck", MIB, &err), 0);
 	struct disk_config config = config_for("stuck", "rbd/stuck");
 	for (unsigned time = 0; time < 2; time++) {
 		TEST_ROW("while %s", time ? "its size is read" : "it is opened");
 		struct blocker blocker = { .job = { .work = block, .done = unblocked } };
 		ASSERT_EQ(pipe(blocker.pipe), 0);
-		blocker.job.reactor = world.manager;
-		job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
+		blocker.job.reactor = world.host.manager;
+		job_queue_submit(job_queues_get(world.host.jobs, "rbd"), &blocker.job);
 		if (time == 0)
 			ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 		else
@@ -489,7 +458,7 @@ TEST(an_owner_elsewhere_is_seen_and_forwarded_to_while_the_image_hangs)
 		ASSERT_EQ(route.epoch, record.epoch);
 		ASSERT_EQ(write(blocker.pipe[1], "x", 1), 1);
 		while (disk_is_moving(world.disk) || !blocker.ended)
-			(void)reactor_turn(world.manager, 50);
+			(void)reactor_turn(world.host.manager, 50);
 		ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_FORWARDED);
 		close(blocker.pipe[0]);
 		close(blocker.pipe[1]);
@@ -505,20 +474,19 @@ TEST(a_disk_that_hangs_while_it_is_given_back_waits_for_the_storage)
 	struct tried tried = { 0 };
 	struct blocker blocker = { .job = { .work = block, .done = unblocked } };
 	world_init(&world);
-	job_queues_free(world.jobs);
-	ASSERT_EQ(job_queues_new(1, &world.jobs), 0);
-	world.host.jobs = world.jobs;
-	ASSERT_EQ(image_create(world.store, "rbd", "gives", MIB, &err), 0);
+	job_queues_free(world.host.jobs);
+	ASSERT_EQ(job_queues_new(1, &world.host.jobs), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "gives", MIB, &err), 0);
 	struct disk_config config = config_for("gives", "rbd/gives");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	disk_give_order(world.disk, &serve);
 	wait_state(&world, LUN_READY);
 	ASSERT_EQ(disk_oldest(world.disk).since_ms, 0);
 	ASSERT_EQ(pipe(blocker.pipe), 0);
-	blocker.job.reactor = world.manager;
-	job_queue_submit(job_queues_get(world.jobs, "rbd"), &blocker.job);
+	blocker.job.reactor = world.host.manager;
+	job_queue_submit(job_queues_get(world.host.jobs, "rbd"), &blocker.job);
 	disk_give_order(world.disk, &give);
-	(void)reactor_turn(world.manager, 50); /* drained */
+	(void)reactor_turn(world.host.manager, 50); /* drained */
 	ASSERT_TRUE(disk_oldest(world.disk).since_ms > 0);
 	ASSERT_EQ(disk_try(world.disk, 0, 0, count_tried, &tried), 0);
 	wait_tried(&world, &tried, 1);
@@ -567,7 +535,7 @@ TEST(a_place_is_read_by_whoever_has_the_image_open)
 	struct tried tried = { 0 };
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "tried", 16 * MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "tried", 16 * MIB, &err), 0);
 	struct disk_config config = config_for("tried", "rbd/tried");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	ASSERT_EQ(disk_try(world.disk, 0, 512, count_tried, &tried), -ENOTCONN); /* being opened */
@@ -602,7 +570,7 @@ TEST(on_demand_it_is_open_and_nobodys_until_it_is_ordered)
 	struct error err = { 0 };
 	struct lun_counters counters;
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "shared", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "shared", MIB, &err), 0);
 	struct disk_config config = config_for("shared", "rbd/shared");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
 	disk_give_order(world.disk, &offer);
@@ -633,9 +601,9 @@ TEST(on_demand_what_another_process_holds_is_busy_and_not_taken_again_without_an
 	struct world world;
 	struct error err = { 0 };
 	world_init(&world);
-	ASSERT_EQ(image_create(world.store, "rbd", "theirs", MIB, &err), 0);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "theirs", MIB, &err), 0);
 	struct disk_config config = config_for("theirs", "rbd/theirs");
-	AUTO_FREE char *path = image_path(world.store, "rbd", "theirs");
+	AUTO_FREE char *path = image_path(world.host.store, "rbd", "theirs");
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	ASSERT_EQ(fcntl(fd, F_OFD_SETLK, &lock), 0);
@@ -649,7 +617,7 @@ TEST(on_demand_what_another_process_holds_is_busy_and_not_taken_again_without_an
 	close(fd);
 	fd = -1;
 	for (int i = 0; i < 20; i++)
-		(void)reactor_turn(world.manager, 20);
+		(void)reactor_turn(world.host.manager, 20);
 	ASSERT_FALSE(disk_is_owner(world.disk));
 	disk_give_order(world.disk, &demand);
 	wait_state(&world, LUN_READY);

@@ -1,14 +1,11 @@
 /* Reservations of a disk in their row: found again, guarded, and never taken for none. */
+#include "disk_means.h"
+
 #include "base/bytes.h"
-#include "ownership/fence.h"
 #include "scsi/nexus.h"
 #include "scsi/reservation_keeper.h"
 #include "scsi/task.h"
 #include "store/image.h"
-#include "store/store.h"
-#include "target/disk.h"
-#include "target/job.h"
-#include "test.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +14,6 @@
 #define ROW         "reservation/rbd/kept"
 
 struct world {
-	struct reactor *manager;
-	struct job_queues *jobs;
-	struct store *store;
-	struct registration *registration;
-	struct fence *fence;
 	struct disk_host host;
 	struct disk *disk;
 	struct nexus *nexus;
@@ -41,7 +33,7 @@ static void wait_ended(struct world *world)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!world->ended && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 50);
+		(void)reactor_turn(world->host.manager, 50);
 	ASSERT_TRUE(world->ended);
 	world->ended = false;
 }
@@ -51,28 +43,14 @@ static const struct disk_order serve = { .role = DISK_SERVE, .why = "start" };
 /* A gateway starts, with a disk that it is to serve. */
 static void world_init(struct world *world)
 {
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
 	struct error err = { 0 };
 	*world = (struct world){ 0 };
-	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
-	ASSERT_EQ(job_queues_new(2, &world->jobs), 0);
-	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
-	const struct fence_config fence = { .store = world->store };
-	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
-	ASSERT_EQ(fence_new(&fence, &world->fence), 0);
+	means_init(&world->host, 2, ignore, ignore);
 	static bool
 	        image_made; /* one image for all gateways of this process, one after the other */
 	if (!image_made)
-		ASSERT_EQ(image_create(world->store, "rbd", "kept", 1u << 20, &err), 0);
+		ASSERT_EQ(image_create(world->host.store, "rbd", "kept", 1u << 20, &err), 0);
 	image_made = true;
-	world->host = (struct disk_host){ .manager = world->manager,
-		                          .jobs = world->jobs,
-		                          .store = world->store,
-		                          .registration = world->registration,
-		                          .fence = world->fence,
-		                          .gateway = "gw-1",
-		                          .changed = ignore,
-		                          .moved = ignore };
 	struct disk_config disk = {
 		.pool = "rbd",
 		.image = "kept",
@@ -95,11 +73,7 @@ static void world_done(struct world *world)
 	}
 	disk_close(world->disk, set_ended, world);
 	wait_ended(world);
-	job_queues_free(world->jobs);
-	fence_free(world->fence);
-	registration_free(world->registration);
-	store_free(world->store);
-	reactor_free(world->manager);
+	means_done(&world->host);
 }
 
 /* Turns until the disk is served; whoever waits for news of the record is told to look again. */
@@ -108,7 +82,7 @@ static bool becomes_ready(struct world *world)
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (lun_get_state(disk_lun(world->disk)) != LUN_READY &&
 	       clock_monotonic_ms() < deadline_ms) {
-		(void)reactor_turn(world->manager, 20);
+		(void)reactor_turn(world->host.manager, 20);
 		if (disk_role(world->disk) == DISK_WAIT)
 			disk_give_order(world->disk, &serve);
 	}
@@ -123,7 +97,7 @@ static void log_in(struct world *world)
 		.initiator_name = "iqn.1994-05.com.redhat:rh7-client",
 		.isid = { 0x00, 0x02, 0x3d, 0, 0, 1 },
 		.port = &port,
-		.reactor = world->manager,
+		.reactor = world->host.manager,
 		.mappings = &mapping,
 		.mapping_count = 1,
 	};
@@ -160,7 +134,7 @@ static void start(struct world *world, struct command *command, const uint8_t cd
 	task->done = command_done;
 	if (scsi_task_begin(task) != SCSI_BEGIN_NEEDS_DATA || !out)
 		return;
-	task->data = buffer_get(reactor_buffers(world->manager), 24);
+	task->data = buffer_get(reactor_buffers(world->host.manager), 24);
 	memcpy(task->data->data, out, 24);
 	scsi_task_execute(task);
 }
@@ -169,7 +143,7 @@ static void wait_done(struct world *world, struct command *command)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!command->done && clock_monotonic_ms() < deadline_ms)
-		(void)reactor_turn(world->manager, 20);
+		(void)reactor_turn(world->host.manager, 20);
 	ASSERT_EQ(command->done, 1);
 }
 
@@ -222,7 +196,7 @@ static char *row(struct world *world)
 {
 	char *text = NULL;
 	struct error err = { 0 };
-	ASSERT_EQ(store_get_row(world->store, ROW, &text, &err), 0);
+	ASSERT_EQ(store_get_row(world->host.store, ROW, &text, &err), 0);
 	return text;
 }
 
@@ -290,7 +264,7 @@ TEST(who_finds_that_the_row_was_changed_takes_the_disk_anew_and_does_not_say_tha
 	uint64_t epoch = lun_get_epoch(disk_lun(world.disk));
 	AUTO_FREE char *before = row(&world), *taken = NULL;
 	ASSERT_EQ(reservation_text_take(before, epoch + 1, &taken, &err), 0);
-	ASSERT_EQ(store_put_row(world.store, ROW, before, taken, &err), 0);
+	ASSERT_EQ(store_put_row(world.host.store, ROW, before, taken, &err), 0);
 
 	struct command c;
 	order_start(&world, &c, 1, 0x11, 0, false);
@@ -313,20 +287,20 @@ TEST(a_row_that_is_torn_keeps_the_disk_out_of_service_until_it_is_mended)
 	world_init(&world);
 	ASSERT_TRUE(becomes_ready(&world));
 	AUTO_FREE char *good = row(&world);
-	ASSERT_EQ(store_put_row(world.store, ROW, good, "{\"version\":1,\"ep", &err), 0);
+	ASSERT_EQ(store_put_row(world.host.store, ROW, good, "{\"version\":1,\"ep", &err), 0);
 	world_done(&world);
 
 	world_init(&world);
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	while (!strstr(disk_problem(world.disk), "not JSON") &&
 	       clock_monotonic_ms() < deadline_ms) {
-		(void)reactor_turn(world.manager, 20);
+		(void)reactor_turn(world.host.manager, 20);
 		if (disk_role(world.disk) == DISK_WAIT)
 			disk_give_order(world.disk, &serve);
 	}
 	ASSERT_NOT_NULL(strstr(disk_problem(world.disk), "not JSON"));
 	ASSERT_NE(lun_get_state(disk_lun(world.disk)), LUN_READY);
-	ASSERT_EQ(store_put_row(world.store, ROW, "{\"version\":1,\"ep", good, &err), 0);
+	ASSERT_EQ(store_put_row(world.host.store, ROW, "{\"version\":1,\"ep", good, &err), 0);
 	ASSERT_TRUE(becomes_ready(&world));
 	world_done(&world);
 }

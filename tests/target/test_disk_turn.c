@@ -1,13 +1,10 @@
 /* Of many disks that are to be taken, those that commands wait for come first. */
-#include "target/disk.h"
 
-#include "ownership/fence.h"
+#include "disk_means.h"
+
 #include "scsi/nexus.h"
 #include "scsi/task.h"
 #include "store/image.h"
-#include "store/store.h"
-#include "target/job.h"
-#include "test.h"
 
 #include <poll.h>
 #include <stdatomic.h>
@@ -18,8 +15,6 @@
 #define DEADLINE_MS 20000
 
 struct world {
-	struct reactor *manager;
-	struct job_queues *jobs; /* one thread */
 	struct disk_host host;
 	struct disk *disks[DISKS];
 	struct disk *taken[DISKS]; /* in this order */
@@ -41,7 +36,7 @@ static void moved(struct disk_host *host, struct disk *disk)
 	do {                                                            \
 		uint64_t until_ms = clock_monotonic_ms() + DEADLINE_MS; \
 		while (!(condition) && clock_monotonic_ms() < until_ms) \
-			(void)reactor_turn((world)->manager, 20);       \
+			(void)reactor_turn((world)->host.manager, 20);  \
 		ASSERT_TRUE(condition);                                 \
 	} while (0)
 
@@ -79,20 +74,8 @@ static void make_disk(struct world *world, unsigned i)
 
 static void world_init(struct world *world)
 {
-	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
-	struct error err = { 0 };
 	*world = (struct world){ 0 };
-	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
-	ASSERT_EQ(job_queues_new(1, &world->jobs), 0);
-	world->host = (struct disk_host){ .manager = world->manager,
-		                          .jobs = world->jobs,
-		                          .gateway = "gw-1",
-		                          .changed = changed,
-		                          .moved = moved };
-	ASSERT_EQ(store_open(&config, &world->host.store, &err), 0);
-	const struct fence_config fence = { .store = world->host.store };
-	ASSERT_EQ(registration_new(world->host.store, "gw-1", &world->host.registration, &err), 0);
-	ASSERT_EQ(fence_new(&fence, &world->host.fence), 0);
+	means_init(&world->host, 1, changed, moved);
 	for (unsigned i = 0; i < DISKS; i++)
 		make_disk(world, i);
 	world->taken_count = 0;
@@ -108,11 +91,7 @@ static void world_done(struct world *world)
 	for (unsigned i = 0; i < DISKS; i++)
 		disk_close(world->disks[i], disk_closed, world);
 	WAIT_FOR(world, world->closed == DISKS);
-	job_queues_free(world->jobs);
-	fence_free(world->host.fence);
-	registration_free(world->host.registration);
-	store_free(world->host.store);
-	reactor_free(world->manager);
+	means_done(&world->host);
 }
 
 /* ---- a command that waits, and a worker that is busy ---- */
@@ -167,7 +146,7 @@ TEST(the_disk_that_a_command_waits_for_is_taken_before_those_that_nobody_needs)
 	const struct lun_mapping mapping = { .number = 0, .lun = disk_lun(world.disks[WANTED]) };
 	const struct nexus_config config = { .initiator_name = "iqn.1994-05.test:one",
 		                             .port = &port,
-		                             .reactor = world.manager,
+		                             .reactor = world.host.manager,
 		                             .mappings = &mapping,
 		                             .mapping_count = 1 };
 	ASSERT_EQ(nexus_new(&config, &nexus), 0);
@@ -175,12 +154,12 @@ TEST(the_disk_that_a_command_waits_for_is_taken_before_those_that_nobody_needs)
 	do { /* until no unit attention is told instead */
 		test_unit_ready(&command, nexus);
 		for (unsigned turn = 0; turn < 4; turn++)
-			(void)reactor_turn(world.manager, 0);
+			(void)reactor_turn(world.host.manager, 0);
 	} while (command.done && ++tries < 5);
 	ASSERT_FALSE(command.done);
 
-	struct job busy = { .work = hang, .done = hang_done, .reactor = world.manager };
-	job_queue_submit(job_queues_get(world.jobs, "rbd"), &busy);
+	struct job busy = { .work = hang, .done = hang_done, .reactor = world.host.manager };
+	job_queue_submit(job_queues_get(world.host.jobs, "rbd"), &busy);
 	WAIT_FOR(&world, hangs);
 	for (unsigned i = 0; i < DISKS; i++)
 		disk_give_order(world.disks[i], &serve);
