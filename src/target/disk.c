@@ -35,6 +35,7 @@ bool disk_saw_record(struct disk *disk, const struct owner_record *record)
 		return false; /* the next look brings it again */
 	owner_record_done(&disk->record);
 	disk->record = copy;
+	disk->order_is_old = true; /* it was decided by another record */
 	disk->seen_ms = reactor_now_ms(disk->host->manager);
 	return true;
 }
@@ -409,7 +410,8 @@ static void step_open(struct disk *disk)
 	} else if (timer_armed(&disk->retry)) {
 		return;
 	} else if (disk->order.role == DISK_SERVE) {
-		start_take(disk);
+		if (!disk->order_is_old) /* the next one steps on */
+			start_take(disk);
 	} else if (disk_gives_record(disk) && disk_record_is_own(disk)) {
 		start_release(disk, false); /* the lock went, but not the record */
 	}
@@ -515,6 +517,7 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	if (order->role == DISK_UNAVAILABLE && disk->order.role != DISK_UNAVAILABLE)
 		disk_note_refusals(disk);
 	disk->order = *order;
+	disk->order_is_old = false;
 	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
 	disk->order.next = disk->next;
 	/* An owner elsewhere does not need our image: commands do not wait for its opening, or for

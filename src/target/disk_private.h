@@ -25,6 +25,7 @@ struct disk {
 	struct lun *lun;
 
 	struct disk_order order;
+	bool order_is_old;      /* another record has come since: nothing is taken by it */
 	uint64_t role_since_ms; /* order.role */
 	bool marked;
 	char next[GATEWAY_NAME_MAX]; /* order.next */

@@ -299,6 +299,34 @@ TEST(a_record_that_was_changed_by_another_meanwhile_is_not_taken)
 	world_done(&world);
 }
 
+/* At a start the records come while the images are being opened. */
+TEST(an_order_that_is_older_than_the_record_takes_nothing)
+{
+	struct world world;
+	struct error err = { 0 };
+	struct owner_record record = { 0 };
+	world_init(&world);
+	ASSERT_EQ(image_create(world.host.store, "rbd", "older", MIB, &err), 0);
+	struct disk_config config = config_for("older", "rbd/older");
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	const struct owner_claim claim = {
+		"gw-2", "0123456789abcdef", "", "", "start", .epoch = 1
+	};
+	ASSERT_EQ(owner_record_take(world.host.store, "rbd/older", &record, &claim, &err), 0);
+	disk_give_order(world.disk, &serve); /* nobody had it */
+	ASSERT_TRUE(disk_is_moving(world.disk));
+	ASSERT_TRUE(disk_saw_record(world.disk, &record));
+	while (disk_is_moving(world.disk))
+		(void)reactor_turn(world.host.manager, 50);
+	ASSERT_STR_EQ(disk_record(world.disk)->gateway, "gw-2");
+	ASSERT_FALSE(disk_is_owner(world.disk));
+	disk_give_order(world.disk, &serve); /* now by this record: gw-2 is fenced */
+	wait_state(&world, LUN_READY);
+	ASSERT_EQ(disk_record(world.disk)->epoch, 2);
+	owner_record_done(&record);
+	world_done(&world);
+}
+
 TEST(commands_wait_then_hear_busy_then_that_it_takes_long)
 {
 	struct world world;
