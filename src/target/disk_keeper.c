@@ -187,6 +187,8 @@ const char *disk_reservations(const struct disk *disk)
 
 void disk_told_reservations(struct disk *disk, const char *text)
 {
+	if (disk->record_away)
+		return; /* a worker may be looking at what it was told */
 	free(disk->keeper.told);
 	disk->keeper.told = text ? strdup(text) : NULL;
 }

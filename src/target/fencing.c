@@ -131,4 +131,6 @@ void member_fence(struct members *members, struct member *member, const char *wh
 	member->fencing = fencing;
 	members->fencings++;
 	job_queue_submit_first(members->jobs, &fencing->job);
+	if (members->fences)
+		members->fences(members, member);
 }

@@ -62,6 +62,8 @@ struct members {
 	void (*ask)(struct members *members, struct member *member);
 	/* Initiators wait for LUNs of that member. */
 	bool (*wanted)(struct members *members, const struct member *member);
+	/* That member is being fenced: its LUNs will be taken over. May be NULL. */
+	void (*fences)(struct members *members, const struct member *member);
 
 	struct list list;
 	bool known;       /* a look has come */

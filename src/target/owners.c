@@ -259,6 +259,16 @@ static bool member_wanted(struct members *members, const struct member *member)
 	return false;
 }
 
+static void member_fences(struct members *members, const struct member *member)
+{
+	ahead_read(&container_of(members, struct owners, members)->ahead, member->instance);
+}
+
+static void ahead_ended(struct ahead *ahead)
+{
+	owners_check_stopped(container_of(ahead, struct owners, ahead));
+}
+
 static void debt_renewed(struct debt_renewal *renewal)
 {
 	owners_check_stopped(container_of(renewal, struct owners, debt));
@@ -294,6 +304,7 @@ int owners_new(const struct owners_config *config, struct owners **ret_owners)
 		.look = member_look,
 		.ask = member_ask,
 		.wanted = member_wanted,
+		.fences = member_fences,
 	};
 	members_init(&owners->members);
 	hung_init(owners);
@@ -313,6 +324,13 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 		.jobs = owners->jobs,
 		.fence = fence,
 		.ended = debt_renewed,
+	};
+	owners->ahead = (struct ahead){
+		.jobs = owners->jobs,
+		.manager = owners->config.manager,
+		.store = store,
+		.disks = owners->config.disks,
+		.ended = ahead_ended,
 	};
 	(void)snprintf(owners->members.instance, sizeof owners->members.instance, "%s",
 	               registration_instance(registration));
@@ -351,8 +369,8 @@ void owners_leave(struct owners *owners)
 void owners_check_stopped(struct owners *owners)
 {
 	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
-	    owners->probes || owners->watchdog.waiting || owners->debt.busy || owners->hung.busy ||
-	    owners->decide_posted || !owners->stopped)
+	    owners->probes || owners->watchdog.waiting || owners->debt.busy || owners->ahead.busy ||
+	    owners->hung.busy || owners->decide_posted || !owners->stopped)
 		return;
 	void (*stopped)(void *) = owners->stopped;
 	owners->stopped = NULL;
@@ -361,7 +379,7 @@ void owners_check_stopped(struct owners *owners)
 
 void owners_stop(struct owners *owners, void (*stopped)(void *argument), void *argument)
 {
-	owners->stopping = true;
+	owners->stopping = owners->ahead.unwanted = true;
 	owners->stopped = stopped;
 	owners->stopped_argument = argument;
 	reactor_disarm(owners->config.manager, &owners->tick);

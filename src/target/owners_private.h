@@ -2,6 +2,7 @@
  * states) and talk.c (messages). */
 #pragma once
 
+#include "target/ahead.h"
 #include "target/debt.h"
 #include "target/hung.h"
 #include "target/job.h"
@@ -28,6 +29,7 @@ struct owners {
 	uint64_t looked_ms;       /* the last good one ended */
 
 	struct debt_renewal debt;
+	struct ahead ahead;
 	struct hung hung;
 	struct timer tick;
 	uint64_t tick_ms; /* when it comes */
