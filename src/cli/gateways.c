@@ -197,11 +197,9 @@ static enum outcome run_balance(struct shell *shell, struct call *call)
 	return owners_balance(shell, call->at->parent->name);
 }
 
-#define BALANCE_HELP                                                                               \
-	"Give each gateway its share of the preferred owners, with the fewest changes: after a "   \
-	"gateway was\nadded, which by itself owns no disk that was there before. The LUNs follow " \
-	"by "                                                                                      \
-	"themselves; `owners` shows\nwhich have not moved yet."
+#define BALANCE_HELP                                                                             \
+	"Give each gateway its share of the preferred owners, with the fewest changes: after a " \
+	"gateway was\nadded, which by itself owns no disk that was there before."
 #define DRAIN_HELP                                                                                \
 	"Before maintenance: hand all LUNs over to other gateways, and take none until "          \
 	"`undrain`.\nIf no other gateway could take them now, that needs confirm=true: it keeps " \

@@ -287,10 +287,9 @@ static int open_socket(const struct portal_address *address, int *ret_fd)
 	struct sockaddr_storage socket_address;
 	socklen_t len = socket_address_make(address, &socket_address);
 	int on = 1;
-	AUTO_CLOSE int fd =
-	        socket(socket_address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	AUTO_CLOSE int fd = wire_socket(socket_address.ss_family);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, (struct sockaddr *)&socket_address, len) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;

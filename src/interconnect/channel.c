@@ -252,10 +252,9 @@ static int make_socket(struct channel *channel, int *ret_fd)
 	socklen_t len = peer->address_len;
 	memcpy(&address, &peer->address, sizeof(address));
 	pthread_mutex_unlock(&peer->lock);
-	AUTO_CLOSE int fd =
-	        socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	AUTO_CLOSE int fd = wire_socket(address.ss_family);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (connect(fd, (struct sockaddr *)&address, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	*ret_fd = fd;

@@ -11,6 +11,19 @@
 #define EXACT_BYTES  2048u
 #define SEND_AT_ONCE 4 /* so many do not wait for the end of the turn */
 
+int wire_socket(int family)
+{
+	static const char congestion[] = "cubic";
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* A socket without it works. Gateways are neighbours: what is meant for long ways (bbr as
+	 * the host's default paces each 64 KiB by a timer) costs more here than all of the
+	 * protocol. A connection that began with bbr is paced for ever, whatever follows. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
+	return fd;
+}
+
 void wire_close(struct wire *wire)
 {
 	if (!wire->open)
@@ -139,7 +152,6 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
               unsigned slot_count, uint8_t *buffer, const struct wire_ops *ops)
 {
 	AUTO_CLOSE int owned_fd = fd;
-	static const char congestion[] = "cubic";
 	int on = 1;
 
 	*wire = (struct wire){ .ops = ops, .reactor = reactor, .buffer = buffer };
@@ -154,11 +166,8 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
 	int r = transmitter_init(&wire->tx, fd, slot_count);
 	if (r < 0)
 		return r;
-	/* These only make things better: a socket without them works. Gateways are neighbours: what
-	 * is meant for long ways (bbr as the host's default paces each 64 KiB by a timer) costs
-	 * more here than all of the protocol. */
+	/* Only makes things better: a socket without it works. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
 	r = reactor_watch(reactor, &wire->watch,
 	                  connecting ? (uint32_t)EPOLLOUT : reading_events(wire));
 	if (r < 0) {

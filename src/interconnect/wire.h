@@ -36,6 +36,8 @@ struct wire {
 	bool accepted; /* by us: what is unread ends with the connection */
 };
 
+/* A socket to connect, or to listen: those that it accepts are like it. Or -errno. */
+int wire_socket(int family) MUST_CHECK;
 /* Zeroed memory is a closed wire. A socket that is connected, or connecting; owned from now on,
  * also if this fails. */
 int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connecting,

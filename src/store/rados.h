@@ -60,8 +60,6 @@ int rados_open_pool(const struct rados_store *rados, rados_ioctx_t *ret_pool,
 const char *rados_why(int code);
 /* "cannot DO it on POOL/OBJECT: why", with what to do where that is known. Returns code. */
 int rados_failed(const struct rados_store *rados, int code, const char *what, struct error *err);
-/* Makes OBJECT.rbdgate. */
-int rados_make_side(const struct rados_store *rados, struct error *err) MUST_CHECK;
 
 /* A row by its full key, without a guard; text NULL removes. */
 int rados_set(struct rados_store *rados, const char *key, const char *text,
@@ -72,6 +70,8 @@ void rados_change_rows(struct rados_store *rados, struct rados_change *changes, 
 int rados_visit(const struct rados_store *rados, const char *prefix,
                 void (*visit)(void *argument, const char *key, const char *text), void *argument,
                 struct error *err) MUST_CHECK;
+/* Makes OBJECT.rbdgate. */
+int rados_make_side(const struct rados_store *rados, struct error *err) MUST_CHECK;
 
 int rados_get_row(struct store *store, const char *key, char **ret_text,
                   struct error *err) MUST_CHECK;

@@ -18,6 +18,19 @@ static char *full_key(const char *prefix, const char *key)
 	return string_take(&full);
 }
 
+int rados_make_side(const struct rados_store *rados, struct error *err)
+{
+	AUTO_POOL rados_ioctx_t pool = NULL;
+	int r = rados_open_pool(rados, &pool, err);
+	if (r < 0)
+		return r;
+	rados_write_op_t op = rados_create_write_op();
+	rados_write_op_create(op, LIBRADOS_CREATE_IDEMPOTENT, NULL);
+	r = rados_write_op_operate(op, pool, rados->side, NULL, 0);
+	rados_release_write_op(op);
+	return r < 0 ? rados_failed(rados, r, "create the side object of", err) : 0;
+}
+
 int rados_set(struct rados_store *rados, const char *key, const char *text, struct error *err)
 {
 	const struct store_change row = { .key = key, .text = text };
