@@ -54,8 +54,9 @@ int lun_load_reservations(struct lun *lun, const char *text, enum reservation_lo
 /* What would be saved now; free() it. NULL: no memory. */
 char *lun_format_reservations(struct lun *lun) MUST_CHECK;
 
-/* For who takes a LUN over, before anything is loaded: the same text with another epoch, so that
- * whoever wrote it cannot write any more. NULL text: that of a LUN without reservations.
+/* For who takes a LUN over, before anything is loaded: the text with another epoch, so that whoever
+ * wrote it cannot write any more, and without what does not live on, so that it is true for the
+ * next owner even if this one never loads it. NULL text: that of a LUN without reservations.
  * -EBADMSG, -ECANCELED (a later epoch is in it), -ENOMEM. */
-int reservation_text_take(const char *text, uint64_t epoch, char **ret_text,
-                          struct error *err) MUST_CHECK;
+int reservation_text_take(const char *text, uint64_t epoch, enum reservation_load how,
+                          char **ret_text, struct error *err) MUST_CHECK;

@@ -7,30 +7,6 @@
 #include <assert.h>
 #include <errno.h>
 
-int reservation_text_take(const char *text, uint64_t epoch, char **ret_text, struct error *err)
-{
-	struct reservation_text parsed = { .epoch = 0 };
-	struct list none = LIST_INIT(none);
-	int r = 0;
-	if (text)
-		r = reservation_text_parse(text, &parsed, err);
-	else
-		reservations_init(&parsed.reservations);
-	if (r == 0 && parsed.epoch > epoch)
-		r = error_set(err, -ECANCELED, "written by an owner of epoch %llu, ours is %llu",
-		              (unsigned long long)parsed.epoch, (unsigned long long)epoch);
-	if (r == 0) {
-		char *taken = reservation_text_format(&parsed.reservations, epoch,
-		                                      text ? &parsed.notices : &none, NULL);
-		if (taken)
-			*ret_text = taken;
-		else
-			r = error_set(err, -ENOMEM, "out of memory");
-	}
-	reservation_text_done(&parsed);
-	return r;
-}
-
 /* What does not live on; true if there was any. */
 static bool lose(struct reservations *reservations, enum reservation_load how)
 {
@@ -45,6 +21,34 @@ static bool lose(struct reservations *reservations, enum reservation_load how)
 	if (power_loss)
 		reservations->generation = 0; /* [SPC-4 6.15.2] */
 	return lost || lost6;
+}
+
+int reservation_text_take(const char *text, uint64_t epoch, enum reservation_load how,
+                          char **ret_text, struct error *err)
+{
+	struct reservation_text parsed = { .epoch = 0 };
+	struct list none = LIST_INIT(none);
+	int r = 0;
+	if (text)
+		r = reservation_text_parse(text, &parsed, err);
+	else
+		reservations_init(&parsed.reservations);
+	if (r == 0 && parsed.epoch > epoch)
+		r = error_set(err, -ECANCELED, "written by an owner of epoch %llu, ours is %llu",
+		              (unsigned long long)parsed.epoch, (unsigned long long)epoch);
+	if (r == 0) {
+		bool keeps = text && how != RESERVATION_LOAD_POWER_LOSS;
+		(void)lose(&parsed.reservations, how);
+		parsed.reservations.reserver_here = false; /* until it is served, nobody knows */
+		char *taken = reservation_text_format(&parsed.reservations, epoch,
+		                                      keeps ? &parsed.notices : &none, NULL);
+		if (taken)
+			*ret_text = taken;
+		else
+			r = error_set(err, -ENOMEM, "out of memory");
+	}
+	reservation_text_done(&parsed);
+	return r;
 }
 
 /* With lun->lock held: whether the session with the RESERVE(6) is one of the new owner's own; true

@@ -134,28 +134,30 @@ static void keeper_confirm(struct reservation_keeper *ops, struct lun *lun,
 
 /* What the owner before told of the row saves reading it; whether it is true, the change of the row
  * finds out. Only the first attempt believes it. */
-static int claim_told(struct disk *disk, uint64_t epoch, struct keeper_claim *claim)
+static int claim_told(struct disk *disk, uint64_t epoch, enum reservation_load how,
+                      struct keeper_claim *claim)
 {
 	claim->before = steal(&disk->keeper.told);
 	if (!claim->before)
 		return -ENOENT;
-	int r = reservation_text_take(claim->before, epoch, &claim->after, NULL);
+	int r = reservation_text_take(claim->before, epoch, how, &claim->after, NULL);
 	if (r < 0)
 		free(steal(&claim->before));
 	return r;
 }
 
-int disk_keeper_claim(struct disk *disk, uint64_t epoch, struct keeper_claim *ret_claim,
-                      struct error *err)
+int disk_keeper_claim(struct disk *disk, uint64_t epoch, enum reservation_load how,
+                      struct keeper_claim *ret_claim, struct error *err)
 {
 	ret_claim->key = row_key(disk);
 	if (!ret_claim->key)
 		return error_set(err, -ENOMEM, "%s: out of memory", disk_name(disk));
-	int r = claim_told(disk, epoch, ret_claim);
+	int r = claim_told(disk, epoch, how, ret_claim);
 	if (r < 0) {
 		r = read_row(disk, ret_claim->key, &ret_claim->before, err);
 		if (r == 0)
-			r = reservation_text_take(ret_claim->before, epoch, &ret_claim->after, err);
+			r = reservation_text_take(ret_claim->before, epoch, how, &ret_claim->after,
+			                          err);
 	}
 	if (r < 0)
 		(void)error_wrap(err, "reservations of %s", disk_name(disk));

@@ -101,7 +101,7 @@ static bool has_record(const struct disk *disk)
 
 /* The record that was decided upon and the reservations change at once, and only while this
  * instance is not condemned: one question to the cluster. */
-static int claim_rows(struct disk *disk, struct error *err)
+static int claim_rows(struct disk *disk, enum reservation_load how, struct error *err)
 {
 	const struct registration *own = disk->host->registration;
 	AUTO_KEEPER_CLAIM struct keeper_claim reservations = { 0 };
@@ -126,7 +126,7 @@ static int claim_rows(struct disk *disk, struct error *err)
 	                : owner_record_next_epoch(disk->host->store, &disk->job_record,
 	                                          &claim.epoch, err);
 	if (r == 0)
-		r = disk_keeper_claim(disk, claim.epoch, &reservations, err);
+		r = disk_keeper_claim(disk, claim.epoch, how, &reservations, err);
 	if (r == 0)
 		r = registration_guard(disk->host->registration, &with[0], &registered, err);
 	if (r < 0)
@@ -160,14 +160,14 @@ static int look_at_rows(struct disk *disk, struct error *err)
 	                 disk_name(disk));
 }
 
-static int take_rows(struct disk *disk, struct error *err)
+static int take_rows(struct disk *disk, enum reservation_load how, struct error *err)
 {
-	int r = claim_rows(disk, err);
+	int r = claim_rows(disk, how, err);
 	if (r != -ECANCELED)
 		return r;
 	*err = (struct error){ 0 };
 	r = look_at_rows(disk, err);
-	return r == 0 ? claim_rows(disk, err) : r;
+	return r == 0 ? claim_rows(disk, how, err) : r;
 }
 
 /* A record that this instance wrote tells nothing of the owner before: what a take that ended after
@@ -200,7 +200,7 @@ static int take(struct disk *disk, struct error *err)
 	if (r < 0)
 		return r;
 	enum reservation_load how = load_kind(disk, &disk->job_record);
-	r = take_rows(disk, err);
+	r = take_rows(disk, how, err);
 	if (r != -ECANCELED) /* else it is certain that nothing was written */
 		disk->load_due = how;
 	if (r == 0)

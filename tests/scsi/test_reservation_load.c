@@ -39,7 +39,9 @@ TEST(the_next_owner_answers_as_the_last_one_did)
 		AUTO_FREE char *text = NULL, *again = lun_format_reservations(rig->lun);
 		struct error err;
 		ASSERT_STR_EQ(again, keeper.row);
-		ASSERT_EQ(reservation_text_take(keeper.row, i + 1, &text, &err), 0);
+		ASSERT_EQ(reservation_text_take(keeper.row, i + 1, RESERVATION_LOAD_TAKEN_OVER,
+		                                &text, &err),
+		          0);
 		rig_reload(next, text, RESERVATION_LOAD_TAKEN_OVER, i + 1);
 		for (unsigned n = 0; n < 2; n++) {
 			uint32_t before, after;
@@ -247,6 +249,47 @@ TEST(a_reserve_6_ends_with_the_gateway_of_its_session_and_no_other)
 	}
 }
 
+/* Who takes the LUN may give it back, or die, before it has loaded anything. */
+TEST(who_takes_a_lun_writes_down_what_lives_on_before_it_loads_it)
+{
+	static const struct {
+		const char *name;
+		bool here; /* the session, at the first owner */
+		enum reservation_load second, third;
+		bool left;
+	} rows[] = {
+		{ "taken over, given back", true, RESERVATION_LOAD_TAKEN_OVER,
+		  RESERVATION_LOAD_HANDED_OVER, false },
+		{ "of a session elsewhere", false, RESERVATION_LOAD_TAKEN_OVER,
+		  RESERVATION_LOAD_HANDED_OVER, true },
+		{ "given, then dead", true, RESERVATION_LOAD_HANDED_OVER,
+		  RESERVATION_LOAD_TAKEN_OVER, true },
+		{ "power loss, given back", false, RESERVATION_LOAD_POWER_LOSS,
+		  RESERVATION_LOAD_HANDED_OVER, false },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		AUTO_KEEPER struct keeper keeper;
+		keeper_init(&keeper);
+		AUTO(rig) struct rig *first = rig_new_kept(512, 100, &keeper.keeper);
+		AUTO(rig) struct rig *third = rig_new(512, 100);
+		rig_reload(first, NULL, RESERVATION_LOAD_HANDED_OVER, 1);
+		struct nexus *session = session_of_third(first, rows[i].here);
+		command_fill(&c, session, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		c.task.epoch = 1;
+		command_start(&c, NULL);
+		rig_turn(first);
+		assert_good(&c);
+		AUTO_FREE char *second = NULL, *last = NULL;
+		struct error err;
+		ASSERT_EQ(reservation_text_take(keeper.row, 2, rows[i].second, &second, &err), 0);
+		ASSERT_EQ(reservation_text_take(second, 3, rows[i].third, &last, &err), 0);
+		rig_reload(third, last, rows[i].third, 3);
+		ASSERT_EQ(is_allowed(third, B, true), !rows[i].left);
+		rig_stop(first, session);
+	}
+}
+
 TEST(what_the_dead_owner_did_not_tell_is_told_by_the_next_one_even_to_who_comes_late)
 {
 	AUTO_KEEPER struct keeper keeper, next_keeper;
@@ -329,9 +372,11 @@ TEST(a_text_that_is_not_right_changes_nothing)
 	rig->ended = false;
 	struct error err = { 0 };
 	AUTO_FREE char *later = NULL;
-	ASSERT_EQ(reservation_text_take(before, 5, &later, &err), 0);
-	ASSERT_EQ(reservation_text_take(later, 4, &later, &err), -ECANCELED);
-	ASSERT_EQ(reservation_text_take("{", 4, &later, &err), -EBADMSG);
+	ASSERT_EQ(reservation_text_take(before, 5, RESERVATION_LOAD_HANDED_OVER, &later, &err), 0);
+	ASSERT_EQ(reservation_text_take(later, 4, RESERVATION_LOAD_HANDED_OVER, &later, &err),
+	          -ECANCELED);
+	ASSERT_EQ(reservation_text_take("{", 4, RESERVATION_LOAD_HANDED_OVER, &later, &err),
+	          -EBADMSG);
 	rig_reload(rig, before, RESERVATION_LOAD_HANDED_OVER, 4);
 	ask(rig, &c, A, 0);
 	ASSERT_EQ(get_be32(c.in + 4), 8);
@@ -341,7 +386,7 @@ TEST(none_kept_is_written_down_too)
 {
 	AUTO_FREE char *text = NULL;
 	struct error err;
-	ASSERT_EQ(reservation_text_take(NULL, 9, &text, &err), 0);
+	ASSERT_EQ(reservation_text_take(NULL, 9, RESERVATION_LOAD_HANDED_OVER, &text, &err), 0);
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	rig_reload(rig, text, RESERVATION_LOAD_HANDED_OVER, 9);
 	AUTO_FREE char *again = lun_format_reservations(rig->lun);

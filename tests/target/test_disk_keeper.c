@@ -263,7 +263,9 @@ TEST(who_finds_that_the_row_was_changed_takes_the_disk_anew_and_does_not_say_tha
 	order(&world, 6, 0, 0x11, true);
 	uint64_t epoch = lun_get_epoch(disk_lun(world.disk));
 	AUTO_FREE char *before = row(&world), *taken = NULL;
-	ASSERT_EQ(reservation_text_take(before, epoch + 1, &taken, &err), 0);
+	ASSERT_EQ(reservation_text_take(before, epoch + 1, RESERVATION_LOAD_HANDED_OVER, &taken,
+	                                &err),
+	          0);
 	ASSERT_EQ(store_put_row(world.host.store, ROW, before, taken, &err), 0);
 
 	struct command c;

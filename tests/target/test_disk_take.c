@@ -25,10 +25,10 @@ static char order[256]; /* the steps, in order */
 static const char *failing;
 static struct cluster_client *map_of;
 static struct owner_record stored;
-static enum reservation_load loaded; /* how */
-static uint64_t row_epoch;           /* of who wrote the reservations last */
-static const char *locked_by;        /* a client; NULL: nobody */
-static const char *alive;            /* the only client that is not fenced; NULL: none */
+static enum reservation_load claimed, loaded; /* how */
+static uint64_t row_epoch;                    /* of who wrote the reservations last */
+static const char *locked_by;                 /* a client; NULL: nobody */
+static const char *alive;                     /* the only client that is not fenced; NULL: none */
 static bool condemned;
 static unsigned strange_rows; /* claims that find another row than was known beside the record */
 
@@ -204,9 +204,10 @@ void lun_set_epoch(struct lun *lun, uint64_t epoch)
 	ASSERT_EQ(epoch, stored.epoch);
 }
 
-int disk_keeper_claim(struct disk *disk, uint64_t epoch, struct keeper_claim *ret_claim,
-                      struct error *err)
+int disk_keeper_claim(struct disk *disk, uint64_t epoch, enum reservation_load how,
+                      struct keeper_claim *ret_claim, struct error *err)
 {
+	claimed = how;
 	ASSERT_TRUE(row_epoch <= epoch);              /* no owner takes a later one's */
 	ret_claim->key = (char *)"reservation/rbd/x"; /* nobody frees it here */
 	return 0;
@@ -353,6 +354,7 @@ TEST(reservations_are_loaded_as_the_first_attempt_would_have)
 			if (rows[i].clean)
 				disk.job_record.state = stored.state = OWNER_CLEAN;
 			ASSERT_EQ(take(&disk, failing_steps[j]), -EIO);
+			ASSERT_EQ(claimed, rows[i].how); /* also if somebody else goes on */
 			disk.others_up = disk.others_up || rows[i].others_come;
 			int r = take(&disk, NULL);
 			if (r == -ECANCELED) /* by our own record, of which we had not heard */
