@@ -189,10 +189,11 @@ class Cluster:
     """A Ceph cluster of the rig, in a namespace if one is given. Short path: the rig has a limit."""
 
     RIG = pathlib.Path(__file__).resolve().parent.parent / "rigs" / "ceph" / "ceph-rig"
+    place = "/tmp"
 
     def __init__(self, *options, prefix=(), address="127.0.0.1", port=None):
         self.prefix = list(prefix)
-        self.folder = tempfile.mkdtemp(prefix="rgc-", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="rgc-", dir=self.place)
         self.options = [*options, "--addr", address, "--port", port or 23300 + os.getpid() % 1000 * 20]
 
     def rig(self, verb, *arguments, timeout=180):

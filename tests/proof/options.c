@@ -15,7 +15,7 @@ static const char help[] =
         "  --reads N        of 100 operations on registers (40)\n"
         "  --seconds N      (10)                      --seed N       (1)\n"
         "  --policy mixed|round-robin|preferred       which path comes next (mixed)\n"
-        "  --bound yes      each worker stays at one LUN\n"
+        "  --bound yes      each worker stays at one LUN, at an even pace\n"
         "  --name NAME      of the initiators, without their number\n"
         "  --verbose yes    say what happens to paths\n";
 

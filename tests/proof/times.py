@@ -10,6 +10,7 @@ import statistics
 import time
 
 import world as worlds
+from harness import Cluster
 from world import IQN, NETWORKS, expect, wait_for
 
 PACE = 40  # operations a second at each LUN, as far as --rate allows
@@ -189,7 +190,7 @@ def drive(world, through, options):
     gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
     workers = max(len(world.disks), 4)
     pace = min(PACE, options.rate / workers)
-    world.pause_ms = 1500 / pace  # a worker's longest between two commands
+    world.pause_ms = 1100 / pace  # a worker's longest between two commands
     def one(number, target, luns, workers, pace=pace):
         return world.drive(
             "--target", target, "--name", f"{IQN}-{number}", "--initiators", 1, "--workers", workers, "--luns", luns,
@@ -323,7 +324,10 @@ def main():
     parser.add_argument("--rate", type=int, default=2000, help="operations a second, of all LUNs together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", help="a folder for the logs")
+    parser.add_argument("--cluster-in", default="/dev/shm",
+                        help="in memory a write takes the cluster as long as on a fast device, and as long each time")
     options = parser.parse_args()
+    Cluster.place = options.cluster_in
     expect(set(options.kinds.split(",")) <= set(KINDS), f"kinds: {', '.join(KINDS)}")
     rows = []
     try:

@@ -160,7 +160,8 @@ static uint64_t pause_ns(struct worker *worker)
 	if (worker->increment)
 		return 0;
 	uint64_t mean = 1000000000ul * worker->driver->worker_count / options->rate;
-	return mean / 2 + driver_random(worker->driver, mean + 1);
+	uint64_t spread = options->bound ? mean / 10 : mean / 2;
+	return mean - spread + driver_random(worker->driver, 2 * spread + 1);
 }
 
 /* Hundreds that hear BUSY and ask again at once would take the processors from who takes over. */
