@@ -131,6 +131,11 @@ const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms);
 bool disk_is_owner(const struct disk *disk);
 /* Taking or giving is under way. */
 bool disk_is_moving(const struct disk *disk);
+/* Its owner, which is known already, says that it serves it now: commands that came too early are
+ * sent again with the next order. */
+void disk_heard_owner(struct disk *disk);
+/* Commands go to an owner that may not be ready for them yet: for a second since they do. */
+bool disk_forwards_anew(const struct disk *disk);
 /* Initiators wait for it here, or were told that its owner cannot be reached since
  * disk_note_refusals(). */
 bool disk_commands_wait(const struct disk *disk);

@@ -43,6 +43,7 @@ struct disk {
 	struct timer awaited;  /* armed: logins wait for the first opening */
 	struct timer held;     /* HELD -> BUSY -> TRANSITIONING */
 	uint64_t forwarded_ms; /* FORWARDED: when commands were sent there (again) */
+	uint64_t route_since_ms;
 
 	struct owner_record record; /* as last seen; without text while a job takes or gives */
 	uint64_t seen_ms;

@@ -7,6 +7,7 @@
 #define HELD_MS  1500 /* then BUSY */
 #define BUSY_MS  5000 /* then 02/04/0A */
 #define AGAIN_MS 100  /* between two tries of what the owner has not executed */
+#define ANEW_MS  1000 /* so long after the owner's record came its lock may come, too */
 
 void disk_hold(struct disk *disk)
 {
@@ -48,9 +49,9 @@ static void awaited_expired(struct timer *timer)
 	disk->host->changed(disk->host, disk);
 }
 
-/* What the owner has not executed, because it does not serve yet or any more, waits for news. There
- * are none if it was only too early: so it is sent again. In the end the device server says BUSY.
- */
+/* What the owner has not executed, because it does not serve yet or any more, waits for news. Too
+ * early is what comes to one whose record is there, but not its lock: it tells when it serves; in
+ * case that is missed it is sent again now and then. In the end the device server says BUSY. */
 static void forward_again(struct disk *disk)
 {
 	struct lun_counters counters;
@@ -60,6 +61,17 @@ static void forward_again(struct disk *disk)
 		return;
 	disk->forwarded_ms = now_ms;
 	lun_forward(disk->lun, &disk->order.route);
+}
+
+void disk_heard_owner(struct disk *disk)
+{
+	disk->forwarded_ms = 0;
+}
+
+bool disk_forwards_anew(const struct disk *disk)
+{
+	return lun_get_state(disk->lun) == LUN_FORWARDED &&
+	       reactor_now_ms(disk->host->manager) < disk->route_since_ms + ANEW_MS;
 }
 
 void disk_forward(struct disk *disk)
@@ -74,7 +86,7 @@ void disk_forward(struct disk *disk)
 		forward_again(disk);
 		return;
 	}
-	disk->forwarded_ms = reactor_now_ms(disk->host->manager);
+	disk->forwarded_ms = disk->route_since_ms = reactor_now_ms(disk->host->manager);
 	lun_forward(disk->lun, &disk->order.route);
 	disk->was_in_service = true;
 }

@@ -226,6 +226,10 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 	owners->undecided |= waits;
 	disk_mark(disk, waits); /* by its order it may be marked again */
 	disk_give_order(disk, &order);
+	if (disk_forwards_anew(disk)) { /* what comes back too early is not waited for till then */
+		owners->undecided = true;
+		disk_mark(disk, true);
+	}
 	set_port_groups(owners, wanted, disk);
 }
 

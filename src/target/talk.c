@@ -141,10 +141,13 @@ static void heard_record(struct owners *owners, const json_t *message)
 	struct owner_record record;
 	if (!disk || owner_record_parse(json_text(message, "row", ""), &record) < 0)
 		return;
-	if (disk_saw_record(disk, &record)) {
+	/* A look at the rows may have been faster: then this is no news of the record, but that the
+	 * owner has the lock as well. */
+	if (disk_saw_record(disk, &record))
 		disk_told_reservations(disk, json_text(message, "reservations", NULL));
-		owners_disk_changed(owners, disk);
-	}
+	else
+		disk_heard_owner(disk);
+	owners_disk_changed(owners, disk);
 	owner_record_done(&record);
 }
 

@@ -164,10 +164,11 @@ static uint64_t pause_ns(struct worker *worker)
 	return mean - spread + driver_random(worker->driver, 2 * spread + 1);
 }
 
-/* Hundreds that hear BUSY and ask again at once would take the processors from who takes over. */
-static uint64_t retry_ns(const struct driver *driver)
+/* As initiators do, at once after a unit attention. Hundreds that hear BUSY and ask again at once
+ * would take the processors from who takes over. */
+static uint64_t retry_ns(const struct driver *driver, enum answer answer)
 {
-	return RETRY_NS * (1 + driver->worker_count / 32);
+	return answer == ANSWER_ATTENTION ? 0 : RETRY_NS * (1 + driver->worker_count / 32);
 }
 
 static void work_done(struct command *command, enum answer answer)
@@ -190,7 +191,7 @@ static void work_done(struct command *command, enum answer answer)
 		worker->final_next += driver->worker_count;
 	bool again = answer != ANSWER_GOOD && answer != ANSWER_MISCOMPARE;
 	worker->due = command->end + (driver->finishing && !again ? 0
-	                              : again                     ? retry_ns(driver)
+	                              : again                     ? retry_ns(driver, answer)
 	                                                          : pause_ns(worker));
 	/* The one that did not serve is not asked first. */
 	if (answer == ANSWER_ATTENTION)

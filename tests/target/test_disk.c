@@ -2,6 +2,9 @@
 
 #include "disk_means.h"
 
+#include "scsi/nexus.h"
+#include "scsi/relay.h"
+#include "scsi/task.h"
 #include "store/image.h"
 
 #include <errno.h>
@@ -210,6 +213,99 @@ TEST(commands_do_not_go_to_the_former_owner_while_the_image_is_being_opened)
 	disk_give_order(world.disk, &forward);
 	disk_give_order(world.disk, &serve);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_HELD);
+	world_done(&world);
+}
+
+/* A relay to an owner whose record is there, but not its lock. */
+struct early {
+	struct relay relay;
+	struct scsi_task *task;
+	unsigned begun;
+};
+
+static void early_begin(struct relay *relay, struct scsi_task *task, const struct lun_route *route)
+{
+	struct early *early = container_of(relay, struct early, relay);
+	early->task = task;
+	early->begun++;
+}
+
+static void early_nexus_ended(struct relay *relay, uint64_t nexus_serial)
+{
+}
+
+static void release_task(struct scsi_task *task)
+{
+	task->done = NULL; /* seen */
+	scsi_task_release(task);
+}
+
+/* Until it is on its way: the first ones hear unit attentions. */
+static void send_read(struct world *world, struct early *early, struct nexus *nexus,
+                      struct scsi_task *task)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (early->begun == 0 && clock_monotonic_ms() < deadline_ms) {
+		*task = (struct scsi_task){ .nexus = nexus,
+			                    .cdb = { 0x28, [8] = 1 },
+			                    .cdb_len = 16,
+			                    .wants_read = true,
+			                    .expected_len = 512,
+			                    .done = release_task };
+		ASSERT_NE(scsi_task_begin(task), SCSI_BEGIN_NEEDS_DATA);
+		while (early->begun == 0 && task->done && clock_monotonic_ms() < deadline_ms)
+			(void)reactor_turn(world->host.manager, 5);
+	}
+	ASSERT_EQ(early->begun, 1);
+}
+
+static void set_flag(void *argument)
+{
+	*(bool *)argument = true;
+}
+
+TEST(what_came_too_early_for_its_owner_is_sent_again_when_the_owner_says_that_it_serves)
+{
+	static const struct relay_ops ops = { .begin = early_begin,
+		                              .nexus_ended = early_nexus_ended };
+	static const struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 7 } };
+	struct early early = { .relay = { .ops = &ops } };
+	struct disk_config config = config_for("x", "rbd/x");
+	struct scsi_port port = { .target_name = "iqn.2003-01.com.redhat.iscsi-gw:igw", .tag = 1 };
+	struct scsi_task task;
+	struct world world;
+	bool ended = false;
+	world_init(&world);
+	world.host.relay = &early.relay;
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &forward);
+	ASSERT_TRUE(disk_forwards_anew(world.disk));
+	struct lun_mapping mapping = { .lun = disk_lun(world.disk) };
+	struct nexus_config nexus = { .initiator_name = "iqn.1994-05.com.redhat:rh7-client",
+		                      .port = &port,
+		                      .reactor = world.host.manager,
+		                      .mappings = &mapping,
+		                      .mapping_count = 1 };
+	struct nexus *own;
+	ASSERT_EQ(nexus_new(&nexus, &own), 0);
+	send_read(&world, &early, own, &task);
+	scsi_task_relayed(&task, RELAY_NOT_EXECUTED);
+	disk_give_order(world.disk, &forward);
+	ASSERT_EQ(early.begun, 1); /* not in a circle */
+	disk_heard_owner(world.disk);
+	disk_give_order(world.disk, &forward);
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (early.begun < 2 && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world.host.manager, 50);
+	ASSERT_EQ(early.begun, 2);
+
+	task.status = SCSI_GOOD;
+	scsi_task_relayed(&task, RELAY_ANSWERED);
+	nexus_stop(own, set_flag, &ended);
+	while (!ended && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world.host.manager, 50);
+	ASSERT_TRUE(ended);
+	nexus_free(own);
 	world_done(&world);
 }
 

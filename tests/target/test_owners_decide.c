@@ -17,7 +17,7 @@ struct disk {
 	struct owner_record record;
 	uint64_t seen_ms, role_since_ms;
 	struct disk_order order;
-	bool marked, waited_for, hangs;
+	bool marked, waited_for, anew, hangs;
 	unsigned orders;
 };
 static struct disk disks[DISKS];
@@ -83,6 +83,11 @@ const struct demand_moves *disk_moves(const struct disk *disk)
 bool disk_is_demanded(const struct disk *disk)
 {
 	return false;
+}
+
+bool disk_forwards_anew(const struct disk *disk)
+{
+	return disk->anew;
 }
 
 bool disk_commands_wait(const struct disk *disk)
@@ -253,6 +258,25 @@ TEST(what_waits_is_decided_about_each_time_until_it_does_not)
 	decide_all(&world);
 	ASSERT_EQ(disks[5].order.role, DISK_FORWARD);
 	ASSERT_FALSE(world.owners.undecided);
+	world_done(&world);
+}
+
+/* The owner's record comes before its lock. */
+TEST(what_is_forwarded_anew_is_decided_about_for_a_while)
+{
+	struct world world;
+	world_init(&world);
+	arrive(&disks[5]);
+	disks[5].anew = true;
+	decide_all(&world);
+	ASSERT_EQ(disks[5].order.role, DISK_FORWARD);
+	ASSERT_TRUE(world.owners.undecided);
+	disks[5].anew = false;
+	owners_decide(&world.owners);
+	ASSERT_EQ(disks[5].orders, 2);
+	ASSERT_FALSE(world.owners.undecided);
+	owners_decide(&world.owners);
+	ASSERT_EQ(disks[5].orders, 2);
 	world_done(&world);
 }
 
