@@ -1,6 +1,6 @@
 /* A queue of events and the thread that empties it. When hundreds of LUNs move, their events travel
- * together, and the oldest are dropped when nothing else is to be done: both share an object with
- * what the moves wait for. */
+ * together, and the oldest are dropped when nothing has happened for a while: both share an object
+ * with what the moves wait for, and to find the oldest all are read. */
 #include "ownership/history_writer.h"
 
 #include "base/list.h"
@@ -12,12 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define WAITING_MAX 1024
 #define LAST_MS     2000 /* for what waits at the end */
 #define TOGETHER    32
-#define PRUNE_AFTER 64  /* own events, once there is time */
-#define PRUNE_AT    512 /* also if there is none */
+#define QUIET_MS    2000
+#define PRUNE_AFTER 64   /* own events, once it is quiet */
+#define PRUNE_AT    2048 /* also if it never is */
 
 struct waiting_event {
 	struct list link;
@@ -60,20 +62,34 @@ static void prune(struct history_writer *writer)
 		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
 }
 
-/* The next ones, waited for; 0: it is over. *ret_more: others wait. */
+static struct timespec quiet_from_now(void)
+{
+	struct timespec until;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += QUIET_MS / 1000;
+	return until;
+}
+
+/* The next ones, waited for; 0: it is over, or, if that is asked for, it is *ret_quiet. */
 static size_t take_next(struct history_writer *writer, struct waiting_event *ret_events[TOGETHER],
-                        bool *ret_more)
+                        bool until_quiet, bool *ret_quiet)
 {
 	size_t count = 0;
+	const struct timespec until = quiet_from_now();
+	*ret_quiet = false;
 	(void)pthread_mutex_lock(&writer->lock);
-	while (list_empty(&writer->waiting) && !writer->stopping)
-		(void)pthread_cond_wait(&writer->wanted, &writer->lock);
+	while (list_empty(&writer->waiting) && !writer->stopping && !*ret_quiet) {
+		if (!until_quiet)
+			(void)pthread_cond_wait(&writer->wanted, &writer->lock);
+		else
+			*ret_quiet = pthread_cond_timedwait(&writer->wanted, &writer->lock,
+			                                    &until) == ETIMEDOUT;
+	}
 	bool over = writer->stopping && clock_monotonic_ms() >= writer->stop_deadline_ms;
 	while (!over && count < TOGETHER && !list_empty(&writer->waiting))
 		ret_events[count++] =
 		        list_entry(list_take_first(&writer->waiting), struct waiting_event, link);
 	writer->waiting_count -= (unsigned)count;
-	*ret_more = !list_empty(&writer->waiting);
 	(void)pthread_mutex_unlock(&writer->lock);
 	return count;
 }
@@ -83,14 +99,14 @@ static void *writer_main(void *argument)
 	struct history_writer *writer = argument;
 	struct waiting_event *events[TOGETHER];
 	size_t count, added = 0;
-	bool more;
+	bool quiet;
 	(void)pthread_setname_np(pthread_self(), "history"); /* only for people's eyes */
-	while ((count = take_next(writer, events, &more)) > 0) {
+	while ((count = take_next(writer, events, added >= PRUNE_AFTER, &quiet)) > 0 || quiet) {
 		add(writer, events, count);
 		added += count;
 		while (count > 0)
 			free(events[--count]);
-		if (added >= PRUNE_AT || (added >= PRUNE_AFTER && !more)) {
+		if (quiet || added >= PRUNE_AT) {
 			prune(writer);
 			added = 0;
 		}
@@ -107,7 +123,11 @@ int history_writer_new(struct store *store, const char *gateway, struct history_
 	writer->gateway = gateway;
 	list_init(&writer->waiting);
 	(void)pthread_mutex_init(&writer->lock, NULL); /* cannot fail with default attributes */
-	(void)pthread_cond_init(&writer->wanted, NULL);
+	pthread_condattr_t monotonic;
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&writer->wanted, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
 	int r = pthread_create(&writer->thread, NULL, writer_main, writer);
 	if (r != 0) {
 		(void)pthread_mutex_destroy(&writer->lock);
