@@ -136,7 +136,8 @@ def all_paths_tell_the_same_access_states_and_each_change_once():
         second.io.kill()
         paths[0].wait(OPTIMIZED, UNAVAILABLE)
         told, changes = paths[0].told()
-        expect(told == [ACCESS_STATE_CHANGED] * changes and changes in (1, 2), f"{told}, {changes} changes")
+        # two changes may be told before the states are asked for: the second while the question is repeated after the first
+        expect(set(told) == {ACCESS_STATE_CHANGED} and 1 <= changes <= len(told) <= 2, f"{told}, {changes} changes")
         second.io.start()
         second.wait_ready()
         paths[1] = Path(second, 0)
