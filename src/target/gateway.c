@@ -188,7 +188,10 @@ static void load_done(struct job *job)
 
 static void disks_emptied(struct disk_set *set)
 {
-	gateway_step_later(container_of(set, struct gateway, disks));
+	struct gateway *gateway = container_of(set, struct gateway, disks);
+	if (gateway->stopping)
+		gateway_stop_moves(gateway);
+	gateway_step_later(gateway);
 }
 
 /* One apply, from its start to the message that it has ended. */

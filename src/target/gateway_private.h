@@ -75,6 +75,7 @@ struct gateway {
 		bool relaying_ended, owners_stopped, peers_stopped;
 		struct message server_message;
 		struct timer look;
+		struct timer bound; /* of the stage, while that depends on storage or cluster */
 		uint64_t server_ms; /* when its end began; 0: not yet */
 		uint64_t told_ms;   /* since when initiators hear that they should go; 0: not yet */
 		void (*stopped)(void *argument);
@@ -102,4 +103,6 @@ void gateway_store_told(struct store_listener *listener, const char *text);
 /* gateway_stop.c */
 void gateway_init_stop(struct gateway *gateway);
 void gateway_step_stopping(struct gateway *gateway);
+/* Part of a stage has ended: the rest has as long again. */
+void gateway_stop_moves(struct gateway *gateway);
 void gateway_left(void *argument);

@@ -1,5 +1,7 @@
 /* The end of a gateway, by stages. If others can take its LUNs, initiators do not notice: the LUNs
- * go first, then the initiators, which are told by access states, and only then the sessions. */
+ * go first, then the initiators, which are told by access states, and only then the sessions. What
+ * hangs is not waited for: then the process ends as if it had been killed, and whoever takes a LUN
+ * that is left fences it first [H1]. */
 #include "target/gateway_private.h"
 
 #include "base/log.h"
@@ -12,16 +14,61 @@
 #include "target/peers.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #define GRACE_MS      2000  /* for commands, when sessions are closed */
 #define QUIET_MS      1000  /* no I/O for so long: initiators have gone */
 #define QUIET_MAX_MS  10000 /* they were told; who has not gone by then has no other path */
 #define QUIET_LOOK_MS 100
 #define OWNERS_MS     (GRACE_MS + 3000) /* for commands of closed sessions, at other gateways */
+#define HUNG_MS       10000 /* neither a stage nor a LUN has ended for so long: the rest hangs */
+#define NAMES_MAX     16    /* in the log */
+
+/* ---- stages ---- */
+
+/* NULL: it ends by itself. */
+static const char *const what_hangs[] = {
+	[STOP_BEGIN] = "the cluster does not answer",
+	[STOP_ANNOUNCE] = "the cluster does not answer",
+	[STOP_GIVE] = NULL,
+	[STOP_QUIET] = NULL,
+	[STOP_SERVER] = "the storage does not answer commands",
+	[STOP_DISKS] = "images cannot be closed",
+	[STOP_OWNERS] = "the cluster does not answer",
+	[STOP_LEAVE] = "the cluster does not answer",
+	[STOP_PEERS] = "connections to other gateways do not end",
+	[STOP_END] = "the cluster does not answer",
+};
+
+/* The lock of what is left stays with a client that writes no more: the next owner fences it. */
+static void bound_expired(struct timer *timer)
+{
+	struct gateway *gateway = container_of(timer, struct gateway, stop.bound);
+	AUTO_STRING struct string names = { 0 };
+	size_t left = disk_set_add_owned(&gateway->disks, NAMES_MAX, &names);
+	log_error("%s: ends without a clean stop, %s for %u s; LUNs left behind: %s%s",
+	          gateway->name, what_hangs[gateway->stop.stage], HUNG_MS / 1000,
+	          left && names.text ? names.text : "none", left > NAMES_MAX ? ", ..." : "");
+	_exit(1);
+}
+
+void gateway_stop_moves(struct gateway *gateway)
+{
+	if (what_hangs[gateway->stop.stage])
+		reactor_arm(gateway->manager, &gateway->stop.bound, HUNG_MS);
+	else
+		reactor_disarm(gateway->manager, &gateway->stop.bound);
+}
+
+static void enter(struct gateway *gateway, enum stop_stage stage)
+{
+	gateway->stop.stage = stage;
+	gateway_stop_moves(gateway);
+}
 
 static void next_stage(struct gateway *gateway, enum stop_stage stage)
 {
-	gateway->stop.stage = stage;
+	enter(gateway, stage);
 	gateway_step_later(gateway);
 }
 
@@ -52,10 +99,16 @@ static void announce_done(struct job *job)
 void gateway_left(void *argument)
 {
 	struct gateway *gateway = argument;
-	if (gateway->stop.stage == STOP_GIVE) {
+	AUTO_STRING struct string names = { 0 };
+	if (gateway->stop.stage != STOP_GIVE)
+		return;
+	size_t left = disk_set_add_owned(&gateway->disks, NAMES_MAX, &names);
+	if (left)
+		log_warning("%s: not given to others: %s%s", gateway->name, names.text,
+		            left > NAMES_MAX ? ", ..." : "");
+	else
 		log_info("%s: all LUNs are with others", gateway->name);
-		next_stage(gateway, STOP_QUIET);
-	}
+	next_stage(gateway, STOP_QUIET);
 }
 
 /* Path checkers ask for ever, of gateways that are going too: only I/O counts. */
@@ -174,7 +227,7 @@ static void step_owners(struct gateway *gateway)
 	if (!gateway->stop.owners_stopped)
 		return;
 	if (gateway->connected) {
-		gateway->stop.stage = STOP_LEAVE;
+		enter(gateway, STOP_LEAVE);
 		gateway_start_job(gateway, leave_work, leave_done);
 	} else {
 		next_stage(gateway, STOP_PEERS);
@@ -189,6 +242,7 @@ static void step_end(struct gateway *gateway)
 		gateway_start_job(gateway, disconnect_work, disconnect_done);
 		return;
 	}
+	reactor_disarm(gateway->manager, &gateway->stop.bound);
 	void (*stopped)(void *) = steal(&gateway->stop.stopped);
 	if (stopped)
 		stopped(gateway->stop.argument);
@@ -202,7 +256,7 @@ void gateway_step_stopping(struct gateway *gateway)
 	switch (stop->stage) {
 	case STOP_BEGIN:
 		if (gateway->connected && owners_have_heir(gateway->owners)) {
-			stop->stage = STOP_ANNOUNCE;
+			enter(gateway, STOP_ANNOUNCE);
 			gateway_start_job(gateway, announce_work, announce_done);
 		} else {
 			next_stage(gateway, STOP_SERVER);
@@ -221,14 +275,14 @@ void gateway_step_stopping(struct gateway *gateway)
 	case STOP_DISKS:
 		if (gateway->applies || disk_set_closing(&gateway->disks))
 			return;
-		stop->stage = STOP_OWNERS;
+		enter(gateway, STOP_OWNERS);
 		owners_stop(gateway->owners, owners_stopped, gateway);
 		return;
 	case STOP_OWNERS:
 		step_owners(gateway);
 		return;
 	case STOP_PEERS:
-		stop->stage = STOP_END;
+		enter(gateway, STOP_END);
 		peers_stop(gateway->peers, peers_stopped, gateway);
 		return;
 	case STOP_END:
@@ -241,6 +295,7 @@ void gateway_init_stop(struct gateway *gateway)
 {
 	gateway->stop.server_message.run = server_message;
 	gateway->stop.look.expired = look_expired;
+	gateway->stop.bound.expired = bound_expired;
 }
 
 void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void *argument)
@@ -254,5 +309,5 @@ void gateway_stop(struct gateway *gateway, void (*stopped)(void *argument), void
 	reactor_disarm(gateway->manager, &gateway->retry);
 	reactor_disarm(gateway->manager, &gateway->settle);
 	reactor_disarm(gateway->manager, &gateway->patience);
-	gateway_step_later(gateway);
+	next_stage(gateway, STOP_BEGIN);
 }

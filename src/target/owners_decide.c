@@ -172,14 +172,18 @@ static void count_moving(struct owners *owners)
 	}
 }
 
+/* It cannot be drained, and a stop does not wait for ever. */
+static bool is_hopeless(const struct owners *owners, const struct disk *disk)
+{
+	return owners->leaving && hung_for_ms(owners, disk) > 0;
+}
+
 /* True: it is not its turn, and it is served here until then. */
 static bool await_turn(struct owners *owners, const struct disk *disk, struct disk_order *order)
 {
 	if (disk_role(disk) == DISK_GIVE || !disk_is_owner(disk))
 		return false;
-	/* It cannot be drained, and a stop does not wait for ever. */
-	bool hopeless = owners->leaving && hung_for_ms(owners, disk) > 0;
-	if (owners->moving < MOVES_MAX && !hopeless) {
+	if (owners->moving < MOVES_MAX && !is_hopeless(owners, disk)) {
 		owners->moving++;
 		return false;
 	}
@@ -235,11 +239,14 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 
 /* ---- leaving ---- */
 
-static bool owns_any(const struct disk_set *set)
+/* Something that another one may still get. */
+static bool gives_any(const struct owners *owners)
 {
+	const struct disk_set *set = owners->config.disks;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
-		if (disk && (disk_is_owner(disk) || disk_record_is_own(disk)))
+		bool own = disk && (disk_is_owner(disk) || disk_record_is_own(disk));
+		if (own && !is_hopeless(owners, disk))
 			return true;
 	}
 	return false;
@@ -266,12 +273,11 @@ bool owners_have_heir(const struct owners *owners)
 
 static void check_left(struct owners *owners, const struct roll *roll)
 {
-	const struct disk_set *set = owners->config.disks;
 	if (!owners->leaving || owners->left)
 		return;
 	bool nobody = decide_heir("", roll->rows, roll->count) == SIZE_MAX;
 	bool over = reactor_now_ms(owners->config.manager) >= owners->leave_ms + LEAVE_MS;
-	if (!nobody && !over && (owns_any(set) || !all_forwarded(set)))
+	if (!nobody && !over && (gives_any(owners) || !all_forwarded(owners->config.disks)))
 		return;
 	owners->left = true;
 	owners->config.left(owners->config.argument);

@@ -2,6 +2,7 @@
 """Owners of LUNs as people see and move them: two gateways over one folder."""
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 
@@ -264,6 +265,28 @@ def a_stop_does_not_wait_for_an_owner_that_hangs():
         first.io.kill()
         run_io(first, "rbd-target-io")
         wait_for_owners(first, gw_1=2, gw_2=0)
+
+
+@case
+def a_stop_does_not_wait_for_its_own_storage_that_hangs_and_another_takes_what_is_left():
+    with pair() as (first, second):
+        first.io.stop()
+        run_io(first, "rbd-target-io-planted", dict(os.environ, RBDGATE_PLANTED="hung"))
+        wait_for_owners(second, gw_1=1, gw_2=1)
+        paths = [Path(gw, 0) for gw in (first, second)]  # disk_1 is gw-1's
+        tags = [path.session.start([0x2a, *READ_ONE[1:]], bytes(512)) for path in paths]
+        wait_for(lambda: any(lun["in_flight"] == 2 for lun in first.status()["luns"]), "two writes that hang")
+        first.io.process.send_signal(signal.SIGTERM)
+        code = first.io.process.wait(25)
+        log = first.io.log.read_text()
+        expect(code == 1 and "not given to others: rbd/disk_1\n" in log and "LUNs left behind: rbd/disk_1\n" in log,
+               f"{code}: {log}")
+        wait_for_owners(second, gw_1=0, gw_2=2)
+        # Executed or not, nobody can tell.
+        expect_eq(paths[1].session.finish(tags[1]).sense, 0x0b0800, "the write that was forwarded")
+        expect_eq(paths[1].command([0x2a, *READ_ONE[1:]], out=bytes(512)).status, 0, "the same write again")
+        run_io(first, "rbd-target-io")
+        wait_for_owners(first, gw_1=1, gw_2=1)
 
 
 @case

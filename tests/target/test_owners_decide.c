@@ -133,6 +133,10 @@ struct world {
 	struct member peer;
 };
 
+static void left(void *argument)
+{
+}
+
 static void own(struct world *world, struct disk *disk)
 {
 	disk->record = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 1 };
@@ -164,7 +168,10 @@ static void world_init(struct world *world)
 	world->plan = (struct plan){ .disks = world->wanted, .disk_count = DISKS };
 	world->set.plan = &world->plan;
 	world->owners = (struct owners){
-		.config = { .manager = world->manager, .disks = &world->set, .gateway = "gw-1" },
+		.config = { .manager = world->manager,
+		            .disks = &world->set,
+		            .gateway = "gw-1",
+		            .left = left },
 		.registration = world->registration,
 		.members = { .manager = world->manager,
 		             .gateway = "gw-1",
@@ -436,6 +443,11 @@ TEST(who_leaves_gives_no_turn_to_a_disk_whose_storage_hangs)
 	decide_all(&world);
 	ASSERT_EQ(disks[0].order.role, DISK_SERVE);
 	ASSERT_EQ(disks[DISKS - 1].order.role, DISK_GIVE);
+	ASSERT_FALSE(world.owners.left);
+	give_back(&disks[DISKS - 1]);
+	arrive(&disks[DISKS - 1]);
+	decide_all(&world); /* nothing that it could give is left */
+	ASSERT_TRUE(world.owners.left);
 	world_done(&world);
 }
 
