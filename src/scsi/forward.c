@@ -14,6 +14,7 @@ bool forward_begin(struct scsi_task *task)
 	task->state.sent_epoch = route.epoch;
 	task->nexus->relay = lun->relay;
 	counter_add(&task->state.itl->counters.forwarded, 1);
+	atomic_store_explicit(&task->state.itl->relayed_epoch, route.epoch, memory_order_relaxed);
 	lun->relay->ops->begin(lun->relay, task, &route);
 	return true;
 }
@@ -46,11 +47,27 @@ static void not_executed(struct scsi_task *task)
 		itl_wake(itl);
 }
 
+/* In either format of sense data. */
+static bool tells_new_size(const struct scsi_task *task)
+{
+	const uint8_t *sense = task->sense;
+	if (task->status != SCSI_CHECK_CONDITION || task->sense_len < 8)
+		return false;
+	bool descriptor = (sense[0] & 0x7e) == 0x72;
+	if (!descriptor && task->sense_len < 14)
+		return false;
+	const uint8_t *code = sense + (descriptor ? 2 : 12);
+	uint32_t told = (sense[descriptor ? 1 : 2] & 0x0fu) << 16 | code[0] << 8 | code[1];
+	return told == SENSE_CAPACITY_CHANGED;
+}
+
 void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
 {
 	assert(task->state.phase == TASK_RELAYED);
 	switch (outcome) {
 	case RELAY_ANSWERED:
+		if (tells_new_size(task))
+			itl_told_size(task->state.itl);
 		task_end(task);
 		return;
 	case RELAY_ABORTED:

@@ -140,6 +140,43 @@ static void tell_opened(struct lun *lun)
 	}
 }
 
+/* With the lock held. The owner tells the nexuses that have sent it a command, because only from it
+ * on the new size is what they read. To the others this gateway says it, and to all of them when
+ * that owner is gone: what it had not told went with it. */
+static void note_new_size(struct lun *lun)
+{
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		bool known = lun_get_state(lun) != LUN_FORWARDED ||
+		             atomic_load(&itl->relayed_epoch) == lun->route.epoch;
+		if (itl->proxy)
+			continue;
+		if (!known)
+			ua_add(&itl->attentions, SENSE_CAPACITY_CHANGED);
+		else if (itl->size_owed < 1)
+			itl->size_owed++;
+	}
+}
+
+/* With the lock held: the owner changes. */
+static void tell_owed_size(struct lun *lun)
+{
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		if (itl->size_owed > 0)
+			ua_add(&itl->attentions, SENSE_CAPACITY_CHANGED);
+		itl->size_owed = 0;
+	}
+}
+
+void itl_told_size(struct itl *itl)
+{
+	(void)pthread_mutex_lock(&itl->lun->lock);
+	if (itl->size_owed > -1)
+		itl->size_owed--;
+	(void)pthread_mutex_unlock(&itl->lun->lock);
+}
+
 void lun_serve(struct lun *lun, struct backend *backend)
 {
 	struct backend_info info;
@@ -151,6 +188,7 @@ void lun_serve(struct lun *lun, struct backend *backend)
 	take_info(lun, &info);
 	if (blocks && blocks != lun->blocks)
 		lun_attention_locked(lun, SENSE_CAPACITY_CHANGED);
+	tell_owed_size(lun);
 	tell_opened(lun);
 	change_state(lun, LUN_READY);
 	(void)pthread_mutex_unlock(&lun->lock);
@@ -181,7 +219,10 @@ void lun_describe(struct lun *lun, const struct backend_info *info)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY);
+	uint64_t blocks = lun->blocks;
 	take_info(lun, info);
+	if (blocks && blocks != lun->blocks)
+		note_new_size(lun);
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 
@@ -222,6 +263,8 @@ void lun_forward(struct lun *lun, const struct lun_route *route)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	assert(lun_get_state(lun) != LUN_READY && lun->relay);
+	if (route->epoch != lun->route.epoch)
+		tell_owed_size(lun);
 	lun->route = *route;
 	reservation_passed_on(lun);
 	tell_opened(lun);

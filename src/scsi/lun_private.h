@@ -115,6 +115,11 @@ struct itl {
 	struct list link; /* in nexus->leaving */
 	struct itl_counters counters;
 
+	_Atomic uint64_t
+	        relayed_epoch; /* of the owner that has had a command of it, and knows it */
+	/* lun->lock. 1: a new size was seen at this gateway, and the owner has not told it; -1: the
+	 * owner has told one that was not seen here yet. */
+	int size_owed;
 	struct ua_set attentions; /* lun->lock */
 	struct list lun_link;     /* lun->lock */
 	/* What reservations of others forbid now (RESERVED_*); written with lun->lock held, read
@@ -143,6 +148,8 @@ void lun_attention_locked(struct lun *lun, enum sense_code code);
 enum sense_code itl_take_attention(struct itl *itl);
 void itl_remove_attention(struct itl *itl, enum sense_code code);
 void itl_add_attention(struct itl *itl, enum sense_code code);
+/* The owner of the LUN has told it of a new size. */
+void itl_told_size(struct itl *itl);
 
 /* Back to what a logical unit reset leaves [SAM-5 6.3.3]. */
 void lun_reset(struct lun *lun);

@@ -321,6 +321,7 @@ static void take_notices(struct reservation_queue *queue, struct list *notices)
 		list_append(&queue->notices, link);
 		queue->notice_count++;
 	}
+	make_room(queue, 0); /* one may have come while these were being saved */
 }
 
 /* With lun->lock held: the draft is the truth now. */
@@ -523,8 +524,29 @@ void reservation_detached(struct lun *lun, const struct itl *itl)
 	}
 }
 
+/* 29/03 goes to who is here. Who had the RESERVE(6) must hear of it also if its session is at a
+ * gateway that has forwarded nothing of it yet, or if this owner ends before it has told it. */
+static void note_lost_reserve(struct lun *lun)
+{
+	struct reservation_queue *queue = &lun->reservation_queue;
+	const struct reservation_port *reserver = &lun->reservations.reserver;
+	const uint32_t code = SENSE_RESERVATIONS_RELEASED;
+	if (!lun->reservations.reserved || !queue->keeper ||
+	    notice_find(&queue->notices, reserver, code))
+		return;
+	struct reservation_notice *notice = calloc(1, sizeof *notice);
+	if (!notice)
+		return; /* the reset itself must not fail */
+	notice->port = *reserver;
+	notice->code = code;
+	make_room(queue, 1);
+	list_append(&queue->notices, &notice->link);
+	queue->notice_count++;
+}
+
 void reservation_reset(struct lun *lun)
 {
+	note_lost_reserve(lun);
 	release6_everywhere(lun, (struct release){ .port = NULL });
 }
 
@@ -545,6 +567,8 @@ void reservation_passed_on(struct lun *lun)
 void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
+	if (code == SENSE_LUN_RESET) /* says more */
+		code = SENSE_RESERVATIONS_RELEASED;
 	struct reservation_notice *notice = notice_find(&queue->notices, itl->port, code);
 	if (!notice)
 		return;

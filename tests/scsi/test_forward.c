@@ -1,6 +1,8 @@
 /* Commands of a LUN that another gateway owns: to the relay and back. */
 #include "fixture.h"
 
+#include "scsi/sense.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -298,10 +300,85 @@ TEST(who_saw_the_lun_opening_is_told_when_the_owner_is_found)
 	assert_good(&a);
 }
 
+/* TEST UNIT READY reaches the owner, so nothing is pending here; it answers GOOD, or with that
+ * sense. */
+static void ask_owner_answered(struct rig *rig, unsigned nexus, uint32_t sense)
+{
+	command_run(rig, &a, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	ASSERT_EQ(rig->relay.task_count, 1);
+	if (sense)
+		a.task.sense_len = (uint8_t)sense_put(a.task.sense, sense, nexus % 2, NULL);
+	fake_relay_answer(&rig->relay, 0, sense ? SCSI_CHECK_CONDITION : SCSI_GOOD, 0);
+	if (sense)
+		assert_sense(&a, sense);
+	else
+		assert_good(&a);
+}
+
+static void ask_owner(struct rig *rig, unsigned nexus)
+{
+	ask_owner_answered(rig, nexus, 0);
+}
+
+static void expect_new_size(struct rig *rig, unsigned nexus)
+{
+	command_run(rig, &b, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&b, SENSE_CAPACITY_CHANGED);
+}
+
+static void see_size(struct rig *rig, uint64_t blocks)
+{
+	struct backend_info info = { .size_bytes = blocks * 512 };
+	lun_describe(rig->lun, &info);
+}
+
+TEST(a_new_size_that_its_owner_cannot_tell_is_told_here)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	ask_owner(rig, 0);
+	see_size(rig, 120);
+	expect_new_size(rig, 1); /* the owner does not know of it */
+	ask_owner(rig, 1);
+	ask_owner(rig, 0);
+	rig_forward(rig, 7, 5); /* the same owner */
+	ask_owner(rig, 0);
+	lun_set_state(rig->lun, LUN_HELD);
+	rig_forward(rig, 8, 6); /* that one is gone before it has told it */
+	expect_new_size(rig, 0);
+	ask_owner(rig, 0);
+	ask_owner(rig, 1);
+	/* Seen between two owners, and then this gateway is the next. */
+	lun_set_state(rig->lun, LUN_HELD);
+	see_size(rig, 100);
+	rig_serve(rig, 7);
+	expect_new_size(rig, 0);
+	expect_new_size(rig, 1);
+	RUN(rig, &a, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_good(&a);
+}
+
+TEST(a_new_size_that_its_owner_has_told_is_not_told_again)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	ask_owner(rig, 0);
+	ask_owner(rig, 1);
+	see_size(rig, 120);
+	ask_owner_answered(rig, 0, SENSE_CAPACITY_CHANGED);
+	ask_owner_answered(rig, 1, SENSE_CAPACITY_CHANGED);
+	/* The next one is seen here after the owner has told it. */
+	ask_owner_answered(rig, 0, SENSE_CAPACITY_CHANGED);
+	ask_owner_answered(rig, 1, SENSE_CAPACITY_CHANGED);
+	see_size(rig, 140);
+	rig_forward(rig, 8, 6);
+	ask_owner(rig, 0);
+	ask_owner(rig, 1);
+}
+
 TEST(what_is_known_of_the_medium_is_told_by_inquiry_and_raises_nothing)
 {
 	AUTO(rig) struct rig *rig = forwarding_rig(5);
 	struct backend_info info = { .size_bytes = 50 * 512, .discard_granularity = 1u << 20 };
+	ask_owner(rig, 0);
 	lun_describe(rig->lun, &info); /* the owner raises 2A/09 */
 	RUN(rig, &a, CDB(0x12, 1, 0xb0, 0, 64, 0), 64, NULL);
 	assert_good(&a);

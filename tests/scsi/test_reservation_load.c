@@ -361,6 +361,64 @@ TEST(who_lost_its_registration_before_its_first_command_to_a_new_owner_is_told_t
 	}
 }
 
+static void reset(struct rig *rig)
+{
+	static struct command_management request;
+	manage(&request, rig->nexuses[B], TMF_LUN_RESET, NULL);
+	rig_turn(rig);
+	ASSERT_EQ(request.tmf.response, TMF_COMPLETE);
+}
+
+/* It would write on as if nobody else could have written meanwhile. */
+TEST(who_lost_its_reserve_6_by_a_reset_before_its_first_command_to_an_owner_is_told_then)
+{
+	for (unsigned owners = 1; owners <= 2; owners++) {
+		TEST_ROW("owners since the reset: %u", owners);
+		AUTO_KEEPER struct keeper keeper, next_keeper, last_keeper;
+		keeper_init(&keeper);
+		keeper_init(&next_keeper);
+		keeper_init(&last_keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+		AUTO(rig) struct rig *last = rig_new_kept(512, 100, &last_keeper.keeper);
+		struct nexus *far = rig_nexus(rig, 0, "iqn.2000-01.test:far", 3);
+		command_fill(&c, far, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		command_start(&c, NULL);
+		rig_turn(rig);
+		assert_good(&c);
+		rig_reload(next, keeper.row, RESERVATION_LOAD_HANDED_OVER, 2);
+		ASSERT_FALSE(is_allowed(next, A, true));
+		reset(next);
+		struct rig *owner = next;
+		if (owners == 2) {
+			rig_reload(last, next_keeper.row, RESERVATION_LOAD_TAKEN_OVER, 3);
+			owner = last;
+		}
+		struct nexus *proxy = new_third(owner, "iqn.2000-01.test:far", true);
+		forwarded_read(owner, proxy, owners + 1);
+		assert_sense(&c, 0x062a04);
+		forwarded_read(owner, proxy, owners + 1);
+		assert_good(&c);
+		rig_stop(owner, proxy);
+		rig_stop(rig, far);
+	}
+}
+
+/* Who was here heard of the reset, and nothing else. */
+TEST(who_lost_its_reserve_6_by_a_reset_is_told_once)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	RUN(rig, &c, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+	assert_good(&c);
+	reset(rig);
+	ASSERT_NOT_NULL(strstr(keeper.row, "\"code\""));
+	ASSERT_EQ(attention_of(rig, rig->nexuses[A]), 0x062903);
+	ASSERT_EQ(attention_of(rig, rig->nexuses[A]), 0);
+	ASSERT_NULL(strstr(keeper.row, "\"code\""));
+}
+
 TEST(a_text_that_is_not_right_changes_nothing)
 {
 	AUTO_KEEPER struct keeper keeper;
