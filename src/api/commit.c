@@ -364,7 +364,7 @@ static unsigned apply_timeout_ms(const struct rest *api)
 	return api->config.apply_timeout_ms ? api->config.apply_timeout_ms : APPLY_TIMEOUT_MS;
 }
 
-void commit_change(struct request *request, change_fn run)
+bool commit_change(struct request *request, change_fn run)
 {
 	struct rest *api = request->api;
 	__attribute__((cleanup(outcome_done))) struct outcome outcome = { 0 };
@@ -379,11 +379,11 @@ void commit_change(struct request *request, change_fn run)
 	if (r == -ECANCELED) {
 		answer_message(request, 503,
 		               "Other gateways change the configuration all the time; try again");
-		return;
+		return false;
 	}
 	if (r < 0 || !outcome.epoch) {
 		answer_message(request, outcome.change.status, "%s", outcome.change.message);
-		return;
+		return false;
 	}
 	struct error err = { 0 };
 	r = store_announce(api->config.store, outcome.epoch, apply_timeout_ms(api), &after.list,
@@ -393,9 +393,10 @@ void commit_change(struct request *request, change_fn run)
 		            (unsigned long long)outcome.epoch, err.text);
 		answer_message(request, 503, "%sfailed on %s. The change is stored, but: %s",
 		               outcome.change.doing, api->config.gateway_name, err.text);
-		return;
+		return true;
 	}
 	answer_outcome(request, &outcome, &after);
+	return true;
 }
 
 int commit_upgrade(struct rest *api, struct error *err)

@@ -56,6 +56,30 @@ void run_history(struct request *request)
 		answer(request, 200, json_pack("{s:o}", "events", events));
 }
 
+/* What somebody asked for at this gateway, before gateways did it. */
+static void write_history(struct request *request, uint64_t asked_ms, const char *kind,
+                          const char *lun, const char *what)
+{
+	const struct rest_config *config = &request->api->config;
+	AUTO_STRING struct string text = { 0 };
+	struct error err = { 0 };
+	string_format(&text, "%s, asked for at %s", what, config->gateway_name);
+	const struct history_event event = {
+		.gateway = config->gateway_name,
+		.kind = kind,
+		.lun = lun,
+		.text = text.text ? text.text : "",
+		.at_ms = asked_ms,
+	};
+	int r = history_add(config->store, &event, 1, &err);
+	if (r == 0)
+		r = history_prune(config->store, &err);
+	if (r < 0)
+		log_warning("%s (history: %s)", event.text, err.text);
+	else
+		log_info("%s", event.text);
+}
+
 /* ---- a preferred owner by hand ---- */
 
 /* The disk's LUN as the records say, and whether its preferred owner could take it now. False: not
@@ -103,11 +127,15 @@ static void answer_owner(struct request *request, const json_t *lun)
 void run_owner_put(struct request *request)
 {
 	char id[DISK_ID_MAX];
-	commit_change(request, change_disk_owner);
-	if (request->status != 200)
-		return;
+	uint64_t asked_ms = history_now_ms();
+	bool changed = commit_change(request, change_disk_owner);
 	(void)snprintf(id, sizeof id, "%s/%s", request_argument(request, "pool"),
 	               request_argument(request, "image"));
+	if (changed)
+		write_history(request, asked_ms, "owner", id,
+		              json_text(request->body, "message", ""));
+	if (request->status != 200)
+		return;
 	uint64_t deadline_ms = clock_monotonic_ms() + MOVE_TIMEOUT_MS;
 	for (;;) {
 		AUTO_JSON json_t *lun = NULL;
@@ -143,6 +171,7 @@ void run_balance_put(struct request *request)
 	AUTO_JSON json_t *owners = NULL;
 	struct error err = { 0 };
 	char iqn[IQN_MAX];
+	uint64_t asked_ms = history_now_ms();
 	if (!request_load(request, &object))
 		return;
 	if (owners_read(request->api, object, &owners, &err) < 0) {
@@ -156,8 +185,9 @@ void run_balance_put(struct request *request)
 		answer_message(request, 400,
 		               "LUNs of %s have no lasting owners (%s): nothing to balance", iqn,
 		               text);
-	else
-		commit_change(request, change_target_balance);
+	else if (commit_change(request, change_target_balance))
+		write_history(request, asked_ms, "balance", "",
+		              json_text(request->body, "message", ""));
 }
 
 /* ---- maintenance ---- */
@@ -201,27 +231,16 @@ static bool set_maintenance(struct request *request, const char *gateway, bool o
 {
 	const struct rest_config *config = &request->api->config;
 	struct error err = { 0 };
-	if (maintenance_set(config->store, gateway, on, config->gateway_name, &err) < 0) {
+	uint64_t asked_ms = history_now_ms();
+	bool changed;
+	if (maintenance_set(config->store, gateway, on, config->gateway_name, &changed, &err) < 0) {
 		answer_message(request, 503, "%s", err.text);
 		return false;
 	}
 	AUTO_STRING struct string text = { 0 };
-	string_format(&text, "maintenance of %s %s, asked for at %s", gateway,
-	              on ? "begins" : "is over", config->gateway_name);
-	const struct history_event event = {
-		.gateway = config->gateway_name,
-		.kind = "drain",
-		.lun = "",
-		.text = text.text ? text.text : "",
-		.at_ms = history_now_ms(),
-	};
-	int r = history_add(config->store, &event, 1, &err);
-	if (r == 0)
-		r = history_prune(config->store, &err);
-	if (r < 0)
-		log_warning("%s (history: %s)", event.text, err.text);
-	else
-		log_info("%s", event.text);
+	string_format(&text, "maintenance of %s %s", gateway, on ? "begins" : "is over");
+	if (changed)
+		write_history(request, asked_ms, "drain", "", text.text ? text.text : "");
 	return true;
 }
 

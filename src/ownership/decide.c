@@ -127,7 +127,7 @@ static struct decision_result decide_ours(const struct decide_input *input)
 		return simply(DECIDE_SERVE, "ours");
 	uint64_t returns_ms = input->members[member].up_since_ms + input->return_after_ms;
 	if (input->now_ms >= returns_ms)
-		return to_member(DECIDE_HAND_OVER, member, "return");
+		return to_member(DECIDE_HAND_OVER, member, input->requested ? "request" : "return");
 	struct decision_result result = simply(DECIDE_SERVE, "ours until its preferred owner is "
 	                                                     "healthy long enough");
 	result.again_ms = returns_ms;

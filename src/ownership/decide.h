@@ -48,6 +48,7 @@ struct decide_input {
 	                           */
 	bool commands_wait;       /* initiators wait for the LUN here */
 	bool serves;              /* the record is ours and the LUN is open under it */
+	bool requested;           /* people chose another preferred owner while it was ours */
 	/* NULL: all gateways of its target are ours. Else some are upstream's, so it is taken only
 	 * when initiators wait for it here. */
 	const struct demand_moves *on_demand;

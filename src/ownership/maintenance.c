@@ -17,7 +17,7 @@ static char *row_text(const char *by)
 	return row ? json_format(row, &json_style_compact) : NULL;
 }
 
-/* -ECANCELED: somebody else changed the row meanwhile. */
+/* 1: it is so now, 0: it was so; -ECANCELED: somebody else changed the row meanwhile. */
 static int try_set(struct store *store, const char *key, bool on, const char *text,
                    struct error *err)
 {
@@ -27,11 +27,12 @@ static int try_set(struct store *store, const char *key, bool on, const char *te
 		return r;
 	if (on == (seen != NULL))
 		return 0;
-	return store_put_row(store, key, seen, on ? text : NULL, err);
+	r = store_put_row(store, key, seen, on ? text : NULL, err);
+	return r < 0 ? r : 1;
 }
 
 int maintenance_set(struct store *store, const char *gateway, bool on, const char *by,
-                    struct error *err)
+                    bool *ret_changed, struct error *err)
 {
 	AUTO_FREE char *text = row_text(by);
 	AUTO_STRING struct string key = { 0 };
@@ -45,6 +46,8 @@ int maintenance_set(struct store *store, const char *gateway, bool on, const cha
 		(void)error_wrap(err, "maintenance of %s", gateway);
 		return r;
 	}
+	if (ret_changed)
+		*ret_changed = r > 0;
 	return store_tell(store, MAINTENANCE_WAKE, err);
 }
 

@@ -12,9 +12,10 @@ struct store;
 /* What store_tell() says after a change of these rows. */
 #define MAINTENANCE_WAKE "{\"wake\":\"maintenance\"}"
 
-/* by: the gateway where somebody asked for it. Setting what is set already is fine. */
+/* by: the gateway where somebody asked for it. Setting what is set already is fine: *ret_changed
+ * (which may be NULL) says whether it was not. */
 int maintenance_set(struct store *store, const char *gateway, bool on, const char *by,
-                    struct error *err) MUST_CHECK;
+                    bool *ret_changed, struct error *err) MUST_CHECK;
 /* Any text in the row counts. */
 int maintenance_list(struct store *store, void (*visit)(void *argument, const char *gateway),
                      void *argument, struct error *err) MUST_CHECK;

@@ -189,7 +189,7 @@ static void taken(struct disk *disk)
 	disk->phase = SERVED;
 	action_succeeded(disk);
 	disk->was_in_service = true;
-	disk->lost_lock = disk->demanded = false;
+	disk->lost_lock = disk->demanded = disk->requested = false;
 	disk_note_move(disk);
 	if (disk->order.role == DISK_OFFER || disk->order.role == DISK_KEEP_OFF)
 		disk->order.role = DISK_SERVE; /* who waited went away meanwhile: it is ours now */

@@ -123,6 +123,9 @@ bool disk_record_is_own(const struct disk *disk);
 bool disk_is_demanded(const struct disk *disk);
 /* When its lock moved last, while on demand. */
 const struct demand_moves *disk_moves(const struct disk *disk);
+/* Another preferred owner has been chosen, while it is ours. */
+void disk_note_request(struct disk *disk);
+bool disk_is_requested(const struct disk *disk);
 /* A gateway that cannot reach this one wants it. */
 void disk_ask_for(struct disk *disk, const char *gateway);
 /* "": nobody. Borrowed. */

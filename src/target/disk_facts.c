@@ -90,6 +90,16 @@ bool disk_marked(const struct disk *disk)
 	return disk->marked;
 }
 
+void disk_note_request(struct disk *disk)
+{
+	disk->requested = disk_record_is_own(disk);
+}
+
+bool disk_is_requested(const struct disk *disk)
+{
+	return disk->requested;
+}
+
 void disk_ask_for(struct disk *disk, const char *gateway)
 {
 	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);

@@ -49,6 +49,7 @@ struct disk {
 	uint64_t seen_ms;
 	uint64_t errors_known; /* UNAVAILABLE: commands refused, as of the last question */
 	struct demand_moves moves;
+	bool requested; /* see disk_note_request(); since it was taken */
 	char asked_by[GATEWAY_NAME_MAX];
 	uint64_t asked_ms;
 

@@ -35,6 +35,8 @@ static struct slot *take_slot(struct disk_set *set, const struct plan_disk *want
 	size_t i = set->plan ? plan_find_disk(set->plan, wanted->name) : SIZE_MAX;
 	if (i == SIZE_MAX || !set->slots[i] || strcmp(set->slots[i]->wwn, wanted->wwn) != 0)
 		return NULL;
+	if (strcmp(set->plan->disks[i].preferred, wanted->preferred) != 0)
+		disk_note_request(set->slots[i]->disk);
 	return steal(&set->slots[i]);
 }
 

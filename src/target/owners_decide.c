@@ -214,6 +214,7 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 		.return_after_ms = owners->return_after_ms,
 		.commands_wait = on_demand ? disk_is_demanded(disk) : disk_commands_wait(disk),
 		.serves = disk_is_owner(disk),
+		.requested = disk_is_requested(disk),
 		.on_demand = on_demand ? disk_moves(disk) : NULL,
 	};
 	bool waits = false;

@@ -163,12 +163,21 @@ TEST(the_lock_owner_of_a_disk_is_the_owner_of_its_record)
 	}
 }
 
+static void expect_event(const json_t *events, size_t i, const char *kind, const char *lun,
+                         const char *text)
+{
+	const json_t *event = json_array_get(events, i);
+	ASSERT_STR_EQ(json_text(event, "kind", ""), kind);
+	ASSERT_STR_EQ(json_text(event, "lun", ""), lun);
+	ASSERT_STR_EQ(json_text(event, "text", ""), text);
+}
+
 TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 {
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
 	take(&pair, GW1, "start");
-	ASSERT_EQ(maintenance_set(pair.world.store, GW2, true, GW1, NULL), 0);
+	ASSERT_EQ(maintenance_set(pair.world.store, GW2, true, GW1, NULL, NULL), 0);
 	AUTO_JSON json_t *later = ask(&pair, "PUT", "/api/rbdgate/owner/" DISK, "owner=gw2", 200);
 	ASSERT_STR_EQ(json_text(later, "message", ""),
 	              "Preferred owner of " DISK " is " GW2 "; for now its owner is " GW1
@@ -186,6 +195,12 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
 	expect_message(&pair, "PUT", "/api/rbdgate/owner/rbd/none", "owner=" GW2, 404,
 	               "rbd image rbd/none not found");
+	/* Said twice, changed once. */
+	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history", NULL, 200);
+	const json_t *events = json_object_get(history, "events");
+	ASSERT_EQ(json_array_size(events), 1);
+	expect_event(events, 0, "owner", DISK,
+	             "Preferred owner of " DISK " is " GW2 ", asked for at " GW1);
 }
 
 TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
@@ -206,6 +221,9 @@ TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
 	}
 	expect_message(&pair, "PUT", path, NULL, 200,
 	               "1 preferred owner(s) changed: rbd/disk_1 to " GW2);
+	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
+	expect_event(json_object_get(history, "events"), 0, "balance", "",
+	             "1 preferred owner(s) changed: rbd/disk_1 to " GW2 ", asked for at " GW1);
 	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
 	const json_t *gateways = json_object_get(config, "gateways");
 	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
@@ -242,11 +260,12 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	expect_message(&pair, "DELETE", path, NULL, 200, "Gateway " GW1 " may own LUNs again");
 	AUTO_JSON json_t *back = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
 	ASSERT_STR_EQ(json_text(gateway_of(back, GW1), "state", ""), "up");
-	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
-	const json_t *event = json_array_get(json_object_get(history, "events"), 0);
-	ASSERT_STR_EQ(json_text(event, "text", ""),
-	              "maintenance of " GW1 " is over, asked for at " GW1);
-	ASSERT_STR_EQ(json_text(event, "kind", ""), "drain");
+	/* Asked for twice, and once. */
+	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history", NULL, 200);
+	const json_t *events = json_object_get(history, "events");
+	ASSERT_EQ(json_array_size(events), 2);
+	expect_event(events, 0, "drain", "", "maintenance of " GW1 " is over, asked for at " GW1);
+	expect_event(events, 1, "drain", "", "maintenance of " GW1 " begins, asked for at " GW1);
 }
 
 TEST(the_last_gateway_that_can_serve_is_drained_only_by_force)

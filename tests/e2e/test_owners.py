@@ -79,6 +79,13 @@ def owners_are_shown_and_moved():
         config = first.call("GET", "/config")
         expect([config["gateways"][g]["active_luns"] for g in ("gw-1", "gw-2")] == [0, 2], config["gateways"])
 
+        def told():
+            return [(event["kind"], event["text"].split(", epoch")[0])
+                    for event in first.call("GET", "/rbdgate/history?count=1000")["events"] if event["lun"] == "rbd/disk_1"]
+        wait_for(lambda: told()[:2] == [("hand-over", "gw-2 owns it now"), ("hand-over", "gw-1 gave it back for gw-2 (request)")],
+                 "the history of the move")
+        expect_eq(told()[2], ("owner", "Preferred owner of rbd/disk_1 is gw-2, asked for at gw-2"), "who asked for it")
+
 
 @case
 def a_drained_gateway_owns_nothing_until_it_is_undrained():

@@ -92,6 +92,12 @@ TEST(it_returns_to_the_preferred_owner_when_that_has_been_healthy_long_enough)
 	assert_decision(&view, DECIDE_SERVE, 0, NOW + 1);
 	view.members[2].up_since_ms = NOW - RETURN_MS;
 	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+	struct decision_result result;
+	decide(&view.input, &result);
+	ASSERT_STR_EQ(result.why, "return");
+	view.input.requested = true;
+	decide(&view.input, &result);
+	ASSERT_STR_EQ(result.why, "request");
 	view.members[2].takes = false;
 	assert_decision(&view, DECIDE_SERVE, 0, 0);
 	view.members[2].takes = true;

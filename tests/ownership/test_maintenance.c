@@ -40,15 +40,18 @@ static void expect_list(struct store *store, const char *names)
 TEST(a_gateway_is_in_maintenance_until_it_is_taken_out)
 {
 	AUTO(store) struct store *store = open_store();
+	bool changed;
 	expect_list(store, "");
-	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-1", NULL), 0);
-	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-1", NULL), 0);
-	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-3", NULL), 0); /* as before */
+	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-1", NULL, NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-1", NULL, NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-3", &changed, NULL), 0); /* as before */
+	ASSERT_FALSE(changed);
 	expect_list(store, "gw-1 gw-2 ");
-	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL), 0);
-	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL, NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", NULL, NULL), 0);
 	expect_list(store, "gw-1 ");
-	ASSERT_EQ(maintenance_set(store, "gw-1", false, "gw-1", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-1", false, "gw-1", &changed, NULL), 0);
+	ASSERT_TRUE(changed);
 	expect_list(store, "");
 }
 
@@ -58,7 +61,7 @@ TEST(gateways_are_told_of_it)
 	AUTO(store) struct store *member = open_store();
 	AUTO(store) struct store *store = open_store();
 	ASSERT_EQ(store_join(member, "gw-1", &listener.listener, NULL), 0);
-	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-2", NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-1", true, "gw-2", NULL, NULL), 0);
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	for (int i = 0; i < 10000 && !listener.wakes; i++)
 		(void)nanosleep(&pause, NULL);

@@ -80,6 +80,11 @@ const struct demand_moves *disk_moves(const struct disk *disk)
 	return NULL;
 }
 
+bool disk_is_requested(const struct disk *disk)
+{
+	return false;
+}
+
 bool disk_is_demanded(const struct disk *disk)
 {
 	return false;
