@@ -233,8 +233,10 @@ static int read_least_epoch(struct store *store, uint64_t *ret_epoch, char **ret
 	return 0;
 }
 
-/* Before the record goes. -ECANCELED: another removal was faster. */
-static int keep_epoch(struct store *store, const char *record, struct error *err)
+/* With the record that goes: *ret_change has no key if nothing is to be kept, else its texts, which
+ * are to be freed. */
+static int keep_epoch(struct store *store, const char *record, struct store_change *ret_change,
+                      struct error *err)
 {
 	AUTO_JSON json_t *row = json_loads(record, 0, NULL);
 	json_int_t epoch = json_number(row, "epoch", 0);
@@ -245,8 +247,12 @@ static int keep_epoch(struct store *store, const char *record, struct error *err
 		return r;
 	AUTO_JSON json_t *kept = json_pack("{sI}", "least", epoch);
 	after = json_format(kept, &json_style_compact);
-	return after ? store_put_row(store, EPOCHS_ROW, before, after, err)
-	             : explain(-ENOMEM, EPOCHS_ROW, err);
+	if (!after)
+		return explain(-ENOMEM, EPOCHS_ROW, err);
+	*ret_change = (struct store_change){ .key = EPOCHS_ROW,
+		                             .expected = steal(&before),
+		                             .text = steal(&after) };
+	return 0;
 }
 
 int owner_record_next_epoch(struct store *store, const struct owner_record *record,
@@ -309,7 +315,7 @@ int owner_record_check_image(const struct owner_record *record, const char *lun,
 	        lun, image, record->image);
 }
 
-/* What a disk leaves behind. Who takes a LUN writes the owner row first: so does who forgets it. */
+/* What a disk leaves behind. */
 static const char *const left_rows[] = { OWNER_ROWS, "reservation/", "outsider/" };
 
 struct left_row {
@@ -345,6 +351,25 @@ static int confirm_object(struct store *store, const struct store_version *objec
 	return same ? 0 : error_set(err, -ECANCELED, "the configuration has changed meanwhile");
 }
 
+/* At once: reservations that outlived the record would be those of the next disk of this name. */
+static int remove_left(struct store *store, const struct left_row rows[ARRAY_LEN(left_rows)],
+                       struct error *err)
+{
+	struct store_change changes[ARRAY_LEN(left_rows) + 1], epochs = { 0 };
+	size_t count = 0;
+	int r = rows[0].text ? keep_epoch(store, rows[0].text, &epochs, err) : 0;
+	if (epochs.key)
+		changes[count++] = epochs;
+	for (size_t i = ARRAY_LEN(left_rows); i-- > 0;) /* the record last */
+		changes[count++] =
+		        (struct store_change){ .key = rows[i].key, .expected = rows[i].text };
+	if (r == 0)
+		r = store_put_rows_at_once(store, changes, count, err);
+	free((char *)epochs.expected);
+	free((char *)epochs.text);
+	return r;
+}
+
 int owner_record_remove(struct store *store, const char *lun, const struct store_version *object,
                         struct error *err)
 {
@@ -352,11 +377,9 @@ int owner_record_remove(struct store *store, const char *lun, const struct store
 	int r = read_left(store, lun, rows, err);
 	if (r == 0)
 		r = confirm_object(store, object, err);
-	if (r == 0 && rows[0].text)
-		r = keep_epoch(store, rows[0].text, err);
+	if (r == 0)
+		r = remove_left(store, rows, err);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (r == 0 && rows[i].text)
-			r = store_put_row(store, rows[i].key, rows[i].text, NULL, err);
 		free(rows[i].key);
 		free(rows[i].text);
 	}

@@ -68,7 +68,7 @@ int owner_record_release(struct store *store, const char *lun, struct owner_reco
                          const char *next, const char *why, struct error *err) MUST_CHECK;
 /* The LUN's disk is deleted: nothing is left that a disk of the same name would inherit, its
  * reservations neither. No gateway may have it, by that version of the configuration object.
- * -ECANCELED: the object, or who owns the LUN, has changed meanwhile. */
+ * -ECANCELED: the object, or one of the rows, has changed meanwhile; nothing is removed. */
 int owner_record_remove(struct store *store, const char *lun, const struct store_version *object,
                         struct error *err) MUST_CHECK;
 /* [H24] 0 if `image` (its id) is what the LUN was last owned with, or either is not known. -ESTALE:

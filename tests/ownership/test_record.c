@@ -1,7 +1,7 @@
 #include "ownership/record.h"
 
 #include "open_store.h"
-#include "store/store.h"
+#include "store/kinds.h"
 #include "test.h"
 
 #include <errno.h>
@@ -288,6 +288,34 @@ TEST(a_disk_that_was_mapped_again_meanwhile_is_not_forgotten)
 	ASSERT_EQ(try_to_forget(store, &before), -ECANCELED);
 	struct owner_record record = read_record(store);
 	ASSERT_EQ(record.state, OWNER_ACTIVE);
+	owner_record_done(&record);
+	forget(store);
+}
+
+static int load_late(struct store *store, char **ret_text, struct store_version *ret_version,
+                     struct error *err)
+{
+	ASSERT_EQ(store_put_row(store, RESERVATION, "{}", "{\"epoch\":4}", err), 0);
+	return dir_store_ops.load(store, ret_text, ret_version, err);
+}
+
+/* Else a disk that is added again under its name would have reservations of its earlier life. */
+TEST(what_a_deleted_disk_leaves_goes_all_at_once)
+{
+	AUTO(store) struct store *store = empty_store();
+	struct store_version object = version_of(store);
+	struct store_ops late = dir_store_ops;
+	struct error err = { 0 };
+	ASSERT_EQ(store_put_row(store, KEY, NULL, "{\"epoch\":3,\"state\":\"clean\"}", &err), 0);
+	ASSERT_EQ(store_put_row(store, RESERVATION, NULL, "{}", &err), 0);
+	late.load = load_late;
+	store->ops = &late;
+	ASSERT_EQ(try_to_forget(store, &object), -ECANCELED);
+	store->ops = &dir_store_ops;
+	AUTO_FREE char *text = NULL;
+	ASSERT_EQ(store_get_row(store, EPOCHS, &text, &err), -ENOENT);
+	struct owner_record record = read_record(store);
+	ASSERT_EQ(record.epoch, 3);
 	owner_record_done(&record);
 	forget(store);
 }
