@@ -56,7 +56,8 @@ char *lun_format_reservations(struct lun *lun) MUST_CHECK;
 
 /* For who takes a LUN over, before anything is loaded: the text with another epoch, so that whoever
  * wrote it cannot write any more, and without what does not live on, so that it is true for the
- * next owner even if this one never loads it. NULL text: that of a LUN without reservations.
- * -EBADMSG, -ECANCELED (a later epoch is in it), -ENOMEM. */
-int reservation_text_take(const char *text, uint64_t epoch, enum reservation_load how,
+ * next owner even if this one never loads it. NULL text: that of a LUN without reservations. The
+ * epoch of one who knows less than the text (his record is of the past, or somebody has removed it)
+ * becomes the one after the text's. -EBADMSG, -ENOMEM. */
+int reservation_text_take(const char *text, uint64_t *epoch, enum reservation_load how,
                           char **ret_text, struct error *err) MUST_CHECK;

@@ -23,7 +23,7 @@ static bool lose(struct reservations *reservations, enum reservation_load how)
 	return lost || lost6;
 }
 
-int reservation_text_take(const char *text, uint64_t epoch, enum reservation_load how,
+int reservation_text_take(const char *text, uint64_t *epoch, enum reservation_load how,
                           char **ret_text, struct error *err)
 {
 	struct reservation_text parsed = { .epoch = 0 };
@@ -33,14 +33,13 @@ int reservation_text_take(const char *text, uint64_t epoch, enum reservation_loa
 		r = reservation_text_parse(text, &parsed, err);
 	else
 		reservations_init(&parsed.reservations);
-	if (r == 0 && parsed.epoch > epoch)
-		r = error_set(err, -ECANCELED, "written by an owner of epoch %llu, ours is %llu",
-		              (unsigned long long)parsed.epoch, (unsigned long long)epoch);
 	if (r == 0) {
+		if (parsed.epoch > *epoch)
+			*epoch = parsed.epoch + 1;
 		bool keeps = text && how != RESERVATION_LOAD_POWER_LOSS;
 		(void)lose(&parsed.reservations, how);
 		parsed.reservations.reserver_here = false; /* until it is served, nobody knows */
-		char *taken = reservation_text_format(&parsed.reservations, epoch,
+		char *taken = reservation_text_format(&parsed.reservations, *epoch,
 		                                      keeps ? &parsed.notices : &none, NULL);
 		if (taken)
 			*ret_text = taken;

@@ -134,7 +134,7 @@ static void keeper_confirm(struct reservation_keeper *ops, struct lun *lun,
 
 /* What the owner before told of the row saves reading it; whether it is true, the change of the row
  * finds out. Only the first attempt believes it. */
-static int claim_told(struct disk *disk, uint64_t epoch, enum reservation_load how,
+static int claim_told(struct disk *disk, uint64_t *epoch, enum reservation_load how,
                       struct keeper_claim *claim)
 {
 	claim->before = steal(&disk->keeper.told);
@@ -146,7 +146,7 @@ static int claim_told(struct disk *disk, uint64_t epoch, enum reservation_load h
 	return r;
 }
 
-int disk_keeper_claim(struct disk *disk, uint64_t epoch, enum reservation_load how,
+int disk_keeper_claim(struct disk *disk, uint64_t *epoch, enum reservation_load how,
                       struct keeper_claim *ret_claim, struct error *err)
 {
 	ret_claim->key = row_key(disk);

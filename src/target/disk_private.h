@@ -150,12 +150,13 @@ void disk_plant_no_drain(struct disk *disk);
 void disk_keeper_init(struct disk *disk);
 void disk_keeper_done(struct disk *disk);
 /* Workers' parts. How the row changes for who takes the disk: it gets the new epoch, so that nobody
- * before us can change it any more, and loses what does not live on. */
+ * before us can change it any more, and loses what does not live on. A row of a later epoch than
+ * ours, as after somebody has removed the record, raises ours above it. */
 struct keeper_claim {
 	char *key;
 	char *before, *after; /* before NULL: no row */
 };
-int disk_keeper_claim(struct disk *disk, uint64_t epoch, enum reservation_load how,
+int disk_keeper_claim(struct disk *disk, uint64_t *epoch, enum reservation_load how,
                       struct keeper_claim *ret_claim, struct error *err) MUST_CHECK;
 /* The row is so now. */
 void disk_keeper_claimed(struct disk *disk, struct keeper_claim *claim);

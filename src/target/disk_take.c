@@ -109,7 +109,6 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 	struct store_change with[2];
 	struct backend_info info;
 	char why[sizeof disk->job_record.why];
-	bool goes_on = has_record(disk);
 	struct owner_claim claim = {
 		.gateway = disk->host->gateway,
 		.instance = registration_instance(own),
@@ -122,11 +121,11 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 	};
 	say_why(disk, why);
 	backend_get_info(disk->backend, &info);
-	int r = goes_on ? 0
-	                : owner_record_next_epoch(disk->host->store, &disk->job_record,
-	                                          &claim.epoch, err);
+	int r = has_record(disk) ? 0
+	                         : owner_record_next_epoch(disk->host->store, &disk->job_record,
+	                                                   &claim.epoch, err);
 	if (r == 0)
-		r = disk_keeper_claim(disk, claim.epoch, how, &reservations, err);
+		r = disk_keeper_claim(disk, &claim.epoch, how, &reservations, err);
 	if (r == 0)
 		r = registration_guard(disk->host->registration, &with[0], &registered, err);
 	if (r < 0)
@@ -134,26 +133,26 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 	with[1] = (struct store_change){ .key = reservations.key,
 		                         .expected = reservations.before,
 		                         .text = reservations.after };
-	r = goes_on ? owner_record_confirm(disk->host->store, disk_name(disk), &disk->job_record,
-	                                   &claim, err)
-	            : owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
-	                                &claim, err);
+	r = claim.epoch > disk->job_record.epoch
+	            ? owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
+	                                &claim, err)
+	            : owner_record_confirm(disk->host->store, disk_name(disk), &disk->job_record,
+	                                   &claim, err);
 	if (r == 0)
 		disk_keeper_claimed(disk, &reservations);
 	return r;
 }
 
-/* One of the rows is not as it was known. -ECANCELED: the record, which decides; 0: another. */
+/* One of the rows is not as it was known. -ECANCELED: the record, which decides; 0: another. What
+ * cannot be read is a failure like any other: it is told, and tried again in a while. */
 static int look_at_rows(struct disk *disk, struct error *err)
 {
 	struct owner_record decided = disk->job_record; /* its text is not looked at */
 	int r = registration_check(disk->host->registration, err);
-	if (r == -EOWNERDEAD)
+	if (r == 0)
+		r = read_record(disk, err);
+	if (r < 0)
 		return r;
-	if (r < 0 || read_record(disk, err) < 0) {
-		log_debug("%s: its record is read later", disk_name(disk));
-		return -ECANCELED;
-	}
 	if (same_record(&decided, &disk->job_record))
 		return 0;
 	return error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",

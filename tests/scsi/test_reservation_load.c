@@ -1,6 +1,8 @@
 /* Reservations move from owner to owner: the next one answers as the last one did. */
 #include "keeper.h"
 
+#include "scsi/reservation_text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +41,8 @@ TEST(the_next_owner_answers_as_the_last_one_did)
 		AUTO_FREE char *text = NULL, *again = lun_format_reservations(rig->lun);
 		struct error err;
 		ASSERT_STR_EQ(again, keeper.row);
-		ASSERT_EQ(reservation_text_take(keeper.row, i + 1, RESERVATION_LOAD_TAKEN_OVER,
-		                                &text, &err),
+		ASSERT_EQ(reservation_text_take(keeper.row, &(uint64_t){ i + 1 },
+		                                RESERVATION_LOAD_TAKEN_OVER, &text, &err),
 		          0);
 		rig_reload(next, text, RESERVATION_LOAD_TAKEN_OVER, i + 1);
 		for (unsigned n = 0; n < 2; n++) {
@@ -282,8 +284,12 @@ TEST(who_takes_a_lun_writes_down_what_lives_on_before_it_loads_it)
 		assert_good(&c);
 		AUTO_FREE char *second = NULL, *last = NULL;
 		struct error err;
-		ASSERT_EQ(reservation_text_take(keeper.row, 2, rows[i].second, &second, &err), 0);
-		ASSERT_EQ(reservation_text_take(second, 3, rows[i].third, &last, &err), 0);
+		ASSERT_EQ(reservation_text_take(keeper.row, &(uint64_t){ 2 }, rows[i].second,
+		                                &second, &err),
+		          0);
+		ASSERT_EQ(
+		        reservation_text_take(second, &(uint64_t){ 3 }, rows[i].third, &last, &err),
+		        0);
 		rig_reload(third, last, rows[i].third, 3);
 		ASSERT_EQ(is_allowed(third, B, true), !rows[i].left);
 		rig_stop(first, session);
@@ -429,22 +435,47 @@ TEST(a_text_that_is_not_right_changes_nothing)
 	rig_reload(rig, before, RESERVATION_LOAD_HANDED_OVER, 4);
 	rig->ended = false;
 	struct error err = { 0 };
-	AUTO_FREE char *later = NULL;
-	ASSERT_EQ(reservation_text_take(before, 5, RESERVATION_LOAD_HANDED_OVER, &later, &err), 0);
-	ASSERT_EQ(reservation_text_take(later, 4, RESERVATION_LOAD_HANDED_OVER, &later, &err),
-	          -ECANCELED);
-	ASSERT_EQ(reservation_text_take("{", 4, RESERVATION_LOAD_HANDED_OVER, &later, &err),
+	AUTO_FREE char *taken = NULL;
+	ASSERT_EQ(reservation_text_take("{", &(uint64_t){ 4 }, RESERVATION_LOAD_HANDED_OVER, &taken,
+	                                &err),
 	          -EBADMSG);
 	rig_reload(rig, before, RESERVATION_LOAD_HANDED_OVER, 4);
 	ask(rig, &c, A, 0);
 	ASSERT_EQ(get_be32(c.in + 4), 8);
 }
 
+TEST(who_takes_it_is_later_than_what_stands_there)
+{
+	static const struct {
+		uint64_t known, taken;
+	} rows[] = { { 4, 8 }, { 6, 8 }, { 7, 7 }, { 8, 8 }, { 9, 9 } };
+	struct error err = { 0 };
+	AUTO_FREE char *before = NULL;
+	ASSERT_EQ(reservation_text_take(NULL, &(uint64_t){ 7 }, RESERVATION_LOAD_HANDED_OVER,
+	                                &before, &err),
+	          0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%llu", (unsigned long long)rows[i].known);
+		AUTO_FREE char *text = NULL;
+		uint64_t epoch = rows[i].known;
+		ASSERT_EQ(reservation_text_take(before, &epoch, RESERVATION_LOAD_HANDED_OVER, &text,
+		                                &err),
+		          0);
+		ASSERT_EQ(epoch, rows[i].taken);
+		struct reservation_text parsed;
+		ASSERT_EQ(reservation_text_parse(text, &parsed, &err), 0);
+		ASSERT_EQ(parsed.epoch, epoch);
+		reservation_text_done(&parsed);
+	}
+}
+
 TEST(none_kept_is_written_down_too)
 {
 	AUTO_FREE char *text = NULL;
 	struct error err;
-	ASSERT_EQ(reservation_text_take(NULL, 9, RESERVATION_LOAD_HANDED_OVER, &text, &err), 0);
+	ASSERT_EQ(reservation_text_take(NULL, &(uint64_t){ 9 }, RESERVATION_LOAD_HANDED_OVER, &text,
+	                                &err),
+	          0);
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	rig_reload(rig, text, RESERVATION_LOAD_HANDED_OVER, 9);
 	AUTO_FREE char *again = lun_format_reservations(rig->lun);

@@ -263,8 +263,8 @@ TEST(who_finds_that_the_row_was_changed_takes_the_disk_anew_and_does_not_say_tha
 	order(&world, 6, 0, 0x11, true);
 	uint64_t epoch = lun_get_epoch(disk_lun(world.disk));
 	AUTO_FREE char *before = row(&world), *taken = NULL;
-	ASSERT_EQ(reservation_text_take(before, epoch + 1, RESERVATION_LOAD_HANDED_OVER, &taken,
-	                                &err),
+	ASSERT_EQ(reservation_text_take(before, &(uint64_t){ epoch + 1 },
+	                                RESERVATION_LOAD_HANDED_OVER, &taken, &err),
 	          0);
 	ASSERT_EQ(store_put_row(world.host.store, ROW, before, taken, &err), 0);
 
@@ -305,4 +305,29 @@ TEST(a_row_that_is_torn_keeps_the_disk_out_of_service_until_it_is_mended)
 	ASSERT_EQ(store_put_row(world.host.store, ROW, "{\"version\":1,\"ep", good, &err), 0);
 	ASSERT_TRUE(becomes_ready(&world));
 	world_done(&world);
+}
+
+static void take_row_away(struct world *world, const char *key)
+{
+	AUTO_FREE char *text = NULL;
+	struct error err = { 0 };
+	ASSERT_EQ(store_get_row(world->host.store, key, &text, &err), 0);
+	ASSERT_EQ(store_put_row(world->host.store, key, text, NULL, &err), 0);
+}
+
+/* As people are told to do with one that is damaged. Then only the reservations tell of its epochs,
+ * and others may have seen the last one. */
+TEST(a_disk_whose_owner_row_was_taken_away_is_served_in_a_later_epoch)
+{
+	struct world world;
+	uint64_t epoch = 0;
+	for (unsigned life = 0; life < 4; life++) {
+		world_init(&world);
+		if (life == 3)
+			take_row_away(&world, "owner/rbd/kept");
+		ASSERT_TRUE(becomes_ready(&world));
+		ASSERT_TRUE(lun_get_epoch(disk_lun(world.disk)) > epoch);
+		epoch = lun_get_epoch(disk_lun(world.disk));
+		world_done(&world);
+	}
 }
