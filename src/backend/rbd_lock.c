@@ -248,6 +248,23 @@ int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *
 	return r;
 }
 
+/* -EBUSY: this client has the image open by another handle as well, whose lock that may be, or a
+ * watch of an earlier one has not ended yet. */
+static int check_only_handle(struct rbd_disk *disk, struct error *err)
+{
+	const char *own = cluster_client_address(disk->cluster);
+	rbd_image_watcher_t watchers[64];
+	size_t count = ARRAY_LEN(watchers), handles = 0;
+	int r = rbd_watchers_list(disk->image, watchers, &count);
+	if (r < 0)
+		return fail(disk, r, "read who has the image open", err);
+	for (size_t i = 0; i < count; i++)
+		handles += strcmp(watchers[i].addr, own) == 0;
+	rbd_watchers_list_cleanup(watchers, count);
+	return handles > 1 ? error_set(err, -EBUSY, "%s is open twice in this process", disk->name)
+	                   : 0;
+}
+
 /* librbd says that it does not have the lock. Most often it was taken away; but who has it is what
  * the OSD says: if that is still this client, nobody else could take it. */
 static int release_disowned(struct rbd_disk *disk, struct error *err)
@@ -257,6 +274,9 @@ static int release_disowned(struct rbd_disk *disk, struct error *err)
 	if (r < 0 || !holder.address ||
 	    strcmp(holder.address, cluster_client_address(disk->cluster)) != 0)
 		return r == -EBUSY ? 0 : r; /* locked by hand: not by us */
+	r = check_only_handle(disk, err);
+	if (r < 0)
+		return r;
 	log_warning("%s: breaking the lock that librbd left when it gave it back", disk->name);
 	return drop_lock(disk, &holder, err);
 }

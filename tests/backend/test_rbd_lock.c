@@ -222,6 +222,23 @@ TEST(a_lock_that_librbd_disowns_is_given_back_all_the_same)
 	ASSERT_EQ(backend_acquire(one, NULL, &err), -EBUSY);
 }
 
+TEST(what_another_handle_of_ours_has_stays_when_librbd_disowns_it)
+{
+	test_image("twice", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "twice", NULL);
+	AUTO(backend) struct backend *again = test_open(a, "twice", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "twice", NULL);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	take_lock_away(one);
+	ASSERT_EQ(backend_acquire(again, NULL, NULL), 0);
+	disowns = true;
+	ASSERT_EQ(backend_release(one, NULL), -EBUSY);
+	disowns = false;
+	ASSERT_EQ(backend_acquire(two, NULL, NULL), -EBUSY);
+}
+
 TEST(an_image_without_the_feature_is_refused_with_the_remedy)
 {
 	test_image("unsafe", SIZE, 1);
