@@ -133,6 +133,20 @@ static bool is_due(const struct scsi_task *task)
 	return !task->state.refused || lun_situation(task_lun(task)) != task->state.sent;
 }
 
+/* Whoever serves the LUN by now: this reactor may have hung, or been frozen, since it was to wait.
+ */
+static void go_on(struct scsi_task *task)
+{
+	hold_remove(task);
+	if (!hold_too_long(task)) {
+		task_enable(task);
+		return;
+	}
+	task->state.inside = true;
+	task_end_status(task, SCSI_BUSY);
+	task->state.inside = false;
+}
+
 static void run_wake(struct message *message)
 {
 	struct itl *itl = container_of(message, struct itl, wake);
@@ -143,8 +157,7 @@ static void run_wake(struct message *message)
 		if (task->state.phase != TASK_HELD || !is_due(task))
 			continue;
 		task->state.refused = false;
-		hold_remove(task);
-		task_enable(task);
+		go_on(task);
 	}
 	task_start_queued(itl); /* the predecessors of its nexus may have ended */
 	management_wake(itl);

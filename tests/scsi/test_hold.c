@@ -87,6 +87,27 @@ TEST(a_held_command_runs_when_the_lun_is_served)
 	ASSERT_MEM_EQ(rig->fake->memory + 3 * 512, out, 512);
 }
 
+/* [H35] As after a pause of the process: its initiator may have repeated it on another path. */
+TEST(a_command_that_was_held_for_too_long_runs_nowhere)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	for (unsigned forwards = 0; forwards < 2; forwards++) {
+		TEST_ROW("%s", forwards ? "forwarded" : "served");
+		rig_leave(rig, LUN_HELD);
+		write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+		rig_advance(rig, 3500);
+		ASSERT_EQ(a.done, 0);
+		if (forwards)
+			rig_forward(rig, 8, 6);
+		else
+			rig_serve(rig, 2);
+		assert_status(&a, SCSI_BUSY);
+		ASSERT_EQ(held(rig), 0);
+	}
+	ASSERT_EQ(rig->fake->count[IO_WRITE], 0);
+	ASSERT_EQ(rig->relay.begun, 0);
+}
+
 TEST(commands_about_identity_are_not_held)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
