@@ -1,6 +1,6 @@
-/* A queue of events and the thread that empties it. When hundreds of LUNs move, their events travel
- * together, and the oldest are dropped when nothing has happened for a while: both share an object
- * with what the moves wait for, and to find the oldest all are read. */
+/* A queue of events and the thread that empties it. What happens within a moment travels together,
+ * and after it; the oldest are dropped when nothing has happened for a while: both share an object
+ * with what the LUNs that move wait for, and to find the oldest all are read. */
 #include "ownership/history_writer.h"
 
 #include "base/list.h"
@@ -17,6 +17,7 @@
 #define WAITING_MAX 1024
 #define LAST_MS     2000 /* for what waits at the end */
 #define TOGETHER    32
+#define MOMENT_MS   250
 #define QUIET_MS    2000
 #define PRUNE_AFTER 64   /* own events, once it is quiet */
 #define PRUNE_AT    2048 /* also if it never is */
@@ -35,6 +36,7 @@ struct history_writer {
 	pthread_cond_t wanted;
 	struct list waiting;
 	unsigned waiting_count, dropped;
+	uint64_t first_ms; /* when the first came after there was none */
 	bool stopping;
 	uint64_t stop_deadline_ms;
 };
@@ -62,22 +64,16 @@ static void prune(struct history_writer *writer)
 		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
 }
 
-static struct timespec quiet_from_now(void)
+static struct timespec time_of(uint64_t ms)
 {
-	struct timespec until;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += QUIET_MS / 1000;
-	return until;
+	return (struct timespec){ .tv_sec = (time_t)(ms / 1000),
+		                  .tv_nsec = (long)(ms % 1000) * 1000000 };
 }
 
-/* The next ones, waited for; 0: it is over, or, if that is asked for, it is *ret_quiet. */
-static size_t take_next(struct history_writer *writer, struct waiting_event *ret_events[TOGETHER],
-                        bool until_quiet, bool *ret_quiet)
+static void await_first(struct history_writer *writer, bool until_quiet, bool *ret_quiet)
 {
-	size_t count = 0;
-	const struct timespec until = quiet_from_now();
+	const struct timespec until = time_of(clock_monotonic_ms() + QUIET_MS);
 	*ret_quiet = false;
-	(void)pthread_mutex_lock(&writer->lock);
 	while (list_empty(&writer->waiting) && !writer->stopping && !*ret_quiet) {
 		if (!until_quiet)
 			(void)pthread_cond_wait(&writer->wanted, &writer->lock);
@@ -85,6 +81,24 @@ static size_t take_next(struct history_writer *writer, struct waiting_event *ret
 			*ret_quiet = pthread_cond_timedwait(&writer->wanted, &writer->lock,
 			                                    &until) == ETIMEDOUT;
 	}
+}
+
+static void await_moment(struct history_writer *writer)
+{
+	const struct timespec until = time_of(writer->first_ms + MOMENT_MS);
+	bool over = list_empty(&writer->waiting);
+	while (!over && !writer->stopping && writer->waiting_count < TOGETHER)
+		over = pthread_cond_timedwait(&writer->wanted, &writer->lock, &until) == ETIMEDOUT;
+}
+
+/* The next ones, waited for; 0: it is over, or, if that is asked for, it is *ret_quiet. */
+static size_t take_next(struct history_writer *writer, struct waiting_event *ret_events[TOGETHER],
+                        bool until_quiet, bool *ret_quiet)
+{
+	size_t count = 0;
+	(void)pthread_mutex_lock(&writer->lock);
+	await_first(writer, until_quiet, ret_quiet);
+	await_moment(writer);
 	bool over = writer->stopping && clock_monotonic_ms() >= writer->stop_deadline_ms;
 	while (!over && count < TOGETHER && !list_empty(&writer->waiting))
 		ret_events[count++] =
@@ -167,6 +181,8 @@ static void enqueue(struct history_writer *writer, struct waiting_event *event)
 	(void)pthread_mutex_lock(&writer->lock);
 	bool room = event && writer->waiting_count < WAITING_MAX;
 	if (room) {
+		if (list_empty(&writer->waiting))
+			writer->first_ms = clock_monotonic_ms();
 		list_append(&writer->waiting, &event->link);
 		writer->waiting_count++;
 		(void)pthread_cond_signal(&writer->wanted);

@@ -13,6 +13,7 @@
 #define MEMBERS_MAX 64
 #define MOVES_MAX   1    /* at a time: initiators of each wait for its own move only */
 #define MOVE_MS     1000 /* one that takes longer does not keep the others */
+#define REST_MS     100  /* at most, from one to the next */
 #define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
 
 /* ---- members as decide() wants them ---- */
@@ -150,6 +151,12 @@ static void yield_to_asker(struct owners *owners, struct disk *disk, struct disk
 
 /* ---- turns ---- */
 
+static void note_again(struct owners *owners, uint64_t again_ms)
+{
+	if (again_ms && (!owners->again_ms || again_ms < owners->again_ms))
+		owners->again_ms = again_ms;
+}
+
 /* Given away, and its next owner has not said yet that it has it. */
 static bool is_moving(const struct owners *owners, const struct disk *disk)
 {
@@ -162,14 +169,26 @@ static bool is_moving(const struct owners *owners, const struct disk *disk)
 	       strcmp(record->instance, owners->members.instance) == 0;
 }
 
+/* A move leaves work behind, at the cluster and at both gateways, which the next one would wait for
+ * together with its initiators: it comes after a rest as long as the move was. */
+static void note_rest(struct owners *owners)
+{
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	uint64_t took_ms = now_ms - owners->turn_ms;
+	owners->rested_ms = now_ms + (took_ms < REST_MS ? took_ms : REST_MS);
+}
+
 static void count_moving(struct owners *owners)
 {
 	const struct disk_set *set = owners->config.disks;
+	bool moved = owners->moving > 0;
 	owners->moving = 0;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
 		owners->moving += disk && is_moving(owners, disk);
 	}
+	if (moved && owners->moving == 0)
+		note_rest(owners);
 }
 
 /* It cannot be drained, and a stop does not wait for ever. */
@@ -181,20 +200,19 @@ static bool is_hopeless(const struct owners *owners, const struct disk *disk)
 /* True: it is not its turn, and it is served here until then. */
 static bool await_turn(struct owners *owners, const struct disk *disk, struct disk_order *order)
 {
+	uint64_t now_ms = reactor_now_ms(owners->config.manager);
+	bool rests = now_ms < owners->rested_ms && !owners->leaving;
 	if (disk_role(disk) == DISK_GIVE || !disk_is_owner(disk))
 		return false;
-	if (owners->moving < MOVES_MAX && !is_hopeless(owners, disk)) {
+	if (owners->moving < MOVES_MAX && !is_hopeless(owners, disk) && !rests) {
 		owners->moving++;
+		owners->turn_ms = now_ms;
 		return false;
 	}
+	if (rests)
+		note_again(owners, owners->rested_ms);
 	*order = (struct disk_order){ .role = DISK_SERVE, .why = "others are moving" };
 	return true;
-}
-
-static void note_again(struct owners *owners, uint64_t again_ms)
-{
-	if (again_ms && (!owners->again_ms || again_ms < owners->again_ms))
-		owners->again_ms = again_ms;
 }
 
 static void decide_disk(struct owners *owners, const struct roll *roll,

@@ -36,11 +36,13 @@ struct owners {
 	struct watchdog watchdog;
 	struct message decide_message;
 	bool decide_posted;
-	bool all_wanted;   /* about all disks, not only those that are marked */
-	uint64_t all_ms;   /* when that was done last */
-	uint64_t again_ms; /* a decision depends on time: not later than that */
-	bool undecided;    /* some disk waits */
-	unsigned moving;   /* on their way to another gateway */
+	bool all_wanted;    /* about all disks, not only those that are marked */
+	uint64_t all_ms;    /* when that was done last */
+	uint64_t again_ms;  /* a decision depends on time: not later than that */
+	bool undecided;     /* some disk waits */
+	unsigned moving;    /* on their way to another gateway */
+	uint64_t turn_ms;   /* when the last one went */
+	uint64_t rested_ms; /* the next one goes not before that */
 
 	/* Messages. */
 	uint64_t ask_number;

@@ -258,9 +258,11 @@ def a_killed_owner_is_fenced_and_replaced_and_nothing_acknowledged_is_lost():
         expect_story(other, ": asking", f"{owner.name}: 2 questions without an answer",
                      f"{owner.name} is condemned", f"{owner.name}: fenced {len(clients)} clients",
                      "rbd/disk_0: taken (take-over")
-        kinds = [event["kind"] for event in reversed(other.call("GET", "/rbdgate/history")["events"])]
-        events = [kind for kind in kinds if kind in ("condemn", "fence", "take-over")]
-        expect_eq(events[:3], ["condemn", "fence", "take-over"], "history")
+        def told():
+            kinds = [event["kind"] for event in reversed(other.call("GET", "/rbdgate/history")["events"])]
+            events = [kind for kind in kinds if kind in ("condemn", "fence", "take-over")]
+            return events[:3] == ["condemn", "fence", "take-over"]
+        wait_for(told, "the history to tell of it")
         writer.stop()
         print(f"# {writer.count()} blocks, longest pause {writer.pause_s:.2f} s, errors {writer.errors}")
         expect(len(writer.errors) <= 1, "more than the command whose fate nobody knows")

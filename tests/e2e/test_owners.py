@@ -108,7 +108,7 @@ def a_drained_gateway_owns_nothing_until_it_is_undrained():
         expect_eq(epochs(first), before, "changes of owner while gw-2 is drained")
         first.gwcli(GATEWAYS, "undrain", "gw-2")
         wait_for_owners(first, gw_1=1, gw_2=1)
-        expect(kinds(first).count("drain") == 2, kinds(first))
+        wait_for(lambda: kinds(first).count("drain") == 2, "two drains in the history")
 
 
 @case
@@ -118,8 +118,7 @@ def a_dead_gateway_loses_its_luns_and_gets_them_back():
         wait_for_owners(first, gw_1=2, gw_2=0)
         tree = first.gwcli("ls", "/disks")
         expect("Owner: gw-1 (" in tree, tree)
-        told = first.gwcli("history", "1000")
-        expect("take-over" in told, told)
+        wait_for(lambda: "take-over" in first.gwcli("history", "1000"), "the history to tell of it")
         second.io.start()
         second.wait_ready()
         wait_for_owners(first, gw_1=1, gw_2=1)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
@@ -192,6 +193,7 @@ class World(gateway_site.Site):
 
 @contextlib.contextmanager
 def world(**arguments):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and so ends all that it has started
     with contextlib.ExitStack() as stack:
         yield World(stack, **arguments)
 

@@ -317,6 +317,37 @@ TEST(a_few_disks_move_at_a_time_and_the_next_goes_when_one_has_arrived)
 }
 
 /* Each of them has given up, answered by a third one that is gone by now. */
+/* Within 60 ms. */
+static void move(struct world *world, struct disk *disk)
+{
+	give_back(disk);
+	disk->marked = true;
+	owners_decide(&world->owners);
+	world->owners.turn_ms -= 60;
+	arrive(disk);
+	owners_decide(&world->owners);
+}
+
+TEST(the_next_disk_goes_after_a_rest_as_long_as_the_move_was)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.members.maintenance = true;
+	decide_all(&world);
+	move(&world, &disks[0]);
+	ASSERT_EQ(disks[1].order.role, DISK_SERVE);
+	uint64_t now = reactor_now_ms(world.manager);
+	ASSERT_TRUE(world.owners.again_ms > now && world.owners.again_ms <= now + 100);
+	world.owners.rested_ms = now;
+	decide_all(&world);
+	ASSERT_EQ(disks[1].order.role, DISK_GIVE);
+	world.owners.leaving = true; /* who is stopped does not rest */
+	world.owners.leave_ms = now;
+	move(&world, &disks[1]);
+	ASSERT_EQ(disks[2].order.role, DISK_GIVE);
+	world_done(&world);
+}
+
 TEST(who_is_cautious_waits_for_those_only_who_can_take)
 {
 	static const struct {
