@@ -69,8 +69,8 @@ def kinds(gw):
 @case
 def owners_are_shown_and_moved():
     with pair() as (first, second):
-        tree = first.gwcli("ls", "/disks")
-        expect("rbd/disk_1 (Online, 64M), Owner: gw-1]" in tree and "(Online, 64M), Owner: gw-2]" in tree, tree)
+        wanted = "rbd/disk_1 (Online, 64M), Owner: gw-1]", "rbd/disk_2 (Online, 64M), Owner: gw-2]"
+        wait_for(lambda: all(row in first.gwcli("ls", "/disks") for row in wanted), "both LUNs online at their owners")
         info = first.call("GET", "/gatewayinfo")["rbdgate"]
         expect({n: g["state"] for n, g in info["gateways"].items()} == {"gw-1": "up", "gw-2": "up"}, info)
         second.gwcli("/disks/rbd/disk_1", "owner", "gw-2")
