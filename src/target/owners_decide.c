@@ -13,7 +13,7 @@
 #define MEMBERS_MAX 64
 #define MOVES_MAX   1    /* at a time: initiators of each wait for its own move only */
 #define MOVE_MS     1000 /* one that takes longer does not keep the others */
-#define REST_MS     100  /* at most, from one to the next */
+#define REST_MS     50   /* at most, from one to the next */
 #define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
 
 /* ---- members as decide() wants them ---- */

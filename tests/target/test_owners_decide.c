@@ -317,7 +317,7 @@ TEST(a_few_disks_move_at_a_time_and_the_next_goes_when_one_has_arrived)
 }
 
 /* Each of them has given up, answered by a third one that is gone by now. */
-/* Within 60 ms. */
+/* Within 40 ms. */
 static void move(struct world *world, struct disk *disk)
 {
 	give_back(disk);
@@ -337,7 +337,7 @@ TEST(the_next_disk_goes_after_a_rest_as_long_as_the_move_was)
 	move(&world, &disks[0]);
 	ASSERT_EQ(disks[1].order.role, DISK_SERVE);
 	uint64_t now = reactor_now_ms(world.manager);
-	ASSERT_TRUE(world.owners.again_ms > now && world.owners.again_ms <= now + 100);
+	ASSERT_TRUE(world.owners.again_ms > now && world.owners.again_ms <= now + 50);
 	world.owners.rested_ms = now;
 	decide_all(&world);
 	ASSERT_EQ(disks[1].order.role, DISK_GIVE);
