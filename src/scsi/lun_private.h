@@ -115,8 +115,8 @@ struct itl {
 	struct list link; /* in nexus->leaving */
 	struct itl_counters counters;
 
-	_Atomic uint64_t
-	        relayed_epoch; /* of the owner that has had a command of it, and knows it */
+	/* Of the owner that has had a command of it, and so knows it. */
+	_Atomic uint64_t relayed_epoch;
 	/* lun->lock. 1: a new size was seen at this gateway, and the owner has not told it; -1: the
 	 * owner has told one that was not seen here yet. */
 	int size_owed;
