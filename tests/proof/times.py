@@ -14,6 +14,7 @@ from harness import Cluster
 from world import IQN, NETWORKS, expect, wait_for
 
 PACE = 40  # operations a second at each LUN, as far as --rate allows
+WATCHED_PART = 0.8  # of --rate, at most
 READS = 95  # of a hundred; writes cost Ceph most, on the cores that the take-over needs, too
 LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stopped": (300, 300, None),
              **dict.fromkeys(("hand over", "drain", "balance"), (100, 100, None))}  # with 1, up to 64 and up to 512 LUNs
@@ -26,7 +27,16 @@ def count(gw, state):
         return -1
 
 
-class Killed:
+class Trouble:
+    """What happens to the gateway that has all LUNs, and how that is undone."""
+
+    @staticmethod
+    def watched(world):
+        """How many of the first LUNs count, because they alone move; 0: all. They are asked more often than the rest."""
+        return 0
+
+
+class Killed(Trouble):
     def harm(self, world, victim):
         victim.io.kill()
 
@@ -34,7 +44,7 @@ class Killed:
         victim.io.start()
 
 
-class Silent:
+class Silent(Trouble):
     def harm(self, world, victim):
         world.network.cut(victim.name, NETWORKS)
 
@@ -42,7 +52,7 @@ class Silent:
         world.network.heal(victim.name)
 
 
-class Stopped:
+class Stopped(Trouble):
     def harm(self, world, victim):
         victim.io.stop()
 
@@ -50,20 +60,22 @@ class Stopped:
         victim.io.start()
 
 
-class HandOver:
+class HandOver(Trouble):
     """One LUN among those that are in use: its own gap."""
 
-    watched = True
+    @staticmethod
+    def watched(world):
+        return 1
 
     def harm(self, world, victim):
-        worlds.move(world.survivor, world.disks[0], world.survivor)
+        worlds.move(world.survivor, min(world.disks), world.survivor)
         wait_for(lambda: count(victim, "ready") == len(world.disks) - 1, "a LUN to move", 60)
 
     def heal(self, world, victim):
-        worlds.move(world.survivor, world.disks[0], victim)
+        worlds.move(world.survivor, min(world.disks), victim)
 
 
-class Drain:
+class Drain(Trouble):
     """All LUNs of one gateway at once, as before maintenance."""
 
     def harm(self, world, victim):
@@ -74,8 +86,12 @@ class Drain:
         worlds.undrain(world.survivor, victim)
 
 
-class Balance:
-    """The other gateway gets its share, as a new one does: half of the LUNs, one after the other."""
+class Balance(Trouble):
+    """The other gateway gets its share, as a new one does: half of the LUNs, one after the other, by their names."""
+
+    @staticmethod
+    def watched(world):
+        return len(targets(world)[0][1]) // 2
 
     def harm(self, world, victim):
         share = sum(len(disks) // 2 for _, disks in targets(world))
@@ -89,7 +105,7 @@ class Balance:
                 worlds.move(world.survivor, lun["name"].split("/")[1], victim)
 
 
-class Nothing:
+class Nothing(Trouble):
     def harm(self, world, victim):
         pass
 
@@ -108,7 +124,7 @@ TARGET_LUNS = 256  # that a target has at most
 
 def targets(world):
     """Names of targets, and the disks of each."""
-    disks = world.disks
+    disks = sorted(world.disks)
     return [(f"{IQN}{at // TARGET_LUNS or ''}", disks[at:at + TARGET_LUNS]) for at in range(0, len(disks), TARGET_LUNS)]
 
 
@@ -186,20 +202,31 @@ class Drivers:
             driver.kill()
 
 
-def drive(world, through, options):
+def drive(world, kind, through, options):
+    """All LUNs, at an even pace; those that are watched more often, by an initiator of their own."""
     gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
-    workers = max(len(world.disks), 4)
-    pace = min(PACE, options.rate / workers)
-    world.pause_ms = 1100 / pace  # a worker's longest between two commands
-    def one(number, target, luns, workers, pace=pace):
+    def one(number, target, luns, workers, pace):
         return world.drive(
             "--target", target, "--name", f"{IQN}-{number}", "--initiators", 1, "--workers", workers, "--luns", luns,
             "--bound", "yes", "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", READS,
             "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
             name=f"times-{len(world.disks)}-{through}-{number}")
-    world.watcher = one("watcher", targets(world)[0][0], 1, 1, PACE)
-    return Drivers([one(number, target, len(disks), max(len(disks), 4))
-                    for number, (target, disks) in enumerate(targets(world))])
+    watched, rate = kind.watched(world), options.rate
+    world.watcher = None
+    if watched:
+        pace = min(PACE, WATCHED_PART * rate / watched)
+        rate -= pace * watched
+        world.watcher = one("watcher", targets(world)[0][0], watched, watched, pace)
+    pace = min(PACE, rate / max(len(world.disks), 4))
+    world.pause_ms = 1100 / pace  # a worker's longest between two commands
+    world.driver = Drivers([one(number, target, len(disks), max(len(disks), 4), pace)
+                            for number, (target, disks) in enumerate(targets(world))])
+
+
+def stop_driving(world):
+    world.driver.kill()
+    if world.watcher:
+        world.watcher.kill()
 
 
 # ---- measuring ----
@@ -243,7 +270,7 @@ def settle(world, since):
 
 
 def one_round(world, kind, rng):
-    victim, driver = world.gateways[0], world.watcher if getattr(kind, "watched", False) else world.driver
+    victim, driver = world.gateways[0], world.watcher or world.driver
     wait_home(world, victim)
     world.driver.reset()
     settle(world, world.driver.status()["time"])
@@ -323,14 +350,13 @@ def run_with(luns, options, rows):
             start(world)
             world.survivor = world.gateways[1]
             for through in options.through.split(","):
-                world.driver = drive(world, through, options)
-                try:
-                    for name in options.kinds.split(","):
+                for name in options.kinds.split(","):
+                    drive(world, KINDS[name], through, options)
+                    try:
                         rows.append(Row(name, luns, through))
                         measure(world, name, rows[-1], options)
-                finally:
-                    world.driver.kill()
-                    world.watcher.kill()
+                    finally:
+                        stop_driving(world)
         except BaseException:
             world.logs()
             raise
