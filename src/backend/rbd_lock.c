@@ -81,23 +81,29 @@ static int find_holder(struct rbd_disk *disk, struct holder *holder, struct erro
 	return 0;
 }
 
-/* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. The
- * cookie of a lock, if it is given, names the watch of the very handle that has it. */
-static bool owner_watches(struct rbd_disk *disk, const char *owner, const char *lock_cookie)
+/* How many watches of the image that client has, or -errno. The cookie of a lock, if it is given,
+ * names the watch of the very handle that has it. */
+static int count_watches(struct rbd_disk *disk, const char *client, const char *lock_cookie)
 {
 	rbd_image_watcher_t watchers[64];
 	size_t count = ARRAY_LEN(watchers);
-	if (rbd_watchers_list(disk->image, watchers, &count) < 0)
-		return true;
-	bool found = false;
-	for (size_t i = 0; i < count && !found; i++) {
+	int r = rbd_watchers_list(disk->image, watchers, &count), found = 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
 		char cookie[64];
 		(void)snprintf(cookie, sizeof cookie, "auto %" PRIu64, watchers[i].cookie);
-		found = strcmp(watchers[i].addr, owner) == 0 &&
-		        (!lock_cookie || strcmp(cookie, lock_cookie) == 0);
+		found += strcmp(watchers[i].addr, client) == 0 &&
+		         (!lock_cookie || strcmp(cookie, lock_cookie) == 0);
 	}
 	rbd_watchers_list_cleanup(watchers, count);
 	return found;
+}
+
+/* A live owner watches the image; a watch ends 30 s after its client has died. In doubt: true. */
+static bool owner_watches(struct rbd_disk *disk, const char *owner, const char *lock_cookie)
+{
+	return count_watches(disk, owner, lock_cookie) != 0;
 }
 
 static int break_lock(struct rbd_disk *disk, const char *owner, struct error *err)
@@ -252,15 +258,9 @@ int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *
  * watch of an earlier one has not ended yet. */
 static int check_only_handle(struct rbd_disk *disk, struct error *err)
 {
-	const char *own = cluster_client_address(disk->cluster);
-	rbd_image_watcher_t watchers[64];
-	size_t count = ARRAY_LEN(watchers), handles = 0;
-	int r = rbd_watchers_list(disk->image, watchers, &count);
-	if (r < 0)
-		return fail(disk, r, "read who has the image open", err);
-	for (size_t i = 0; i < count; i++)
-		handles += strcmp(watchers[i].addr, own) == 0;
-	rbd_watchers_list_cleanup(watchers, count);
+	int handles = count_watches(disk, cluster_client_address(disk->cluster), NULL);
+	if (handles < 0)
+		return fail(disk, handles, "read who has the image open", err);
 	return handles > 1 ? error_set(err, -EBUSY, "%s is open twice in this process", disk->name)
 	                   : 0;
 }
