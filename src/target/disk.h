@@ -132,6 +132,8 @@ void disk_ask_for(struct disk *disk, const char *gateway);
 const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms);
 /* It is open for writing here. */
 bool disk_is_owner(const struct disk *disk);
+/* It is the owner, or the record says so, or both. */
+bool disk_is_ours(const struct disk *disk);
 /* Taking or giving is under way. */
 bool disk_is_moving(const struct disk *disk);
 /* Its owner, which is known already, says that it serves it now: commands that came too early are

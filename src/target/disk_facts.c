@@ -45,6 +45,11 @@ bool disk_is_owner(const struct disk *disk)
 	return disk->phase == SERVED;
 }
 
+bool disk_is_ours(const struct disk *disk)
+{
+	return disk_is_owner(disk) || disk_record_is_own(disk);
+}
+
 bool disk_is_moving(const struct disk *disk)
 {
 	return disk->busy || disk->phase == DRAINED;

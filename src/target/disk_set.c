@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define NAMES_MAX 16 /* in a line of the log */
+
 struct slot {
 	struct disk_set *set;
 	struct disk *disk;
@@ -160,27 +162,28 @@ bool disk_set_settled(const struct disk_set *set)
 	return list_empty(&set->retired) && list_empty(&set->closing);
 }
 
-static size_t add_owned(const struct disk *disk, size_t count, size_t most, struct string *names)
+static size_t add_ours(const struct disk *disk, size_t count, struct string *names)
 {
-	if (!disk_is_owner(disk) && !disk_record_is_own(disk))
+	if (!disk_is_ours(disk))
 		return count;
-	if (count < most)
-		string_format(names, "%s%s", count ? ", " : "", disk_name(disk));
+	if (count <= NAMES_MAX)
+		string_format(names, "%s%s", count ? ", " : "",
+		              count < NAMES_MAX ? disk_name(disk) : "...");
 	return count + 1;
 }
 
-size_t disk_set_add_owned(const struct disk_set *set, size_t most, struct string *names)
+size_t disk_set_add_ours(const struct disk_set *set, struct string *names)
 {
 	size_t count = 0;
 	const struct slot *slot;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		if (set->slots[i])
-			count = add_owned(set->slots[i]->disk, count, most, names);
+			count = add_ours(set->slots[i]->disk, count, names);
 	}
 	list_for_each (slot, &set->retired, link)
-		count = add_owned(slot->disk, count, most, names);
+		count = add_ours(slot->disk, count, names);
 	list_for_each (slot, &set->closing, link)
-		count = add_owned(slot->disk, count, most, names);
+		count = add_ours(slot->disk, count, names);
 	return count;
 }
 

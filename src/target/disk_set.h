@@ -38,9 +38,9 @@ bool disk_set_settled(const struct disk_set *set);
 struct disk *disk_set_at(const struct disk_set *set, size_t i);
 /* The disk of that name ("pool/image") in the plan, or NULL. */
 struct disk *disk_set_find(const struct disk_set *set, const char *name);
-/* Adds the names of those that this gateway owns, also while they are being closed, but of no more
- * than `most`; returns how many there are. */
-size_t disk_set_add_owned(const struct disk_set *set, size_t most, struct string *names);
+/* Adds the names of those that are ours, also while they are being closed, for a line of the log:
+ * not more than fit there. Returns how many there are. */
+size_t disk_set_add_ours(const struct disk_set *set, struct string *names);
 /* Adds what disks have to complain about, separated by "; ". */
 void disk_set_add_problems(const struct disk_set *set, struct string *problems);
 /* An array with a row for each disk. A new reference, NULL: no memory. */

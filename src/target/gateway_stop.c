@@ -22,7 +22,6 @@
 #define QUIET_LOOK_MS 100
 #define OWNERS_MS     (GRACE_MS + 3000) /* for commands of closed sessions, at other gateways */
 #define HUNG_MS       10000 /* neither a stage nor a LUN has ended for so long: the rest hangs */
-#define NAMES_MAX     16    /* in the log */
 
 /* ---- stages ---- */
 
@@ -45,10 +44,10 @@ static void bound_expired(struct timer *timer)
 {
 	struct gateway *gateway = container_of(timer, struct gateway, stop.bound);
 	AUTO_STRING struct string names = { 0 };
-	size_t left = disk_set_add_owned(&gateway->disks, NAMES_MAX, &names);
-	log_error("%s: ends without a clean stop, %s for %u s; LUNs left behind: %s%s",
-	          gateway->name, what_hangs[gateway->stop.stage], HUNG_MS / 1000,
-	          left && names.text ? names.text : "none", left > NAMES_MAX ? ", ..." : "");
+	bool left = disk_set_add_ours(&gateway->disks, &names) > 0;
+	log_error("%s: ends without a clean stop, %s for %u s; LUNs left behind: %s", gateway->name,
+	          what_hangs[gateway->stop.stage], HUNG_MS / 1000,
+	          left && names.text ? names.text : "none");
 	_exit(1);
 }
 
@@ -102,10 +101,8 @@ void gateway_left(void *argument)
 	AUTO_STRING struct string names = { 0 };
 	if (gateway->stop.stage != STOP_GIVE)
 		return;
-	size_t left = disk_set_add_owned(&gateway->disks, NAMES_MAX, &names);
-	if (left)
-		log_warning("%s: not given to others: %s%s", gateway->name, names.text,
-		            left > NAMES_MAX ? ", ..." : "");
+	if (disk_set_add_ours(&gateway->disks, &names) > 0)
+		log_warning("%s: not given to others: %s", gateway->name, names.text);
 	else
 		log_info("%s: all LUNs are with others", gateway->name);
 	next_stage(gateway, STOP_QUIET);

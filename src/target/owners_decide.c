@@ -264,8 +264,7 @@ static bool gives_any(const struct owners *owners)
 	const struct disk_set *set = owners->config.disks;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
-		bool own = disk && (disk_is_owner(disk) || disk_record_is_own(disk));
-		if (own && !is_hopeless(owners, disk))
+		if (disk && disk_is_ours(disk) && !is_hopeless(owners, disk))
 			return true;
 	}
 	return false;

@@ -256,12 +256,17 @@ def run_io(gw, program, env=None):
     gw.wait_ready()
 
 
+def hang_storage(gw, other):
+    """From now on no command of the gateway's own LUN ends."""
+    gw.io.stop()
+    run_io(gw, "rbd-target-io-planted", dict(os.environ, RBDGATE_PLANTED="hung"))
+    wait_for_owners(other, gw_1=1, gw_2=1)
+
+
 @case
 def a_stop_does_not_wait_for_an_owner_that_hangs():
     with pair() as (first, second):
-        first.io.stop()
-        run_io(first, "rbd-target-io-planted", dict(os.environ, RBDGATE_PLANTED="hung"))
-        wait_for_owners(second, gw_1=1, gw_2=1)
+        hang_storage(first, second)
         path = Path(second, 0)  # disk_1 is gw-1's
         path.session.start([0x2a, *READ_ONE[1:]], bytes(512))
         wait_for(lambda: any(lun["in_flight"] for lun in first.status()["luns"]), "a write that hangs at its owner")
@@ -276,9 +281,7 @@ def a_stop_does_not_wait_for_an_owner_that_hangs():
 @case
 def a_stop_does_not_wait_for_its_own_storage_that_hangs_and_another_takes_what_is_left():
     with pair() as (first, second):
-        first.io.stop()
-        run_io(first, "rbd-target-io-planted", dict(os.environ, RBDGATE_PLANTED="hung"))
-        wait_for_owners(second, gw_1=1, gw_2=1)
+        hang_storage(first, second)
         paths = [Path(gw, 0) for gw in (first, second)]  # disk_1 is gw-1's
         tags = [path.session.start([0x2a, *READ_ONE[1:]], bytes(512)) for path in paths]
         wait_for(lambda: any(lun["in_flight"] == 2 for lun in first.status()["luns"]), "two writes that hang")

@@ -54,6 +54,11 @@ bool disk_is_owner(const struct disk *disk)
 	return disk_record_is_own(disk);
 }
 
+bool disk_is_ours(const struct disk *disk)
+{
+	return disk_record_is_own(disk);
+}
+
 enum disk_role disk_role(const struct disk *disk)
 {
 	return disk->order.role;
