@@ -305,6 +305,14 @@ static int declare(struct channel *channel, struct relayed *relayed)
 	return rows_declare(channel, request->nexus, &row, true, &relayed->row);
 }
 
+/* It came while the connection was being made, and is as old as if it had come with the first
+ * heartbeat of it, but for the time that it has waited, of which this process may have slept. */
+static void stamp_back(const struct channel *channel, struct relayed *relayed)
+{
+	uint64_t waited_ms = channel->hub->interconnect->clock() - relayed->begun_ms;
+	relayed->stamp = channel->stamp > waited_ms ? channel->stamp - waited_ms : 1;
+}
+
 static void number(struct channel *channel, struct relayed *relayed)
 {
 	if (declare(channel, relayed) < 0) {
@@ -313,9 +321,8 @@ static void number(struct channel *channel, struct relayed *relayed)
 	}
 	leave_queue(channel, relayed);
 	take_slot(channel, relayed);
-	/* It came before the first heartbeat, and not long ago: it would be back already. */
 	if (!relayed->stamp)
-		relayed->stamp = channel->stamp;
+		stamp_back(channel, relayed);
 	relayed_send(channel, relayed);
 }
 
@@ -453,7 +460,7 @@ static void enqueue(struct hub *hub, struct relayed *relayed, const struct lun_r
 	}
 	relayed->begun_ms = hub->interconnect->clock();
 	relayed->channel = channel;
-	relayed->stamp = channel->stamp;
+	relayed->stamp = channel->state == CHANNEL_UP ? channel->stamp : 0;
 	/* Task management goes before commands that wait for the window: it may be full of what
 	 * hangs, and those that it reaches were taken off. */
 	if (relayed->kind == RELAYED_MANAGE) {

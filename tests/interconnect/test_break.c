@@ -309,6 +309,41 @@ TEST(a_write_that_was_torn_goes_again_only_while_it_is_young)
 	world_nexus_end(world, nexus);
 }
 
+/* The peer is up, by the connection of its other reactor, so its LUNs are forwarded to it. */
+TEST(a_write_that_waits_for_its_connection_is_as_old_as_it_has_waited)
+{
+	static const struct {
+		unsigned ms;
+		bool frozen, executed;
+	} rows[] = { { 10, false, true },
+		     { 1000, false, true },
+		     { 1000, true, true },
+		     { 30000, true, false } };
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexuses[] = { world_nexus(world, 0, 0, 1), world_nexus(world, 0, 1, 2) };
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%u ms%s", rows[i].ms, rows[i].frozen ? ", frozen" : "");
+		cutter_of(world)->only = 1;
+		world_pass(world, 5000);
+		write_start(&a, nexuses[0], 8 + i, 1, 1);
+		write_start(&b, nexuses[1], 28 + i, 1, 1);
+		world_pass(world, 5);
+		ASSERT_EQ(a.done + b.done, 1);
+		bool waits = !a.done;
+		world->gateways[0].paused = rows[i].frozen;
+		world_pass(world, rows[i].ms);
+		cutter_of(world)->only = 0;
+		world->gateways[0].paused = false;
+		command_wait(world, &a);
+		command_wait(world, &b);
+		assert_good(waits ? &b : &a);
+		ASSERT_EQ((waits ? &a : &b)->task.status, rows[i].executed ? SCSI_GOOD : SCSI_BUSY);
+		ASSERT_EQ(disk_of(world)->writes[(waits ? 8 : 28) + i], rows[i].executed);
+	}
+	world_nexus_end(world, nexuses[0]);
+	world_nexus_end(world, nexuses[1]);
+}
+
 /* ---- the end of the owner ---- */
 
 static void set_quiet(void *argument)
