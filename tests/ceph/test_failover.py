@@ -288,13 +288,13 @@ def a_frozen_owner_comes_back_as_a_non_owner():
         stale = Writer(s, owner)
         wait_for(lambda: stale.count() > 20, "writes")
         waits = s.session(owner)
-        owner.io.process.send_signal(19)
+        owner.io.freeze()
         for _ in range(3):
             waits.start(WRITE_8_BLOCKS, bytes([0x99]) * 4096)
         wait_for(lambda: s.state(other, 0) == "ready", "take-over")
         stale.stop()  # what it has sent waits in the owner's socket
         s.qemu_io(other, "write -P 0x55 0 16M")
-        owner.io.process.send_signal(18)
+        owner.io.thaw()
         wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance in the same process")
         wait_for(lambda: waits.dead, "the end of the session that waited")
         expect_eq(waits.answers, {}, "answers of who was fenced")

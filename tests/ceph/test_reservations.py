@@ -3,7 +3,6 @@
 the restart of its owner."""
 import contextlib
 import pathlib
-import signal
 import struct
 import sys
 
@@ -241,14 +240,14 @@ def an_order_that_waits_at_a_frozen_owner_never_wins_and_no_write_of_who_was_thr
             good(order(session, REGISTER, 0, 0x22))
             good(write(session, block))
         good(order(frozen, RESERVE, 0x22))
-        owner.io.process.send_signal(signal.SIGSTOP)
+        owner.io.freeze()
         tags = [frozen.start(block_cdb(WRITE, 0), LATE), frozen.start(order_cdb(CLEAR), order_list(0x22))]
         unknown = forwarded.start(block_cdb(WRITE, 1), LATE)
         good(order(first, PREEMPT_AND_ABORT, 0x11, 0x22))
         before = [ask(first, action) for action in range(4)]
         answer = forwarded.finish(unknown)
         expect_eq(answer.sense, 0x0b0800, "what is told of a write that the frozen owner has")
-        owner.io.process.send_signal(signal.SIGCONT)
+        owner.io.thaw()
         wait_for(lambda: frozen.dead, "the end of the session of the past")
         expect(not {*tags} & {*frozen.answers}, f"who is fenced drops what waits without an answer: {frozen.answers}")
         owner.wait_ready()

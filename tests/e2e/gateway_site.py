@@ -1,6 +1,5 @@
 """A site: a Ceph cluster on the hub of a network, and the gateways of one target on hosts of their own beside it."""
 import contextlib
-import signal
 
 import harness
 from harness import IQN, Cluster, Gateway, prefix_of, tail
@@ -33,7 +32,7 @@ class Site:
     def end(self):
         for gw in self.gateways:
             with contextlib.suppress(ProcessLookupError):
-                gw.io.process and gw.io.process.send_signal(signal.SIGCONT)
+                gw.io.process and gw.io.thaw()
             gw.kill()
 
     def start_gateways(self):

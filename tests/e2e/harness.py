@@ -115,6 +115,22 @@ class Program:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def is_frozen(self):
+        """All of its threads are: until then one may still run."""
+        try:
+            states = [(task / "stat").read_text().rpartition(") ")[2][0]
+                      for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()]
+        except FileNotFoundError:  # a thread has ended meanwhile, or the program
+            return not self.running()
+        return all(state == "T" for state in states)
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+        wait_for(self.is_frozen, f"all threads of {self.name} stopped")
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self):
         if self.running():
             self.process.kill()

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Writes that come late: the target process is stopped while a write stands in its socket, and the initiator
 has or has not given up on that connection by the time it goes on."""
-import os
 import pathlib
-import signal
 import socket
 import struct
 import sys
@@ -90,23 +88,15 @@ class Initiator:
         self.socket.close()
 
 
-def is_stopped(pid):
-    """All threads: until then one of them may still run."""
-    states = [task.joinpath("stat").read_text().rpartition(") ")[2][0]
-              for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
-    return all(state == "T" for state in states)
-
-
 def stopped(gw, seconds, work):
     """Does the work while the target process is stopped; it goes on after so many seconds."""
-    os.kill(gw.io.pid, signal.SIGSTOP)
+    gw.io.freeze()
     try:
-        wait_for(lambda: is_stopped(gw.io.pid), "all threads of the target stopped")
         end = time.monotonic() + seconds
         work()
         wait_for(lambda: time.monotonic() > end, "the end of the stop", deadline_s=seconds + 5)
     finally:
-        os.kill(gw.io.pid, signal.SIGCONT)
+        gw.io.thaw()
 
 
 @case

@@ -1,7 +1,6 @@
 """The faults, one row each: what is done to the world, for how long, and what heals it. A fault is a
 generator: it does harm, yields how long that is to last, and heals."""
 import json
-import signal
 
 import world as worlds
 from world import wait_for
@@ -47,17 +46,17 @@ def all_killed(world, rng):
 
 def freeze(world, rng):
     gw = rng.choice(world.gateways)
-    gw.io.process.send_signal(signal.SIGSTOP)
+    gw.io.freeze()
     yield mostly_short(rng, 20)
-    gw.io.process.send_signal(signal.SIGCONT)
+    gw.io.thaw()
 
 
 def freeze_short(world, rng):
     """Too short for a fence, long enough for commands to become old."""
     gw = rng.choice(world.gateways)
-    gw.io.process.send_signal(signal.SIGSTOP)
+    gw.io.freeze()
     yield rng.uniform(0.2, 3)
-    gw.io.process.send_signal(signal.SIGCONT)
+    gw.io.thaw()
 
 
 def graceful_stop(world, rng):
@@ -109,11 +108,11 @@ def cut_and_freeze(world, rng):
     gw = world.owner_of(rng.choice(world.disks)) or rng.choice(world.gateways)
     world.network.cut(gw.name, ["cluster"])
     yield rng.uniform(0.2, 1.5)
-    gw.io.process.send_signal(signal.SIGSTOP)
+    gw.io.freeze()
     yield rng.uniform(5, 8)
     world.network.heal(gw.name)
     yield rng.uniform(4, 9)
-    gw.io.process.send_signal(signal.SIGCONT)
+    gw.io.thaw()
 
 
 def osd_pause(world, rng):
