@@ -25,8 +25,16 @@
 struct waiting_event {
 	struct list link;
 	uint64_t at_ms;
-	char kind[32], lun[512], text[512];
+	char kind[32], lun[512];
+	char *text;
 };
+
+static void event_free(struct waiting_event *event)
+{
+	if (event)
+		free(event->text);
+	free(event);
+}
 
 struct history_writer {
 	struct store *store;
@@ -112,14 +120,14 @@ static void *writer_main(void *argument)
 {
 	struct history_writer *writer = argument;
 	struct waiting_event *events[TOGETHER];
-	size_t count, added = 0;
+	size_t count, added = PRUNE_AFTER; /* lives that end before they have told so much */
 	bool quiet;
 	(void)pthread_setname_np(pthread_self(), "history"); /* only for people's eyes */
 	while ((count = take_next(writer, events, added >= PRUNE_AFTER, &quiet)) > 0 || quiet) {
 		add(writer, events, count);
 		added += count;
 		while (count > 0)
-			free(events[--count]);
+			event_free(events[--count]);
 		if (quiet || added >= PRUNE_AT) {
 			prune(writer);
 			added = 0;
@@ -166,7 +174,7 @@ void history_writer_free(struct history_writer *writer)
 	(void)pthread_join(writer->thread, NULL);
 	unsigned lost = writer->dropped;
 	while ((link = list_take_first(&writer->waiting)) != NULL) {
-		free(list_entry(link, struct waiting_event, link));
+		event_free(list_entry(link, struct waiting_event, link));
 		lost++;
 	}
 	if (lost)
@@ -191,7 +199,24 @@ static void enqueue(struct history_writer *writer, struct waiting_event *event)
 	}
 	(void)pthread_mutex_unlock(&writer->lock);
 	if (!room)
-		free(event);
+		event_free(event);
+}
+
+/* NULL: no memory. */
+static struct waiting_event *event_new(uint64_t at_ms, const char *kind, const char *lun,
+                                       const char *format, va_list values)
+{
+	struct waiting_event *event = calloc(1, sizeof *event);
+	if (!event)
+		return NULL;
+	event->at_ms = at_ms;
+	(void)snprintf(event->kind, sizeof event->kind, "%s", kind);
+	(void)snprintf(event->lun, sizeof event->lun, "%s", lun);
+	if (vasprintf(&event->text, format, values) < 0) {
+		free(event); /* the text is undefined */
+		return NULL;
+	}
+	return event;
 }
 
 void history_write(struct history_writer *writer, const char *kind, const char *lun,
@@ -200,14 +225,18 @@ void history_write(struct history_writer *writer, const char *kind, const char *
 	va_list values;
 	if (!writer)
 		return;
-	struct waiting_event *event = calloc(1, sizeof *event);
-	if (event) {
-		event->at_ms = history_now_ms();
-		(void)snprintf(event->kind, sizeof event->kind, "%s", kind);
-		(void)snprintf(event->lun, sizeof event->lun, "%s", lun);
-		va_start(values, format);
-		(void)vsnprintf(event->text, sizeof event->text, format, values); /* cut is fine */
-		va_end(values);
-	}
-	enqueue(writer, event);
+	va_start(values, format);
+	enqueue(writer, event_new(history_now_ms(), kind, lun, format, values));
+	va_end(values);
+}
+
+void history_write_at(struct history_writer *writer, uint64_t at_ms, const char *kind,
+                      const char *lun, const char *format, ...)
+{
+	va_list values;
+	if (!writer)
+		return;
+	va_start(values, format);
+	enqueue(writer, event_new(at_ms, kind, lun, format, values));
+	va_end(values);
 }

@@ -16,3 +16,7 @@ DEFINE_AUTO(history_writer);
  * dropped, and counted in the log. NULL is fine. */
 void history_write(struct history_writer *writer, const char *kind, const char *lun,
                    const char *format, ...) PRINTF_LIKE(4, 5);
+/* The same, of what happened at at_ms (history_now_ms() then): events are listed by time, whenever
+ * they are written. */
+void history_write_at(struct history_writer *writer, uint64_t at_ms, const char *kind,
+                      const char *lun, const char *format, ...) PRINTF_LIKE(5, 6);

@@ -61,6 +61,7 @@ TEST(while_luns_move_nothing_is_dropped_and_once_it_is_quiet_it_is)
 {
 	struct history_writer *writer = NULL;
 	atomic_store(&adds, 0);
+	atomic_store(&prunes, 0);
 	ASSERT_EQ(history_writer_new(NULL, "gw-1", &writer), 0);
 	uint64_t longest_ms = 0, last_ms = clock_monotonic_ms();
 	for (unsigned i = 1; i <= EVENTS; i++) {
@@ -73,6 +74,15 @@ TEST(while_luns_move_nothing_is_dropped_and_once_it_is_quiet_it_is)
 	}
 	if (longest_ms < QUIET_MS / 2) /* else this test itself was stopped for a while */
 		ASSERT_EQ(atomic_load(&prunes), 0);
+	await(&prunes, 1);
+	history_writer_free(writer);
+}
+
+TEST(a_process_that_tells_little_drops_the_oldest_when_it_is_new)
+{
+	struct history_writer *writer = NULL;
+	atomic_store(&prunes, 0);
+	ASSERT_EQ(history_writer_new(NULL, "gw-1", &writer), 0);
 	await(&prunes, 1);
 	history_writer_free(writer);
 }
