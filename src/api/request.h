@@ -7,12 +7,14 @@
 
 #include <pthread.h>
 
+struct history_writer;
 struct names;
 struct MHD_Daemon;
 
 struct rest {
 	struct rest_config config;
 	struct names *names; /* look-ups that were made */
+	struct history_writer *history;
 	struct MHD_Daemon *daemon;
 	unsigned port;
 	pthread_mutex_t commit_lock; /* one change of this process at a time */

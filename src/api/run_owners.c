@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/reactor.h"
 #include "config/gateway_match.h"
-#include "ownership/history.h"
+#include "ownership/history_writer.h"
 #include "ownership/maintenance.h"
 
 #include <stdio.h>
@@ -56,28 +56,15 @@ void run_history(struct request *request)
 		answer(request, 200, json_pack("{s:o}", "events", events));
 }
 
-/* What somebody asked for at this gateway, before gateways did it. */
+/* What somebody asked for at this gateway, before gateways did it. It is written behind the answer:
+ * the rows of the history share an object with those that LUNs which are to move now wait for. */
 static void write_history(struct request *request, uint64_t asked_ms, const char *kind,
                           const char *lun, const char *what)
 {
-	const struct rest_config *config = &request->api->config;
-	AUTO_STRING struct string text = { 0 };
-	struct error err = { 0 };
-	string_format(&text, "%s, asked for at %s", what, config->gateway_name);
-	const struct history_event event = {
-		.gateway = config->gateway_name,
-		.kind = kind,
-		.lun = lun,
-		.text = text.text ? text.text : "",
-		.at_ms = asked_ms,
-	};
-	int r = history_add(config->store, &event, 1, &err);
-	if (r == 0)
-		r = history_prune(config->store, &err);
-	if (r < 0)
-		log_warning("%s (history: %s)", event.text, err.text);
-	else
-		log_info("%s", event.text);
+	const char *gateway = request->api->config.gateway_name;
+	log_info("%s, asked for at %s", what, gateway);
+	history_write_at(request->api->history, asked_ms, kind, lun, "%s, asked for at %s", what,
+	                 gateway);
 }
 
 /* ---- a preferred owner by hand ---- */

@@ -4,6 +4,7 @@
 #include "api/commit.h"
 #include "api/host.h"
 #include "base/log.h"
+#include "ownership/history_writer.h"
 #include "ownership/own_client.h"
 
 #include <errno.h>
@@ -373,6 +374,8 @@ int rest_start(const struct rest_config *config, struct rest **ret_rest, struct 
 	int r = announce_client(config, err);
 	if (r == 0)
 		r = commit_upgrade(api, err);
+	if (r == 0 && history_writer_new(config->store, config->gateway_name, &api->history) < 0)
+		r = error_set(err, -ENOMEM, "history: out of memory");
 	if (r == 0)
 		r = start_daemon(api, err);
 	if (r == 0)
@@ -391,6 +394,7 @@ void rest_free(struct rest *api)
 		return;
 	if (api->daemon)
 		MHD_stop_daemon(api->daemon);
+	history_writer_free(api->history);
 	names_free(api->names);
 	(void)pthread_mutex_destroy(&api->commit_lock);
 	free(api);

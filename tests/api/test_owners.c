@@ -2,6 +2,8 @@
  */
 #include "api_world.h"
 
+#include "base/reactor.h"
+#include "ownership/history.h"
 #include "ownership/maintenance.h"
 #include "ownership/record.h"
 #include "ownership/registration.h"
@@ -10,6 +12,8 @@
 #define GW1    "gw1.example.com"
 #define GW2    "gw2.example.com"
 #define DISK   "rbd/disk_1"
+
+#define DEADLINE_MS 20000
 
 /* Two gateways, a disk whose preferred owner is the first. */
 struct pair {
@@ -172,6 +176,31 @@ static void expect_event(const json_t *events, size_t i, const char *kind, const
 	ASSERT_STR_EQ(json_text(event, "text", ""), text);
 }
 
+/* All that was asked for: what the API has not written yet it writes at its end. */
+static json_t *end_and_list_events(struct pair *pair)
+{
+	json_t *events = NULL;
+	rest_free(pair->world.api);
+	pair->world.api = NULL;
+	ASSERT_EQ(history_list(pair->world.store, HISTORY_MAX, &events, NULL), 0);
+	return events;
+}
+
+/* Of the API while it runs: the newest, once it is of that kind. */
+static json_t *await_newest(const struct pair *pair, const char *kind)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	for (;;) {
+		AUTO_JSON json_t *history =
+		        ask(pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
+		json_t *events = json_object_get(history, "events");
+		if (strcmp(json_text(json_array_get(events, 0), "kind", ""), kind) == 0)
+			return json_incref(events);
+		ASSERT_TRUE(clock_monotonic_ms() < deadline_ms);
+		(void)poll(NULL, 0, 10);
+	}
+}
+
 TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 {
 	AUTO_PAIR struct pair pair = { 0 };
@@ -196,8 +225,7 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	expect_message(&pair, "PUT", "/api/rbdgate/owner/rbd/none", "owner=" GW2, 404,
 	               "rbd image rbd/none not found");
 	/* Said twice, changed once. */
-	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history", NULL, 200);
-	const json_t *events = json_object_get(history, "events");
+	AUTO_JSON json_t *events = end_and_list_events(&pair);
 	ASSERT_EQ(json_array_size(events), 1);
 	expect_event(events, 0, "owner", DISK,
 	             "Preferred owner of " DISK " is " GW2 ", asked for at " GW1);
@@ -221,8 +249,8 @@ TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
 	}
 	expect_message(&pair, "PUT", path, NULL, 200,
 	               "1 preferred owner(s) changed: rbd/disk_1 to " GW2);
-	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
-	expect_event(json_object_get(history, "events"), 0, "balance", "",
+	AUTO_JSON json_t *events = await_newest(&pair, "balance");
+	expect_event(events, 0, "balance", "",
 	             "1 preferred owner(s) changed: rbd/disk_1 to " GW2 ", asked for at " GW1);
 	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
 	const json_t *gateways = json_object_get(config, "gateways");
@@ -261,8 +289,7 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	AUTO_JSON json_t *back = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
 	ASSERT_STR_EQ(json_text(gateway_of(back, GW1), "state", ""), "up");
 	/* Asked for twice, and once. */
-	AUTO_JSON json_t *history = ask(&pair, "GET", "/api/rbdgate/history", NULL, 200);
-	const json_t *events = json_object_get(history, "events");
+	AUTO_JSON json_t *events = end_and_list_events(&pair);
 	ASSERT_EQ(json_array_size(events), 2);
 	expect_event(events, 0, "drain", "", "maintenance of " GW1 " is over, asked for at " GW1);
 	expect_event(events, 1, "drain", "", "maintenance of " GW1 " begins, asked for at " GW1);
