@@ -2,13 +2,15 @@
  * io->private_data, so a waiting request costs no memory. */
 #include "backend/workers.h"
 
+#include "base/cond.h"
+#include "base/reactor.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define IDLE_SECONDS 10
+#define IDLE_MS 10000
 
 struct workers {
 	struct backend *backend;
@@ -33,11 +35,7 @@ int workers_new(struct backend *backend, int (*serve)(struct backend *backend, s
 	workers->serve = serve;
 	workers->max_threads = max_threads;
 	workers->last = &workers->first;
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&workers->work, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	cond_init_monotonic(&workers->work);
 	pthread_cond_init(&workers->left, NULL);
 	pthread_mutex_init(&workers->lock, NULL);
 	*ret_workers = workers;
@@ -74,13 +72,11 @@ static struct io *take(struct workers *workers)
 /* With the lock held. False: nothing came, the thread may leave. */
 static bool wait_for_work(struct workers *workers)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE_SECONDS;
-	int r = 0;
+	const uint64_t until_ms = clock_monotonic_ms() + IDLE_MS;
+	bool in_time = true;
 	workers->idle++;
-	while (!workers->first && !workers->stopping && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&workers->work, &workers->lock, &until);
+	while (!workers->first && !workers->stopping && in_time)
+		in_time = cond_wait_until(&workers->work, &workers->lock, until_ms);
 	workers->idle--;
 	return workers->first;
 }

@@ -3,6 +3,7 @@
  * with what the LUNs that move wait for, and to find the oldest all are read. */
 #include "ownership/history_writer.h"
 
+#include "base/cond.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/reactor.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WAITING_MAX 1024
 #define LAST_MS     2000 /* for what waits at the end */
@@ -72,31 +72,24 @@ static void prune(struct history_writer *writer)
 		log_limited(LOG_LEVEL_WARNING, 60000, "history: %s", err.text);
 }
 
-static struct timespec time_of(uint64_t ms)
-{
-	return (struct timespec){ .tv_sec = (time_t)(ms / 1000),
-		                  .tv_nsec = (long)(ms % 1000) * 1000000 };
-}
-
 static void await_first(struct history_writer *writer, bool until_quiet, bool *ret_quiet)
 {
-	const struct timespec until = time_of(clock_monotonic_ms() + QUIET_MS);
+	const uint64_t until_ms = clock_monotonic_ms() + QUIET_MS;
 	*ret_quiet = false;
 	while (list_empty(&writer->waiting) && !writer->stopping && !*ret_quiet) {
 		if (!until_quiet)
 			(void)pthread_cond_wait(&writer->wanted, &writer->lock);
 		else
-			*ret_quiet = pthread_cond_timedwait(&writer->wanted, &writer->lock,
-			                                    &until) == ETIMEDOUT;
+			*ret_quiet = !cond_wait_until(&writer->wanted, &writer->lock, until_ms);
 	}
 }
 
 static void await_moment(struct history_writer *writer)
 {
-	const struct timespec until = time_of(writer->first_ms + MOMENT_MS);
+	const uint64_t until_ms = writer->first_ms + MOMENT_MS;
 	bool over = list_empty(&writer->waiting);
 	while (!over && !writer->stopping && writer->waiting_count < TOGETHER)
-		over = pthread_cond_timedwait(&writer->wanted, &writer->lock, &until) == ETIMEDOUT;
+		over = !cond_wait_until(&writer->wanted, &writer->lock, until_ms);
 }
 
 /* The next ones, waited for; 0: it is over, or, if that is asked for, it is *ret_quiet. */
@@ -145,11 +138,7 @@ int history_writer_new(struct store *store, const char *gateway, struct history_
 	writer->gateway = gateway;
 	list_init(&writer->waiting);
 	(void)pthread_mutex_init(&writer->lock, NULL); /* cannot fail with default attributes */
-	pthread_condattr_t monotonic;
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&writer->wanted, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	cond_init_monotonic(&writer->wanted);
 	int r = pthread_create(&writer->thread, NULL, writer_main, writer);
 	if (r != 0) {
 		(void)pthread_mutex_destroy(&writer->lock);

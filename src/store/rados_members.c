@@ -4,6 +4,7 @@
  * and sets up the watch again when it was lost. */
 #include "store/rados.h"
 
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/reactor.h"
 #include "base/text.h"
@@ -144,14 +145,12 @@ static bool look_for_change(struct rados_member *member)
 /* Waits FOLLOW_MS, or for a loss or the end. False: the end. */
 static bool pause_thread(struct rados_member *member, bool *ret_lost)
 {
-	struct timespec until;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FOLLOW_MS / 1000;
+	const uint64_t until_ms = clock_monotonic_ms() + FOLLOW_MS;
+	bool in_time = true;
 	(void)pthread_mutex_lock(&member->mutex);
-	int r = 0;
 	/* A loss that cannot be repaired yet waits too: it was seen by an earlier turn. */
-	while (!member->stopping && !(member->lost && member->watching) && r == 0)
-		r = pthread_cond_timedwait(&member->wake, &member->mutex, &until);
+	while (!member->stopping && !(member->lost && member->watching) && in_time)
+		in_time = cond_wait_until(&member->wake, &member->mutex, until_ms);
 	bool go_on = !member->stopping;
 	*ret_lost = member->lost;
 	(void)pthread_mutex_unlock(&member->mutex);
@@ -201,11 +200,7 @@ static struct rados_member *new_member(struct rados_store *rados, const char *ga
 		return NULL;
 	member->rados = rados;
 	member->listener = listener;
-	pthread_condattr_t attributes;
-	(void)pthread_condattr_init(&attributes);
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&member->wake, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
+	cond_init_monotonic(&member->wake);
 	(void)pthread_mutex_init(&member->mutex, NULL);
 	struct string member_key = { 0 }, report_key = { 0 };
 	string_format(&member_key, "member/%s", gateway);

@@ -1,12 +1,12 @@
 /* Telling all watchers and learning who they are: each acknowledges with its gateway's name. */
 #include "store/rados.h"
 
+#include "base/cond.h"
 #include "base/reactor.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define GRACE_MS 2000 /* for the cluster to end a notification whose time is over */
 
@@ -47,11 +47,7 @@ static struct notice *notice_new(void)
 	struct notice *notice = calloc(1, sizeof *notice);
 	if (!notice)
 		return NULL;
-	pthread_condattr_t attributes;
-	(void)pthread_condattr_init(&attributes);
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&notice->done, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
+	cond_init_monotonic(&notice->done);
 	(void)pthread_mutex_init(&notice->mutex, NULL);
 	notice->users = 1;
 	return notice;
@@ -70,13 +66,11 @@ static void notice_done(rados_completion_t completion, void *argument)
 
 static bool notice_wait(struct notice *notice, unsigned timeout_ms)
 {
-	struct timespec until;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	int r = 0;
+	const uint64_t until_ms = clock_monotonic_ms() + timeout_ms;
+	bool in_time = true;
 	(void)pthread_mutex_lock(&notice->mutex);
-	while (!notice->finished && r == 0)
-		r = pthread_cond_timedwait(&notice->done, &notice->mutex, &until);
+	while (!notice->finished && in_time)
+		in_time = cond_wait_until(&notice->done, &notice->mutex, until_ms);
 	bool finished = notice->finished;
 	(void)pthread_mutex_unlock(&notice->mutex);
 	return finished;
