@@ -2,6 +2,7 @@
  * of a value (indented deeper than its option), a section header, or an option. */
 #include "config/dialect.h"
 
+#include "base/array.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -52,13 +53,6 @@ static void strip(const char **text, size_t *len)
 		(*len)--;
 }
 
-static void *grown(void *array, size_t count, size_t item_bytes)
-{
-	if (count & (count + 1)) /* grows at 0, 1, 3, 7 ... items */
-		return array;
-	return reallocarray(array, 2 * count + 1, item_bytes);
-}
-
 static struct entry *find_entry(const struct dialect *dialect, const char *section,
                                 const char *name)
 {
@@ -106,11 +100,9 @@ static int add_section(struct cursor *cursor, const char *name, size_t len)
 		return 0;
 	if (dialect->section_count >= OPTIONS_MAX)
 		return error_set(cursor->err, -E2BIG, "%s: too many sections", dialect->path);
-	char **sections = grown(dialect->sections, dialect->section_count, sizeof *sections);
-	if (!sections)
+	if (!array_grow(&dialect->sections, dialect->section_count))
 		return -ENOMEM;
-	dialect->sections = sections;
-	cursor->section = sections[dialect->section_count++] = steal(&section);
+	cursor->section = dialect->sections[dialect->section_count++] = steal(&section);
 	return 0;
 }
 
@@ -129,11 +121,9 @@ static int add_entry(struct cursor *cursor, const char *name, size_t name_len, c
 	if (dialect->entry_count >= OPTIONS_MAX)
 		return error_set(cursor->err, -E2BIG, "%s: more than %d options", dialect->path,
 		                 OPTIONS_MAX);
-	struct entry *entries = grown(dialect->entries, dialect->entry_count, sizeof *entries);
-	if (!entries)
+	if (!array_grow(&dialect->entries, dialect->entry_count))
 		return -ENOMEM;
-	dialect->entries = entries;
-	struct entry *entry = &entries[dialect->entry_count];
+	struct entry *entry = &dialect->entries[dialect->entry_count];
 	*entry = (struct entry){ .line = cursor->line };
 	entry->section = strdup(cursor->section);
 	string_add_bytes(&entry->value, value, value_len);

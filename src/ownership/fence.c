@@ -2,6 +2,7 @@
  * for the same round cost no more than one. What was fenced is remembered, sorted, in memory. */
 #include "ownership/fence.h"
 
+#include "base/array.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/reactor.h"
@@ -30,7 +31,7 @@ struct fence {
 	unsigned expire_s, outsider_s;
 	pthread_mutex_t lock; /* of the rest */
 	struct fenced *list;  /* sorted */
-	size_t count, room;
+	size_t count;
 	uint64_t due_ms; /* when fence_renew() is due */
 };
 
@@ -91,15 +92,7 @@ static int remember_locked(struct fence *fence, const char *address)
 		fence->list[at].since_ms = clock_monotonic_ms(); /* perhaps made anew */
 		return 0;
 	}
-	if (fence->count == fence->room) {
-		size_t room = fence->room ? 2 * fence->room : 32;
-		struct fenced *list = reallocarray(fence->list, room, sizeof *list);
-		if (!list)
-			return -ENOMEM;
-		fence->list = list;
-		fence->room = room;
-	}
-	char *copy = strdup(address);
+	char *copy = array_grow(&fence->list, fence->count) ? strdup(address) : NULL;
 	if (!copy)
 		return -ENOMEM;
 	memmove(&fence->list[at + 1], &fence->list[at], (fence->count - at) * sizeof *fence->list);
@@ -169,7 +162,7 @@ struct address {
 struct round {
 	struct fence *fence;
 	struct address *list;
-	size_t count, room;
+	size_t count;
 	const char *gateway, *instance; /* NULL: no debt is written */
 	unsigned expire_s;              /* of new entries */
 	json_t *process;
@@ -181,15 +174,7 @@ struct round {
 
 static int round_add(struct round *round, const char *text, bool outsider)
 {
-	if (round->count == round->room) {
-		size_t room = round->room ? 2 * round->room : 16;
-		struct address *list = reallocarray(round->list, room, sizeof *list);
-		if (!list)
-			return -ENOMEM;
-		round->list = list;
-		round->room = room;
-	}
-	char *copy = strdup(text);
+	char *copy = array_grow(&round->list, round->count) ? strdup(text) : NULL;
 	if (!copy)
 		return -ENOMEM;
 	round->list[round->count++] = (struct address){ .text = copy, .outsider = outsider };

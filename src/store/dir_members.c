@@ -2,6 +2,7 @@
  * its process. Changes are noticed by inotify on the folder, reports by inotify on theirs. */
 #include "store/dir.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/reactor.h"
 #include "base/text.h"
@@ -230,7 +231,7 @@ int dir_report(struct store *store, uint64_t epoch, const char *problem, struct 
 
 struct answers {
 	struct store_answer *list;
-	size_t count, room;
+	size_t count;
 	bool complete; /* nobody is silent */
 };
 
@@ -243,14 +244,8 @@ static int add_answer(const struct dir_store *dir, const char *gateway, uint64_t
 		return -ENOMEM;
 	if (!is_alive(lock_path))
 		return 0;
-	if (answers->count == answers->room) {
-		size_t room = answers->room ? 2 * answers->room : 8;
-		struct store_answer *list = reallocarray(answers->list, room, sizeof *list);
-		if (!list)
-			return -ENOMEM;
-		answers->list = list;
-		answers->room = room;
-	}
+	if (!array_grow(&answers->list, answers->count))
+		return -ENOMEM;
 	struct store_answer *answer = &answers->list[answers->count++];
 	bool reported = dir_read_file(report_path, STORE_ROW_MAX, &report, NULL, NULL) == 0;
 	store_read_report(reported ? report : NULL, epoch, answer);

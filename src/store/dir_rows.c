@@ -1,6 +1,7 @@
 /* Rows of a dir store: a file each. */
 #include "store/dir.h"
 
+#include "base/array.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -73,7 +74,7 @@ int dir_put_row(struct store *store, const char *key, const char *expected, cons
 
 struct keys {
 	char **list;
-	size_t count, room;
+	size_t count;
 };
 
 static void free_keys(struct keys *keys)
@@ -85,15 +86,9 @@ static void free_keys(struct keys *keys)
 
 static int add_key(struct keys *keys, char *key)
 {
-	if (keys->count == keys->room) {
-		size_t room = keys->room ? 2 * keys->room : 16;
-		char **list = reallocarray(keys->list, room, sizeof *list);
-		if (!list) {
-			free(key);
-			return -ENOMEM;
-		}
-		keys->list = list;
-		keys->room = room;
+	if (!array_grow(&keys->list, keys->count)) {
+		free(key);
+		return -ENOMEM;
 	}
 	keys->list[keys->count++] = key;
 	return 0;

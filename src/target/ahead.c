@@ -4,6 +4,7 @@
  * past has changed since is found out by the compare-and-set, and read then. */
 #include "target/ahead.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "target/disk_set.h"
@@ -25,15 +26,8 @@ static void keep_row(void *argument, const char *key, const char *text)
 {
 	struct ahead *ahead = argument;
 	size_t bytes = strlen(key) + strlen(text);
-	if (ahead->bytes + bytes > BYTES_MAX)
+	if (ahead->bytes + bytes > BYTES_MAX || !array_grow(&ahead->rows, ahead->count))
 		return;
-	if ((ahead->count & (ahead->count - 1)) == 0) { /* the room is a power of two */
-		size_t room = ahead->count ? 2 * ahead->count : 1;
-		struct ahead_row *rows = reallocarray(ahead->rows, room, sizeof *rows);
-		if (!rows)
-			return;
-		ahead->rows = rows;
-	}
 	struct ahead_row row = { .lun = strdup(key + strlen(ROWS)), .text = strdup(text) };
 	if (!row.lun || !row.text) {
 		free(row.lun);

@@ -1,19 +1,12 @@
 /* Reads rows and copies them: what a look finds is looked at elsewhere, on the manager. */
 #include "target/look.h"
 
+#include "base/array.h"
 #include "ownership/maintenance.h"
 #include "store/store.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Room for one more; NULL: no memory, and the list stays as it is. */
-static void *grow(void *list, size_t count, size_t size)
-{
-	if (count & (count - 1))
-		return list; /* the room is always a power of two */
-	return realloc(list, (count ? count * 2 : 1) * size);
-}
 
 struct visitor {
 	struct look *look;
@@ -38,26 +31,20 @@ static void visit_row(void *argument, const struct registration_row *row)
 {
 	struct visitor *visitor = argument;
 	struct look *look = visitor->look;
-	struct registration_row *rows = grow(look->rows, look->row_count, sizeof *rows);
-	if (!rows) {
+	if (!array_grow(&look->rows, look->row_count) ||
+	    copy_row(row, &look->rows[look->row_count++]) < 0)
 		visitor->failed = true;
-		return;
-	}
-	look->rows = rows;
-	visitor->failed |= copy_row(row, &rows[look->row_count++]) < 0;
 }
 
 static void visit_record(void *argument, const char *lun, const struct owner_record *record)
 {
 	struct visitor *visitor = argument;
 	struct look *look = visitor->look;
-	struct look_record *records = grow(look->records, look->record_count, sizeof *records);
-	if (!records) {
+	if (!array_grow(&look->records, look->record_count)) {
 		visitor->failed = true;
 		return;
 	}
-	look->records = records;
-	struct look_record *added = &records[look->record_count];
+	struct look_record *added = &look->records[look->record_count];
 	*added = (struct look_record){ .lun = strdup(lun) };
 	if (!added->lun || owner_record_copy(record, &added->record) < 0) {
 		free(added->lun);
@@ -71,13 +58,11 @@ static void visit_maintenance(void *argument, const char *gateway)
 {
 	struct visitor *visitor = argument;
 	struct look *look = visitor->look;
-	char **names = grow(look->maintenance, look->maintenance_count, sizeof *names);
-	if (names) {
-		look->maintenance = names;
-		names[look->maintenance_count] = strdup(gateway);
-		look->maintenance_count += names[look->maintenance_count] != NULL;
-	}
-	visitor->failed |= !names;
+	char *name =
+	        array_grow(&look->maintenance, look->maintenance_count) ? strdup(gateway) : NULL;
+	if (name)
+		look->maintenance[look->maintenance_count++] = name;
+	visitor->failed |= !name;
 }
 
 static bool nothing_new(const struct look *look, const struct look *before)
