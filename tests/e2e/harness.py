@@ -333,7 +333,10 @@ class Gateway:
             s.settimeout(10)
             s.connect(str(self.run_dir / f"{self.name}.sock"))
             s.sendall(b'{"ask": "status"}\n')
-            return json.loads(s.makefile().readline())
+            line = s.makefile().readline()
+        if not line.endswith("\n"):  # it ends, or starts anew
+            raise ConnectionError(f"{self.name} closed its control socket without an answer")
+        return json.loads(line)
 
     def wait_lun(self, disk, state="ready"):
         def there():
