@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -75,9 +76,13 @@ def expect_eq(got, wanted, what=""):
 
 
 def free_port(address="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to connections: none of anybody takes it before it is used, or while the program
+    that has it is started anew."""
+    while True:
+        port = random.randrange(10000, 15000)
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s, contextlib.suppress(OSError):
+            s.bind((address, port))
+            return port
 
 
 def run(*command, check=True, input=None, timeout=60, env=None):
@@ -206,18 +211,27 @@ class Cluster:
 
     RIG = pathlib.Path(__file__).resolve().parent.parent / "rigs" / "ceph" / "ceph-rig"
     place = "/tmp"
+    TRIES = 3
 
-    def __init__(self, *options, prefix=(), address="127.0.0.1", port=None):
+    def __init__(self, *options, prefix=(), address="127.0.0.1"):
         self.prefix = list(prefix)
         self.folder = tempfile.mkdtemp(prefix="rgc-", dir=self.place)
-        self.options = [*options, "--addr", address, "--port", port or 23300 + os.getpid() % 1000 * 20]
+        self.options = [*options, "--addr", address]
 
     def rig(self, verb, *arguments, timeout=180):
         return run(*self.prefix, self.RIG, verb, self.folder, *arguments, timeout=timeout)
 
     def __enter__(self):
-        self.rig("start", *self.options, timeout=400)
-        return self
+        """Another cluster may have the ports: it tries a few. They are neither those of free_port(), nor of `with-cluster`."""
+        for left in reversed(range(self.TRIES)):
+            try:
+                self.rig("start", *self.options, "--port", random.randrange(15000, 20000, 50), timeout=400)
+                return self
+            except BaseException as problem:
+                self.__exit__()
+                if not left or not isinstance(problem, Failure):
+                    raise
+                print(f"# {problem}".replace("\n", "\n# "), flush=True)
 
     def __exit__(self, *_):
         subprocess.run([str(c) for c in (*self.prefix, self.RIG, "stop", self.folder, "--purge")],
