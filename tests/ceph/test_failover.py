@@ -35,12 +35,6 @@ class Site(gateway_site.Site):
     def lun(self, gateway, n):
         return self.lun_at(gateway, self.disks[n])
 
-    @staticmethod
-    def instance(gateway):
-        """None while it starts anew."""
-        with contextlib.suppress(OSError, ValueError):
-            return gateway.status()["instance"] or None
-
     def state(self, gateway, n):
         return self.state_at(gateway, self.disks[n])
 

@@ -11,11 +11,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness
 from harness import IQN, NINE_YEARS_S, Cluster, Gateway, case, expect, expect_eq, make_target, run, tail, wait_for
-from initiator import GOOD, Session
+from initiator import BUSY, GOOD, Session
 
 BACK_WITHIN_S = 10
 POOLS = ("rbd", "slow")
-BUSY = 0x08
 WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
 READ_8_BLOCKS = [0x28, 0, 0, 0, 0, 0, 0, 0, 8]
 
@@ -256,9 +255,8 @@ def a_pool_that_hangs_holds_up_nobody_else():
         s.qemu_io("write -P 0x44 0 64k", lun=1)
 
 
-def until_not_busy(session, *arguments, **keywords):
-    while (answer := session.command(*arguments, **keywords)).status == BUSY:
-        pass
+def insist(session, *arguments, **keywords):
+    answer = session.insist(*arguments, **keywords)
     expect_eq(answer.status, GOOD, f"{answer}")
     return answer
 
@@ -300,9 +298,9 @@ def a_login_again_behind_a_pool_that_hangs_is_accepted_and_overtakes_nothing():
         expect_eq([l["in_flight"] for l in s.gw.status()["luns"] if l["name"] == "slow/slow_0"], [1])
         s.hang_slow(False)
         if new.finish(waits, timeout=60).status == BUSY:
-            until_not_busy(new, WRITE_8_BLOCKS, blocks(0x22), lun=1)
+            insist(new, WRITE_8_BLOCKS, blocks(0x22), lun=1)
         wait_for(lambda: not any(l["in_flight"] for l in s.gw.status()["luns"]), "all to end", deadline_s=60)
-        expect_eq(until_not_busy(new, READ_8_BLOCKS, in_len=4096, lun=1).data, blocks(0x22))
+        expect_eq(insist(new, READ_8_BLOCKS, in_len=4096, lun=1).data, blocks(0x22))
         new.close()
 
 

@@ -75,7 +75,7 @@ def site():
 
 
 def run_command(session, cdb, out=b"", in_len=0):
-    while (answer := session.command(cdb, out, in_len)).sense in AGAIN:
+    while (answer := session.insist(cdb, out, in_len)).sense in AGAIN:
         pass
     return answer
 
@@ -240,6 +240,7 @@ def an_order_that_waits_at_a_frozen_owner_never_wins_and_no_write_of_who_was_thr
             good(order(session, REGISTER, 0, 0x22))
             good(write(session, block))
         good(order(frozen, RESERVE, 0x22))
+        instance = s.instance(owner)
         owner.io.freeze()
         tags = [frozen.start(block_cdb(WRITE, 0), LATE), frozen.start(order_cdb(CLEAR), order_list(0x22))]
         unknown = forwarded.start(block_cdb(WRITE, 1), LATE)
@@ -250,6 +251,7 @@ def an_order_that_waits_at_a_frozen_owner_never_wins_and_no_write_of_who_was_thr
         owner.io.thaw()
         wait_for(lambda: frozen.dead, "the end of the session of the past")
         expect(not {*tags} & {*frozen.answers}, f"who is fenced drops what waits without an answer: {frozen.answers}")
+        wait_for(lambda: s.instance(owner) not in (None, instance), "a new instance in the same process")
         owner.wait_ready()
         wait_for(lambda: s.states().get(owner.name) in ("ready", "forwarded"), "the old owner back in service")
         back = s.session(owner, HOST_2)

@@ -76,6 +76,12 @@ class Site:
         """The gateway that serves the disk now, by asking each; None if none does."""
         return next((gw for gw in self.gateways if gw.io.running() and self.state_at(gw, disk) == "ready"), None)
 
+    @staticmethod
+    def instance(gateway):
+        """None while it starts anew."""
+        with contextlib.suppress(OSError):
+            return gateway.status()["instance"] or None
+
     def others(self, gateway):
         return [gw for gw in self.gateways if gw is not gateway]
 

@@ -11,7 +11,8 @@ from harness import IQN, Failure, expect, wait_for
 
 CLONE_NEWNET = 0x40000000
 NO_TAG = 0xffffffff
-GOOD, CHECK_CONDITION, CONFLICT = 0x00, 0x02, 0x18
+GOOD, CHECK_CONDITION, BUSY, CONFLICT = 0x00, 0x02, 0x08, 0x18
+COMING = (0x020401, 0x02040a)  # NOT READY, but that will pass
 ACCESS_STATE_CHANGED, CAPACITY_CHANGED = 0x062a06, 0x062a09
 OPTIMIZED, NON_OPTIMIZED, UNAVAILABLE, TRANSITIONING = 0, 1, 3, 15
 TEST_UNIT_READY = [0] * 6
@@ -37,6 +38,10 @@ class Answer:
 
     def __repr__(self):
         return f"status {self.status:02x} sense {self.sense:06x}"
+
+    def is_later(self):
+        """Not executed, and no verdict: initiators ask again. The LUN is on its way to a gateway for long."""
+        return self.status == BUSY or self.sense in COMING
 
 
 class Session:
@@ -136,10 +141,17 @@ class Session:
     def command(self, cdb, out=b"", in_len=0, lun=0, timeout=None):
         return self.finish(self.start(cdb, out, in_len, lun), timeout)
 
+    def insist(self, cdb, out=b"", in_len=0, lun=0):
+        """As initiators do with what was not executed because the LUN moves."""
+        def told():
+            answer = self.command(cdb, out, in_len, lun)
+            return None if answer.is_later() else answer
+        return wait_for(told, f"an answer to {cdb}")
+
     def attentions(self, lun=0):
         """Takes all unit attentions that are pending."""
         seen = []
-        while (answer := self.command([0] * 6, lun=lun)).sense >> 16 == 6:
+        while (answer := self.insist(TEST_UNIT_READY, lun=lun)).sense >> 16 == 6:
             seen.append(answer.sense)
         expect(answer.status in (GOOD, CONFLICT), f"TEST UNIT READY: {answer}")
         return seen
@@ -159,8 +171,10 @@ class Path:
         self.changes = 0      # likewise: answers that differ from the one before
         self.states = self.ask()
 
-    def command(self, cdb, **arguments):
-        while (answer := self.session.command(cdb, lun=self.lun, **arguments)).sense >> 16 == 6:
+    def command(self, cdb, again=False, **arguments):
+        """again: what is told BUSY is asked again."""
+        ask = self.session.insist if again else self.session.command
+        while (answer := ask(cdb, lun=self.lun, **arguments)).sense >> 16 == 6:
             self.attentions.append(answer.sense)
         return answer
 
