@@ -311,15 +311,16 @@ def a_graceful_stop_costs_no_command():
         wait_for(lambda: all(w.good > 50 for w in strict), "writes that nobody repeats")
         stopper = threading.Thread(target=lambda: (owner.api.kill(), owner.io.stop(40)))
         stopper.start()
+        # It forwards while I/O comes, but for ten seconds only: this first.
         wait_for(lambda: s.state(other, 0) == "ready", "hand-over")
-        before = writer.count()
-        wait_for(lambda: writer.count() > before + 50, "writes after the hand-over")
         wait_for(lambda: strict[1].heard, "the change of access states, at the gateway that stops")
         good = strict[1].good
-        wait_for(lambda: strict[1].good > good + 50, "writes which it forwards")
+        wait_for(lambda: strict[1].good > good + 20, "writes which it forwards")
         strict.pop().stop()  # as an initiator does that was told
         expect_eq(own.errors, [], "errors through the gateway that stops, while it forwards")
         own.stop()
+        before = writer.count()
+        wait_for(lambda: writer.count() > before + 50, "writes after the hand-over")
         stopper.join(40)
         expect(not stopper.is_alive(), "the gateway has not stopped")
         strict.pop().stop()
@@ -445,7 +446,8 @@ def without_the_monitors_io_goes_on_and_nobody_takes_and_a_survivor_that_dies_in
         owner.kill()
         wait_for(lambda: find_log([second], f"{owner.name} is condemned"), "a survivor that condemns")
         wait_for(lambda: s.state(third, 0) in ("busy", "transitioning"), "commands to be told to wait")
-        expect_eq(writer.errors, [], "errors before the take-over")
+        errors, state = list(writer.errors), s.state(third, 0)  # in this order: the next state is told as an error
+        expect(state != "busy" or not errors, f"errors before the take-over: {errors}")
         expect(not find_log([second, third], "taken (take-over"), "somebody took what could not be fenced")
         second.kill()
         before = writer.count()
