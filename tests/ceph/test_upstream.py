@@ -220,7 +220,7 @@ def the_lock_moves_with_the_initiators_and_only_with_them():
         started = time.monotonic()
         expect_eq(path.get(2 * BLOCK), 0x33, "through ours")
         print(f"# from a dead one in {time.monotonic() - started:.1f} s")
-        expect(time.monotonic() - started < 10 and s.owner_address() != owner, "a dead one's lock was waited for")
+        expect(time.monotonic() - started < 25 and s.owner_address() != owner, "the 30 s of a dead one's watch were waited for")
         wait_for(lambda: s.kinds()[:3] == ["demand", "lost", "demand"], "the history, the newest first")
         path.close()
 
@@ -270,7 +270,7 @@ def luns_beside_it_do_not_notice_and_a_fight_is_bounded():
         # The other LUNs went on, on their own clients.
         expect_eq((pure.busy, pure.unknown, s.lun(3)["epoch"]), (0, 0, pure_epoch), "a LUN of ours alone")
         print(f"# {len(pauses)} writes beside it, the longest took {max(pauses):.2f} s")
-        expect_eq(len(clients_of(s, "gw-1")), clients, "registered clients, after some were lost")
+        wait_for(lambda: len(clients_of(s, "gw-1")) == clients, f"{clients} registered clients, after some were lost")
         mine.close()
         pure.close()
 
@@ -350,7 +350,8 @@ def gateways_of_ours_forward_to_the_one_that_has_it_and_the_last_upstream_one_en
             second.start()
             wait_for(lambda: [s.lun(1, gw)["state"] for gw in s.gateways].count("ready") == 1 and
                      [s.lun(2, gw)["state"] for gw in s.gateways].count("ready") == 1, "owners of both without a command")
-            expect_eq([s.lun(n, gw)["on_demand"] for n in (1, 2) for gw in s.gateways], [""] * 6, "on demand")
+            # Each learns for itself who has registered.
+            wait_for(lambda: all(s.lun(n, gw)["on_demand"] == "" for n in (1, 2) for gw in s.gateways), "nobody on demand")
             expect(s.lun()["epoch"] > epoch, "it is on a shared client now, so it was taken anew")
             expect_eq(a.get(4 * BLOCK), 0x45, "after that")
             b.close()
