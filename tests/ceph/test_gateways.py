@@ -189,6 +189,7 @@ def the_walk_through_works_as_typed_and_data_go_both_ways():
         s.other(owner).wait_lun("rbd/disk_1", "forwarded")
         # The names of these gateways do not resolve: they find each other by their portals.
         for gw in s.gateways:
+            wait_for(lambda: "[Up: 2/2" in gw.gwcli("ls", "/"), f"both to be up, as {gw.name} sees it")
             tree = gw.gwcli("ls", "/")
             expect("[Up: 2/2" in tree and tree.count("(UP)") == 2 and "LOGGED-IN" not in tree, tree)
             expect(re.search(r"\[HEALTH_\w+\]", tree) and re.search(r"o- rbd \.+ \[\(x\d\), Commit: 90G/", tree), tree)
@@ -270,9 +271,14 @@ def a_full_cluster_refuses_writes_at_once_and_reads_go_on():
         owner.wait_lun("rbd/disk_1")
         s.qemu_io(owner, "write -P 0x77 0 1M")
         s.cluster.rig("full", "on")
-        started = time.monotonic()
-        out = s.qemu_io(owner, "write -P 0x78 512M 1M", check=False)
-        expect("wrote" not in out and time.monotonic() - started < 60, f"a write to a full cluster: {out}")
+
+        def refused():
+            """OSDs learn of it from the monitors in a moment; from then on it is said at once."""
+            started = time.monotonic()
+            out = s.qemu_io(owner, "write -P 0x78 512M 1M", check=False)
+            expect(time.monotonic() - started < 60, f"a write to a full cluster hangs: {out}")
+            return "wrote" not in out
+        wait_for(refused, "a write to a full cluster to be refused")
         s.qemu_io(owner, "read -P 0x77 0 1M")
         s.cluster.rig("full", "off")
         wait_for(lambda: "wrote" in s.qemu_io(owner, "write -P 0x79 512M 1M", check=False), "writes again")
