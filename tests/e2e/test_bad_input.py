@@ -8,7 +8,7 @@ import struct
 import time
 
 import harness
-from harness import case, expect, gateway, make_target, run
+from harness import case, expect, gateway, make_target, run, wait_for
 
 USER, SECRET = "myusername1", "mypassword12"
 
@@ -24,8 +24,8 @@ def bhs(opcode=0x43, flags=0x87, data=b"", ahs=0, length=None, itt=1):
                        b"\x80\x01\x02\x03\x04\x05", 0, itt, 1, 0, 1, 0) + data + b"\0" * (-len(data) % 4)
 
 
-def login_still_works(gw, within_s=1.0):
-    """The bound is on the answer to a login, not on starting a program: measured on a raw socket."""
+def login_takes_s(gw):
+    """The time of the answer to a login, not of starting a program: measured on a raw socket."""
     text = f"InitiatorName=iqn.x:probe\0TargetName={harness.IQN}\0SessionType=Normal\0AuthMethod=CHAP\0".encode()
     with connect(gw) as s:
         started = time.monotonic()
@@ -33,7 +33,12 @@ def login_still_works(gw, within_s=1.0):
         head = s.recv(48, socket.MSG_WAITALL)
         took = time.monotonic() - started
     expect(len(head) == 48 and head[0] == 0x23 and head[36] == 0, f"answer: {head.hex()}")
-    expect(took < within_s, f"a login took {took:.2f} s")
+    return took
+
+
+def login_still_works(gw):
+    """The machine may be busy for a second, but each time only the target itself would be."""
+    wait_for(lambda: login_takes_s(gw) < 1, "a login that takes less than a second")
     run("iscsi-inq", gw.url(user=USER, secret=SECRET))
 
 

@@ -150,7 +150,7 @@ def a_port_in_use_is_named_with_the_variable_that_chooses_another():
         port = taken.getsockname()[1]
         for argument, variable in (("portal_port", "PORTAL_PORT"), ("api_port", "API_PORT")):
             with running(path, **{argument: port}) as r:
-                expect(r.process.wait(10) != 0, "exit status")
+                expect(r.process.wait(30) != 0, "exit status")
                 expect_eq(r.text(), f"make run: port {port} on 127.0.0.1 is in use; choose another one: "
                                     f"make run {variable}=PORT\n", "what is said")
 

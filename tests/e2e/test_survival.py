@@ -113,7 +113,7 @@ class Changer(threading.Thread):
         else:
             arguments, size = ("DELETE", f"/disk/rbd/{name}", {}), 0
         self.unsure.add(name)
-        status, body = self.gw.request(arguments[0], arguments[1], timeout=20, **arguments[2])
+        status, body = self.gw.request(arguments[0], arguments[1], **arguments[2])
         if status == 200:
             self.unsure.discard(name)
             self.done += 1
