@@ -146,7 +146,7 @@ void assert_sense(const struct command *command, uint32_t code);
 /* Turns, and lets time go by, until the condition holds. */
 #define EVENTUALLY(world, condition)                                         \
 	do {                                                                 \
-		uint64_t until_ = clock_monotonic_ms() + 20000;              \
+		uint64_t until_ = clock_monotonic_ms() + 60000;              \
 		for (unsigned turns_ = 0; !(condition); turns_++) {          \
 			if (clock_monotonic_ms() > until_)                   \
 				fail_msg("never came true: %s", #condition); \

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RAW_TIMEOUT_MS 10000
+#define RAW_TIMEOUT_MS 30000
 #define RAW_DATA_MAX   (1u << 20)
 
 /* A PDU that was received. */

@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define EVENTS      640
 #define TOGETHER    32 /* do not wait for more */
 #define QUIET_MS    2000

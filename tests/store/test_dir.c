@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 /* A folder of its own for each test. */
 static char *new_folder(void)

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define MIB         (1u << 20)
 
 struct world {

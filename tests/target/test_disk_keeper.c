@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define ROW         "reservation/rbd/kept"
 
 struct world {

@@ -12,7 +12,7 @@
 
 #define DISKS       4
 #define WANTED      2 /* the disk that a command waits for */
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 struct world {
 	struct disk_host host;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define LUN         "rbd/disk_0"
 #define LUNS        20 /* those of pool rbd, and the last one of pool ssd */
 #define POOL_MAX    16 /* LUNs of a pool in question */

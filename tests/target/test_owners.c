@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 /* ---- what owners.c calls ---- */
 
