@@ -380,6 +380,13 @@ static void review_question(struct members *members, struct member *member)
 	}
 }
 
+/* By what it said last, if no answer of its own through the store is later. */
+static bool is_stalled(const struct members *members, const struct member *member)
+{
+	return member->stalled && !members->stalled &&
+	       reactor_now_ms(members->manager) >= member->proven_ms + STALLED_MS;
+}
+
 /* NULL: it is well. */
 static const char *find_trouble(struct members *members, struct member *member,
                                 bool *ret_connecting)
@@ -396,9 +403,8 @@ static const char *find_trouble(struct members *members, struct member *member,
 		member->stalled = !member->cautious && peer.stalled_ms > STALLED_MS;
 		if (peer.silent)
 			return "answers on some of its connections only";
-		return member->stalled && !members->stalled
-		               ? "says that its storage makes no progress"
-		               : NULL;
+		return is_stalled(members, member) ? "says that its storage makes no progress"
+		                                   : NULL;
 	case PEER_CONNECTING:
 		*ret_connecting = member->health == MEMBER_CONNECTING &&
 		                  now_ms < member->since_ms + CONNECT_MS;
@@ -532,9 +538,13 @@ void members_answered(struct members *members, uint64_t number)
 		bool asked = member->ask_number == number || member->ask_before == number;
 		if (!number || !asked || member->fencing)
 			continue;
+		bool connecting;
 		end_questions(member);
 		log_info("%s answers through the store: it lives", member->gateway);
-		set_health(members, member, MEMBER_UNREACHABLE);
+		member->proven_ms = member->asked_ms;
+		set_health(members, member,
+		           find_trouble(members, member, &connecting) ? MEMBER_UNREACHABLE
+		                                                      : MEMBER_UP);
 		members->look(members);
 	}
 }

@@ -35,6 +35,7 @@ struct member {
 	uint64_t ask_number; /* of the question under way; 0: none */
 	uint64_t asked_ms;   /* when it was sent */
 	uint64_t heard_ms;   /* when we heard it ourselves; 0: not yet */
+	uint64_t proven_ms;  /* later than this its storage has made progress: it answered */
 	uint64_t ask_before; /* the one before, which may be answered yet; 0: none */
 	unsigned unanswered; /* questions in a row */
 

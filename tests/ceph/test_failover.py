@@ -504,6 +504,7 @@ def an_osd_that_answers_nobody_moves_nothing_and_one_that_does_not_answer_the_ow
         s.cluster.rig("osd-start", osds.with_rows)
         before = writer.count()
         wait_for(lambda: writer.count() > before + 64, "writes go on", deadline_s=60)
+        s.wait_settled()
         # For all.
         s.cluster.rig("osd-pause", osds.other)
         wait_for(lambda: find_log([owner], "no other gateway that could read there"), "words about it", deadline_s=60)

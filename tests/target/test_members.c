@@ -224,7 +224,7 @@ TEST(who_lived_when_it_was_asked_is_asked_at_once_when_its_connections_end)
 	ASSERT_EQ(asked, 1);
 	members_answered(&members, 1);
 	turn(&members, 200);
-	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UNREACHABLE);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_UP);
 	ASSERT_EQ(asked, 1);
 	peer_state = PEER_LOST;
 	peer_since_ms = now_ms;
@@ -426,6 +426,33 @@ TEST(what_a_gateway_says_of_its_storage_is_known_until_it_says_something_else)
 		ASSERT_FALSE(member->stalled);
 		ASSERT_EQ(member->health, MEMBER_UP);
 	}
+	world_done(&members);
+}
+
+/* After the restart of the OSD with the rows one gateway is served before the other, whose last
+ * word is older than its answer. */
+TEST(one_that_answers_through_the_store_is_up_whatever_it_said_of_its_storage_before)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	stalled_ms = 5000;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	const struct member *member = members_find(&members, "gw-2");
+	ASSERT_EQ(member->health, MEMBER_SUSPECT);
+	uint64_t asked_ms = now_ms;
+	members_heard(&members, 1);
+	turn(&members, 50);
+	members_answered(&members, 1);
+	ASSERT_EQ(member->health, MEMBER_UP);
+	while (now_ms < asked_ms + 3950)
+		turn(&members, 50);
+	ASSERT_EQ(member->health, MEMBER_UP);
+	ASSERT_EQ(asked, 1);
+	turn(&members, 50); /* it says so still: nothing has come of its storage since */
+	ASSERT_EQ(member->health, MEMBER_SUSPECT);
+	ASSERT_EQ(asked, 2);
 	world_done(&members);
 }
 
