@@ -283,6 +283,21 @@ static void retry(struct timer *timer)
 	channel_connect(container_of(timer, struct channel, retry));
 }
 
+void channel_hasten(struct channel *channel)
+{
+	bool slow = channel->state == CHANNEL_CONNECTING &&
+	            now_ms(channel) - channel->began_ms > BACK_OFF_MIN_MS;
+	if (slow) {
+		wire_close(&channel->wire);
+		free(channel->login);
+		channel->login = NULL;
+	} else if (channel->state != CHANNEL_DOWN) {
+		return;
+	}
+	reactor_disarm(channel->hub->reactor, &channel->retry);
+	channel_connect(channel);
+}
+
 /* ---- time ---- */
 
 static bool emit_heartbeat(struct outgoing *outgoing, struct tx_slot *slot)

@@ -106,6 +106,9 @@ int channel_new(struct part *part, struct channel **ret_channel) MUST_CHECK;
 void channel_free(struct channel *channel);
 /* On the hub: begins to connect. */
 void channel_start(struct channel *channel);
+/* The peer can be reached: does not wait any longer for the next attempt, or for an answer to one
+ * that was made when it could not. */
+void channel_hasten(struct channel *channel);
 /* Frees it: what was sent comes back as RELAY_UNKNOWN, the rest as not executed. */
 void channel_end(struct channel *channel);
 /* Once every tick; `beat`: heartbeats are due. */

@@ -32,12 +32,13 @@ struct part {
 	struct hub *hub;
 	struct peer *peer;
 	struct channel *channel; /* NULL: forgotten. The hub's, but set before the peer is known */
-	struct message start, forget;
+	struct message start, forget, hasten;
 	/* Any thread. */
 	_Atomic uint8_t status, version;
 	_Atomic uint32_t stalled_ms;
 	atomic_bool missed;   /* not up for long */
 	atomic_bool reported; /* `report` is on its way */
+	atomic_bool hastened; /* `hasten` is */
 	struct message report;
 };
 

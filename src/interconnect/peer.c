@@ -67,6 +67,17 @@ static void log_state(const struct peer *peer)
 		                         : "its connections are reset or refused");
 }
 
+/* It was lost, and one connection has come through: the others need not wait for their next try. */
+static void hasten_parts(struct peer *peer)
+{
+	for (unsigned i = 0; i < peer->interconnect->hub_count; i++) {
+		struct part *part = &peer->parts[i];
+		if (atomic_load(&part->status) != PART_UP &&
+		    !atomic_exchange(&part->hastened, true))
+			reactor_deliver(part->hub->reactor, &part->hasten);
+	}
+}
+
 static void peer_update(struct peer *peer)
 {
 	struct interconnect *interconnect = peer->interconnect;
@@ -88,6 +99,8 @@ static void peer_update(struct peer *peer)
 		return;
 	if (state != info->state)
 		info->since_ms = reactor_now_ms(interconnect->manager);
+	if (state == PEER_UP && info->state != PEER_UP)
+		hasten_parts(peer);
 	info->state = state;
 	info->silent = silent;
 	info->stalled_ms = stalled_ms;
@@ -136,6 +149,14 @@ static void start_part(struct message *message)
 	inbounds_supersede(part->hub, part->peer->gateway, part->peer->instance);
 	if (part->channel && !part->hub->stopping)
 		channel_start(part->channel);
+}
+
+static void hasten_part(struct message *message)
+{
+	struct part *part = container_of(message, struct part, hasten);
+	atomic_store(&part->hastened, false);
+	if (part->channel && !part->hub->stopping)
+		channel_hasten(part->channel);
 }
 
 static void forget_part(struct message *message)
@@ -187,6 +208,7 @@ static int peer_new(struct interconnect *interconnect, const char *gateway, cons
 		part->peer = peer;
 		part->start.run = start_part;
 		part->forget.run = forget_part;
+		part->hasten.run = hasten_part;
 		part->report.run = report;
 		int r = channel_new(part, &part->channel);
 		if (r < 0) {

@@ -373,7 +373,7 @@ def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
         wait_for(lambda: "wrote" in s.qemu_io(other, "write -P 0x12 0 64k", n=idle, check=False), "the idle LUN")
         s.heal(owner)
         s.wait_settled()
-        expect_eq(path.command(READ_ONE, again=True, in_len=512).status, 0, "a read after that")
+        expect_eq(path.command(READ_ONE, in_len=512).status, 0, "a read after that")
         wait_for(lambda: path.ask()[own] != UNAVAILABLE and path.attentions, "to be told of the path")
         writer.stop()
         expect_eq(writer.errors, [], "errors")

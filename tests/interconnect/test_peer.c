@@ -112,6 +112,35 @@ TEST(a_peer_that_is_up_on_some_channels_only_is_reported_after_some_time)
 	ASSERT_FALSE(info.silent);
 }
 
+/* When its connections were tried last, each for itself, tells nothing any more. */
+TEST(a_peer_that_is_back_on_one_channel_is_tried_on_the_others_at_once)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexuses[] = { world_nexus(world, 0, 0, 1), world_nexus(world, 0, 1, 2) };
+	struct cutter *cutter = &world->gateways[1].cutter;
+	struct command commands[2] = { 0 };
+	uint32_t id = world_connect(world, 0, 1); /* they know each other */
+	cutter->only = 1;
+	cutter->refuse = true; /* once a second in the end, the second since its silence */
+	world_pass(world, 5600);
+	cutter_cut(cutter); /* the first since now */
+	world_pass(world, 6000);
+	ASSERT_EQ(STATE(id), PEER_LOST);
+	cutter->refuse = false;
+	cutter->only = 0;
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	uint64_t up_ms = world_now_ms;
+	for (unsigned i = 0; i < 2; i++)
+		write_start(&commands[i], nexuses[i], 8 * i, 1, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		command_wait(world, &commands[i]);
+		assert_good(&commands[i]);
+	}
+	ASSERT_TRUE(world_now_ms < up_ms + 100);
+	for (unsigned i = 0; i < 2; i++)
+		world_nexus_end(world, nexuses[i]);
+}
+
 TEST(a_peer_that_was_never_there_is_lost)
 {
 	AUTO(world) struct world *world = world_new_alone(2);
