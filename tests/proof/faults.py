@@ -167,7 +167,7 @@ def hand_over(world, rng):
     owner = world.owner_of(disk)
     to = rng.choice([gw for gw in world.gateways if gw is not owner])
     worlds.move(rng.choice(world.gateways), disk, to)
-    wait_for(lambda: world.owner_of(disk) is to, f"{disk} at {to.name}", deadline_s=15)
+    wait_for(lambda: world.owner_of(disk) is to, f"{disk} at {to.name}", worlds.CONVERGE_S)
     yield 0
 
 
