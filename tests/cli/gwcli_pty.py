@@ -55,9 +55,9 @@ class Session:
         self.text = ''
         self.status = None
         self.pid, self.fd = pty.fork()
-        if self.pid == 0:
+        if self.pid == 0:  # its size is that of the terminal when it starts
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 1000, 0, 0))
             os.execve(place.program, [place.program, '-c', place.settings], environment)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 1000, 0, 0))
 
     def __enter__(self):
         return self
