@@ -121,8 +121,8 @@ through() {
 	beats 100
 	echo "after $name" >phase
 	[ "$3" = - ] || host "$3"
-	wait_for 75 both_paths
-	beats 20
+	wait_for 100 both_paths
+	beats 60
 	errors=$(path_errors)
 	echo "gap: $name $(<"gap.$name") s, errors of single paths: $errors"
 	[ "$errors" -le "${4:-$errors}" ]
@@ -163,22 +163,22 @@ multipathd -d >multipathd.log 2>&1 &
 multipathd=$!
 iscsiadm -m discovery -t sendtargets -p "$PORTAL1"
 iscsiadm -m node --login >/dev/null
-wait_for 40 test -b $disk
-wait_for 40 both_paths
+wait_for 90 test -b $disk
+wait_for 90 both_paths
 names
 [ "$(cat /sys/block/sd*/device/dh_state)" = $'alua\nalua' ]
 multipath -ll
 host owner
-wait_for 20 prefers "$(<"/share/done.$asked")"
+wait_for 60 prefers "$(<"/share/done.$asked")"
 ok both_paths_with_the_right_priorities
 
 mkfs.ext4 -q $disk
 mount $disk /mnt
 echo before >phase
 load end
-wait_for 20 test -e beats
+wait_for 60 test -e beats
 through hand_over "move" - 0
-wait_for 20 prefers "$(<"/share/done.$asked")"
+wait_for 60 prefers "$(<"/share/done.$asked")"
 through stop_and_start "stop-owner" "start" 0
 through kill_of_the_owner "kill-owner" "start"
 io_runs_through
@@ -201,12 +201,12 @@ wait $multipathd || true
 iscsiadm -m node --logout >/dev/null
 iscsiadm -m node -p "$PORTAL1" --login >/dev/null
 disk=/dev/disk/by-path/ip-$PORTAL1-iscsi-$IQN-lun-0
-wait_for 20 test -b "$disk"
+wait_for 60 test -b "$disk"
 mount "$disk" /mnt
 rm -f beats
 echo before >phase
 load end1
-wait_for 20 test -e beats
+wait_for 60 test -e beats
 echo restart_with_one_path >phase
 host "kill $PORTAL1"
 host "start"
