@@ -17,6 +17,8 @@ import tempfile
 import time
 import traceback
 
+import keeper
+
 BIN = pathlib.Path(os.environ.get("RBDGATE_BIN", "build/src/programs"))
 IQN = "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
 CLIENT = "iqn.1994-05.com.redhat:rh7-client"
@@ -36,6 +38,7 @@ def case(function):
 
 def main():
     """Runs the cases of the test file that calls it; arguments pick cases by substring."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and so ends all that it has started
     picked = [c for c in cases if not sys.argv[1:] or any(a in c.__name__ for a in sys.argv[1:])]
     print(f"1..{len(picked)}", flush=True)
     failed = 0
@@ -168,6 +171,7 @@ class Network:
 
     def __init__(self, hosts, hub_address="10.77.0.254"):
         self.tag = f"rg{os.getpid()}"
+        keeper.end_namespaces_when_killed(self.tag)
         self.hub = f"{self.tag}-hub"
         self.hub_address = hub_address
         self.namespaces = {}
@@ -216,6 +220,7 @@ class Cluster:
     def __init__(self, *options, prefix=(), address="127.0.0.1"):
         self.prefix = list(prefix)
         self.folder = tempfile.mkdtemp(prefix="rgc-", dir=self.place)
+        keeper.when_killed(self.RIG, "stop", self.folder, "--purge")
         self.options = [*options, "--addr", address]
 
     def rig(self, verb, *arguments, timeout=180):
@@ -381,6 +386,7 @@ def tail(path, lines=30):
 @contextlib.contextmanager
 def folder():
     path = tempfile.mkdtemp(prefix="rbdgate-e2e-")
+    keeper.when_killed("rm", "-rf", path)
     try:
         yield pathlib.Path(path)
     finally:
