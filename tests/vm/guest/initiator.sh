@@ -27,7 +27,7 @@ secrets() { # PASSWORD
 initiator_name() {
 	echo "InitiatorName=$1" >/etc/iscsi/initiatorname.iscsi
 	pkill iscsid || true
-	wait_for 10 sh -c '! pgrep -x iscsid >/dev/null'
+	wait_for 60 sh -c '! pgrep -x iscsid >/dev/null'
 	iscsid
 }
 lun0=/dev/disk/by-path/ip-$portal-iscsi-$IQN-lun-0
@@ -53,7 +53,7 @@ ok unknown_initiator_refused
 initiator_name "$CLIENT"
 
 node --login
-wait_for 20 test -b "$lun0"
+wait_for 60 test -b "$lun0"
 disk=$(readlink -f "$lun0")
 ok login_with_mutual_chap
 [ "$(cat "/sys/block/${disk##*/}/device/vendor")" = "LIO-ORG " ]
@@ -79,19 +79,19 @@ grown() {
 	[ "$(blockdev --getsize64 "$disk")" = $((320 * 1024 * 1024)) ]
 }
 [ "$before" = $((256 * 1024 * 1024)) ]
-wait_for 30 grown
+wait_for 90 grown
 resize2fs "$disk" 2>/dev/null
 ok resize_seen
 
 umount /mnt
 node --logout
-[ ! -e "$lun0" ] || wait_for 10 test ! -e "$lun0"
+[ ! -e "$lun0" ] || wait_for 60 test ! -e "$lun0"
 ok logout
 
 update 'node.conn[0].iscsi.HeaderDigest' CRC32C
 update 'node.conn[0].iscsi.DataDigest' CRC32C
 node --login
-wait_for 20 test -b "$lun0"
+wait_for 60 test -b "$lun0"
 disk=$(readlink -f "$lun0")
 [ "$(cat /sys/class/iscsi_connection/connection*/header_digest | tail -n 1)" = 1 ]
 [ "$(cat /sys/class/iscsi_connection/connection*/data_digest | tail -n 1)" = 1 ]
