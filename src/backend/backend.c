@@ -84,6 +84,14 @@ void io_complete(struct io *io, int result)
 	reactor_deliver(io->reactor, &io->message);
 }
 
+void backend_prepare(struct backend *backend)
+{
+	while (!backend->ops->prepare && backend->below)
+		backend = backend->below;
+	if (backend->ops->prepare)
+		backend->ops->prepare(backend);
+}
+
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err)
 {

@@ -92,6 +92,9 @@ DEFINE_AUTO(backend);
  * -EROFS while backend_acquire() has not succeeded or after backend_release(). */
 void backend_submit(struct backend *backend, struct io *io);
 
+/* A hint that backend_acquire() comes next, and finds nobody there: asks ahead what it will ask.
+ * Worker thread. */
+void backend_prepare(struct backend *backend);
 /* Becomes the only writer (RBD: exclusive lock, managed by hand from now on). May block, worker
  * thread. 0, also where a backend needs no lock; -EBUSY: somebody alive has it (his address in
  * err); -ESTALE: not with this handle (RBD: opened while the image was not primary), open it anew.
@@ -108,6 +111,7 @@ struct backend_lock_policy {
 	 * -EBUSY: this one must be left alone while it lives. */
 	int (*fence_living)(void *argument, const char *owner_address, struct error *err);
 	void *argument;
+	bool prepared; /* backend_prepare() was called, for this */
 };
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err) MUST_CHECK;
@@ -136,6 +140,7 @@ struct backend_ops {
 	/* Filters: sees (and may change) the result of each request that it passed on. Any thread.
 	 */
 	int (*completed)(struct backend *backend, struct io *io, int result);
+	void (*prepare)(struct backend *backend); /* NULL: nothing takes long there */
 	int (*acquire)(struct backend *backend, const struct backend_lock_policy *policy,
 	               struct error *err);
 	int (*release)(struct backend *backend, struct error *err);

@@ -179,6 +179,7 @@ static void image_changed(void *argument)
 static void disk_close(struct backend *backend)
 {
 	struct rbd_disk *disk = disk_of(backend);
+	rbd_disk_forget_look(disk);
 	if (disk->watching)
 		(void)rbd_update_unwatch(disk->image, disk->watch); /* closing in any case */
 	if (disk->image)
@@ -335,6 +336,7 @@ const struct backend_ops rbd_ops = {
 		[IO_DISCARD] = disk_submit,
 		[IO_WRITE_ZEROES] = disk_submit,
 	},
+	.prepare = rbd_disk_prepare,
 	.acquire = rbd_disk_acquire,
 	.reach = disk_reach,
 	.release = rbd_disk_release,

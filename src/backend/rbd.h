@@ -18,6 +18,14 @@ struct rbd_disk {
 	bool read_only, rotational;
 	uint32_t object_bytes;
 	char id[BACKEND_IMAGE_ID_MAX];
+	/* Who has the lock, asked ahead of taking it: workers' only. */
+	struct {
+		rados_completion_t answer; /* NULL: not asked */
+		uint64_t since_ms;
+		char *text; /* rados_buffer_free() */
+		size_t len;
+		int result;
+	} look;
 
 	/* Any thread: */
 	_Atomic uint64_t size_bytes;
@@ -41,6 +49,9 @@ void rbd_disk_object(const struct rbd_disk *disk, const char *kind, char ret_nam
 int rbd_disk_failed(struct rbd_disk *disk, int r);
 
 int rbd_disk_refresh(struct backend *backend, struct error *err);
+void rbd_disk_prepare(struct backend *backend);
+/* Waits for what was asked ahead. */
+void rbd_disk_forget_look(struct rbd_disk *disk);
 int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                      struct error *err);
 int rbd_disk_release(struct backend *backend, struct error *err);

@@ -2,6 +2,7 @@
  * An owner that is gone is fenced before his lock is broken, so that none of his writes can land
  * after ours (H5, H13). */
 #include "backend/rbd.h"
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cluster/client.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define ATTEMPTS  3
+#define LOOK_MS   1000       /* what was asked ahead is forgotten after that */
 #define LOCK_NAME "rbd_lock" /* librbd's, on the header and on the object map */
 #define LOCK_TAG  "internal" /* librbd's; what people lock by hand has another */
 
@@ -80,6 +82,74 @@ static int find_holder(struct rbd_disk *disk, struct holder *holder, struct erro
 	holder->address = holder->locker + (text_starts(holder->locker, "v1:") ? 3 : 0);
 	return 0;
 }
+
+/* ---- asked ahead ----
+ * Only that nobody has the lock is believed, and only once: what has changed since, acquiring
+ * tells. No lock of a client that died since can be taken for a free one by librbd, which would
+ * break it by its own rules: the watch of its owner lives longer than the answer counts. */
+
+/* The OSD's class "lock" [get_info]: version, length, name. */
+static size_t put_question(uint8_t to[32])
+{
+	size_t len = strlen(LOCK_NAME);
+	to[0] = to[1] = 1;
+	put_le32(to + 2, (uint32_t)(4 + len));
+	put_le32(to + 6, (uint32_t)len);
+	memcpy(to + 10, LOCK_NAME, len);
+	return 10 + len;
+}
+
+void rbd_disk_forget_look(struct rbd_disk *disk)
+{
+	if (!disk->look.answer)
+		return;
+	rados_aio_wait_for_complete(disk->look.answer);
+	rados_aio_release(steal(&disk->look.answer));
+	rados_buffer_free(steal(&disk->look.text));
+}
+
+static int ask(struct rbd_disk *disk, rados_completion_t answer)
+{
+	char header[RBD_OBJECT_MAX];
+	uint8_t question[32];
+	rados_read_op_t op = rados_create_read_op();
+	rbd_disk_object(disk, "rbd_header", header);
+	rados_read_op_exec(op, "lock", "get_info", (char *)question, put_question(question),
+	                   &disk->look.text, &disk->look.len, &disk->look.result);
+	int r = rados_aio_read_op_operate(op, disk->pool, answer, header, 0);
+	rados_release_read_op(op);
+	return r;
+}
+
+void rbd_disk_prepare(struct backend *backend)
+{
+	struct rbd_disk *disk = disk_of(backend);
+	rados_completion_t answer;
+	rbd_disk_forget_look(disk);
+	if (disk->read_only || rados_aio_create_completion2(NULL, NULL, &answer) < 0)
+		return;
+	disk->look.text = NULL;
+	disk->look.since_ms = clock_monotonic_ms();
+	if (ask(disk, answer) < 0)
+		rados_aio_release(answer);
+	else
+		disk->look.answer = answer;
+}
+
+/* The answer: version, compatible version, length, then the number of those who have it. */
+static bool nobody_had_it(struct rbd_disk *disk)
+{
+	if (!disk->look.answer)
+		return false;
+	rados_aio_wait_for_complete(disk->look.answer);
+	bool told = rados_aio_get_return_value(disk->look.answer) == 0 && disk->look.result == 0 &&
+	            disk->look.text && disk->look.len >= 10;
+	bool nobody = told && get_le32((const uint8_t *)disk->look.text + 6) == 0;
+	rbd_disk_forget_look(disk);
+	return nobody && clock_monotonic_ms() <= disk->look.since_ms + LOOK_MS;
+}
+
+/* ---- who may stay ---- */
 
 /* How many watches of the image that client has, or -errno. The cookie of a lock, if it is given,
  * names the watch of the very handle that has it. */
@@ -202,8 +272,9 @@ static int evict(struct rbd_disk *disk, const struct holder *holder,
 static int try_acquire(struct rbd_disk *disk, const struct backend_lock_policy *policy,
                        struct error *err)
 {
-	struct holder holder;
-	int r = find_holder(disk, &holder, err);
+	struct holder holder = { .address = NULL };
+	bool asked = policy && policy->prepared && nobody_had_it(disk);
+	int r = asked ? 0 : find_holder(disk, &holder, err);
 	if (r == 0 && holder.address)
 		r = evict(disk, &holder, policy, err);
 	if (r < 0)

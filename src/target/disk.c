@@ -334,6 +334,7 @@ static void start_take(struct disk *disk)
 	disk->settled = false;
 	disk->others_up = disk->order.others_up;
 	disk->on_demand = disk->order.on_demand;
+	disk->job_kept_since_ms = disk_kept_since_ms(disk);
 	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
 	disk->lock_moves = true;
 	start_record_job(disk, take_work, take_done);

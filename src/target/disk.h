@@ -139,6 +139,11 @@ bool disk_is_moving(const struct disk *disk);
 /* Its owner, which is known already, says that it serves it now: commands that came too early are
  * sent again with the next order. */
 void disk_heard_owner(struct disk *disk);
+/* Its owner itself sent the record, as soon as it had what stands there. `kept`: it gave the LUN
+ * back having served it without a break. */
+void disk_told_record(struct disk *disk, const struct owner_record *record, bool kept);
+/* The same of what this gateway gave back. */
+bool disk_was_kept(const struct disk *disk);
 /* Commands go to an owner that may not be ready for them yet: for a second since they do. */
 bool disk_forwards_anew(const struct disk *disk);
 /* Initiators wait for it here, or were told that its owner cannot be reached since

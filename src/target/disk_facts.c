@@ -50,6 +50,30 @@ bool disk_is_ours(const struct disk *disk)
 	return disk_is_owner(disk) || disk_record_is_own(disk);
 }
 
+void disk_told_record(struct disk *disk, const struct owner_record *record, bool kept)
+{
+	if (record->state == OWNER_ACTIVE) {
+		disk->told.epoch = record->epoch;
+		disk->told.since_ms = clock_monotonic_ms();
+		disk->told.kept = false;
+	} else if (record->epoch == disk->told.epoch) {
+		disk->told.kept = kept;
+	}
+}
+
+/* On demand others than gateways of ours may have had it meanwhile. */
+uint64_t disk_kept_since_ms(const struct disk *disk)
+{
+	bool kept = disk->record.state == OWNER_CLEAN && disk->told.kept &&
+	            disk->told.epoch == disk->record.epoch && !disk->order.on_demand;
+	return kept ? disk->told.since_ms : 0;
+}
+
+bool disk_was_kept(const struct disk *disk)
+{
+	return disk->kept && disk->record.state == OWNER_CLEAN;
+}
+
 bool disk_is_moving(const struct disk *disk)
 {
 	return disk->busy || disk->phase == DRAINED;

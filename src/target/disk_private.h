@@ -48,6 +48,10 @@ struct disk {
 	struct owner_record record; /* as last seen; without text while a job takes or gives */
 	uint64_t seen_ms;
 	uint64_t errors_known; /* UNAVAILABLE: commands refused, as of the last question */
+	struct {
+		uint64_t epoch, since_ms; /* the owner said that it serves */
+		bool kept;                /* and that it did until it gave the LUN back */
+	} told;
 	struct demand_moves moves;
 	bool requested; /* see disk_note_request(); since it was taken */
 	char asked_by[GATEWAY_NAME_MAX];
@@ -65,6 +69,9 @@ struct disk {
 	struct owner_record job_record; /* of the job that takes or gives */
 	enum reservation_load load_due; /* by a take that failed; else HANDED_OVER */
 	bool close_wanted, others_up, on_demand, released;
+	bool kept;                  /* released: served until then, and the lock given back well */
+	uint64_t job_kept_since_ms; /* the last owner, until it gave it back; 0: unknown */
+	uint64_t served_epoch;      /* the last one by which it was served here */
 	bool lock_moves; /* the job takes it or gives it back, and the image stays open */
 	bool stale;      /* another image has the name, or it is not primary: to be opened anew */
 	uint64_t started_ms;
@@ -119,6 +126,11 @@ void disk_show(struct disk *disk, enum lun_state state);
 void disk_forward(struct disk *disk);
 /* By the order, while the LUN is not served here. */
 void disk_show_order(struct disk *disk);
+
+/* disk_facts.c */
+/* When the owner that has handed the LUN over had said that it serves (clock_monotonic_ms()), if it
+ * has kept the LUN from then on; else 0. */
+uint64_t disk_kept_since_ms(const struct disk *disk);
 
 /* disk_demand.c: beside upstream gateways. */
 /* A command waits for a LUN that is on demand. Any thread. */

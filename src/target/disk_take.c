@@ -92,10 +92,11 @@ static void say_why(const struct disk *disk, char ret_why[64])
 	               other ? before : "");
 }
 
-/* A take that got the record, but not the lock, goes on where it ended. */
+/* A take that got the record, but not the lock, goes on where it ended. Not one of a record by
+ * which the LUN was served: others take its epoch for that of one ownership without a break. */
 static bool has_record(const struct disk *disk)
 {
-	return is_own(disk, &disk->job_record) &&
+	return is_own(disk, &disk->job_record) && disk->job_record.epoch != disk->served_epoch &&
 	       strcmp(disk->job_record.client, client_address(disk)) == 0 && disk->problem.code;
 }
 
@@ -181,6 +182,12 @@ static enum reservation_load load_kind(const struct disk *disk, const struct own
 	                                     : RESERVATION_LOAD_HANDED_OVER;
 }
 
+static uint64_t map_since_ms(const struct disk *disk)
+{
+	bool kept = disk->job_kept_since_ms && disk->job_kept_since_ms < disk->started_ms;
+	return kept ? disk->job_kept_since_ms : disk->started_ms;
+}
+
 static int take(struct disk *disk, struct error *err)
 {
 	struct backend_lock_policy policy = {
@@ -193,12 +200,16 @@ static int take(struct disk *disk, struct error *err)
 		policy.fence_living = fence_living;
 	}
 	int r = disk_check_image(disk, &disk->job_record, err);
-	/* Whom the manager knew to be fenced when it decided to take [H1]. */
+	/* Whom the manager knew to be fenced when it decided to take [H1]; of a LUN that was handed
+	 * over, whom its owner had fenced before it said that it serves. */
 	if (r == 0 && disk->client)
-		r = cluster_wait_for_map_since(disk->client, disk->started_ms, err);
+		r = cluster_wait_for_map_since(disk->client, map_since_ms(disk), err);
 	if (r < 0)
 		return r;
 	enum reservation_load how = load_kind(disk, &disk->job_record);
+	policy.prepared = disk->job_record.state == OWNER_CLEAN;
+	if (policy.prepared) /* most often nobody has the lock then */
+		backend_prepare(disk->backend);
 	r = take_rows(disk, how, err);
 	if (r != -ECANCELED) /* else it is certain that nothing was written */
 		disk->load_due = how;
@@ -208,8 +219,10 @@ static int take(struct disk *disk, struct error *err)
 		return r;
 	lun_set_epoch(disk->lun, disk->job_record.epoch);
 	r = disk_keeper_load(disk, how, err);
-	if (r == 0)
+	if (r == 0) {
 		disk->load_due = RESERVATION_LOAD_HANDED_OVER;
+		disk->served_epoch = disk->job_record.epoch;
+	}
 	return r;
 }
 
@@ -233,13 +246,14 @@ void disk_release(struct disk *disk)
 {
 	struct error *err = &disk->job_error;
 	int r = 0;
-	disk->released = false;
+	disk->released = disk->kept = false;
 	if (!disk->lost && disk->backend)
 		r = backend_release(disk->backend, err);
 	if (r == 0 && !disk->lost && !disk->stale && is_own(disk, &disk->job_record)) {
 		r = owner_record_release(disk->host->store, disk_name(disk), &disk->job_record,
 		                         disk->job_next, disk->job_why, err);
 		disk->released = r == 0;
+		disk->kept = disk->released && disk->phase == DRAINED;
 		if (r == -ECANCELED) /* it was not ours any more */
 			r = read_record(disk, err);
 	}

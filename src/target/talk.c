@@ -1,7 +1,8 @@
 /* What managers say to each other, through the interconnect or the store, as JSON:
  *
  *   {"wake": why}    the rows have changed
- *   {"record": ...}  this LUN was taken or given back: what stands in its row
+ *   {"record": ...}  this LUN was taken or given back: what stands in its row, and whether it was
+ *                    served without a break until then
  *   {"ask": ...}     are you there, and may I have these LUNs?
  *   {"answer": ...}  I am
  *   {"try": ...}     can you read this place? (hung.c)
@@ -101,9 +102,9 @@ void talk_wake(struct owners *owners)
 
 static char *format_record(const struct disk *disk, const char *reservations)
 {
-	AUTO_JSON json_t *message =
-	        json_pack("{s:{s:s, s:s, s:s*}}", "record", "lun", disk_name(disk), "row",
-	                  disk_record(disk)->text, "reservations", reservations);
+	AUTO_JSON json_t *message = json_pack(
+	        "{s:{s:s, s:s, s:s*, s:b}}", "record", "lun", disk_name(disk), "row",
+	        disk_record(disk)->text, "reservations", reservations, "kept", disk_was_kept(disk));
 	return message ? json_format(message, &json_style_compact) : NULL;
 }
 
@@ -147,6 +148,7 @@ static void heard_record(struct owners *owners, const json_t *message)
 		disk_told_reservations(disk, json_text(message, "reservations", NULL));
 	else
 		disk_heard_owner(disk);
+	disk_told_record(disk, &record, json_flag(message, "kept", false));
 	owners_disk_changed(owners, disk);
 	owner_record_done(&record);
 }

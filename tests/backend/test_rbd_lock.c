@@ -61,6 +61,19 @@ int rbd_lock_break(rbd_image_t image, rbd_lock_mode_t mode, const char *owner)
 	return real(image, mode, owner);
 }
 
+ssize_t rados_list_lockers(rados_ioctx_t pool, const char *object, const char *name, int *exclusive,
+                           char *tag, size_t *tag_len, char *clients, size_t *clients_len,
+                           char *cookies, size_t *cookies_len, char *addresses,
+                           size_t *addresses_len)
+{
+	ssize_t (*real)(rados_ioctx_t, const char *, const char *, int *, char *, size_t *, char *,
+	                size_t *, char *, size_t *, char *, size_t *) =
+	        dlsym(RTLD_NEXT, "rados_list_lockers");
+	note("who");
+	return real(pool, object, name, exclusive, tag, tag_len, clients, clients_len, cookies,
+	            cookies_len, addresses, addresses_len);
+}
+
 int rbd_lock_acquire(rbd_image_t image, rbd_lock_mode_t mode)
 {
 	int (*real)(rbd_image_t, rbd_lock_mode_t) = dlsym(RTLD_NEXT, "rbd_lock_acquire");
@@ -112,6 +125,54 @@ TEST(a_live_owner_keeps_the_lock_until_he_gives_it_back)
 	ASSERT_EQ(test_io(one, IO_WRITE, 0, 0, 1, &byte), -EROFS);
 	test_fill(two, 0, 4096, 2);
 	ASSERT_TRUE(test_reads_as(one, 0, 4096, 2));
+}
+
+TEST(who_has_the_lock_is_not_asked_again_if_nobody_had_it_just_now)
+{
+	static const struct backend_lock_policy policy = { .prepared = true };
+	test_image("ahead", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "ahead", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "ahead", NULL);
+	for (unsigned round = 0; round < 2; round++) { /* never locked, and given back */
+		watch_order(a);
+		backend_prepare(one);
+		ASSERT_EQ(backend_acquire(one, &policy, NULL), 0);
+		ASSERT_STR_EQ(order, "acquire ");
+		test_fill(one, 0, 4096, 1);
+		ASSERT_EQ(backend_release(one, NULL), 0);
+	}
+	watch_order(a);
+	backend_prepare(one);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0); /* whoever prepared that */
+	ASSERT_STR_EQ(order, "who acquire ");
+	backend_prepare(two);
+	watch_order(b);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(two, &policy, &err), -EBUSY);
+	ASSERT_NOT_NULL(strstr(err.text, cluster_client_address(a)));
+	ASSERT_STR_EQ(order, "who ");
+}
+
+TEST(who_took_the_lock_since_it_was_asked_ahead_keeps_it)
+{
+	static const struct backend_lock_policy policy = { .prepared = true };
+	test_image("late", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *one = test_open(a, "late", NULL);
+	AUTO(backend) struct backend *two = test_open(b, "late", NULL);
+	backend_prepare(two);
+	rados_aio_wait_for_complete(disk_of(two)->look.answer);
+	ASSERT_EQ(backend_acquire(one, NULL, NULL), 0);
+	watch_order(b);
+	struct error err = { 0 };
+	ASSERT_EQ(backend_acquire(two, &policy, &err), -EBUSY);
+	ASSERT_NOT_NULL(strstr(err.text, cluster_client_address(a)));
+	ASSERT_STR_EQ(order, "acquire who ");
+	test_fill(one, 0, 4096, 1);
+	backend_prepare(two); /* and nobody takes it: what was asked goes with the image */
 }
 
 TEST(two_handles_of_one_client_cannot_both_write)
@@ -316,7 +377,7 @@ TEST(the_lock_of_our_dead_instance_is_broken_without_waiting_for_its_watch)
 	struct backend_lock_policy policy = { .may_break = is_ours, .argument = address };
 	watch_order(client);
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "map break acquire ");
+	ASSERT_STR_EQ(order, "who map break acquire ");
 	uint64_t took_ms = clock_monotonic_ms() - start_ms;
 	print_message("# taken over in %u ms\n", (unsigned)took_ms);
 	ASSERT_TRUE(took_ms < 20000); /* the watch lives 30 s */
@@ -348,7 +409,7 @@ TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	watch_order(client); /* which knows nothing of the fence yet */
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "map free-object-map break acquire ");
+	ASSERT_STR_EQ(order, "who map free-object-map break acquire ");
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	test_fill(backend, 0, 4096, 3);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
@@ -375,7 +436,7 @@ TEST(a_map_that_is_newer_than_the_fence_serves_all_images_of_its_client)
 	ASSERT_EQ(cluster_wait_for_map_since(client, since_ms, &err), 0);
 	ASSERT_STR_EQ(order, "");
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "free-object-map break acquire ");
+	ASSERT_STR_EQ(order, "who free-object-map break acquire ");
 	test_fill(backend, 0, 4096, 3);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
 	ASSERT_EQ(waitpid(child, NULL, 0), child);
@@ -404,7 +465,7 @@ TEST(one_that_may_live_is_fenced_again_whoever_has_fenced_him_before)
 	ASSERT_TRUE(cluster_has_fenced(client, address));
 	watch_order(client);
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "map free-object-map break acquire ");
+	ASSERT_STR_EQ(order, "who map free-object-map break acquire ");
 	ASSERT_EQ(fences, 1);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
 	ASSERT_EQ(waitpid(child, NULL, 0), child);

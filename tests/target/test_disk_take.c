@@ -20,10 +20,13 @@
 #define DEAD         "00000000000000cc" /* whose LUN that was */
 #define DEAD_CLIENT  "10.0.0.3:0/3"
 #define DECIDED_MS   77 /* when the manager knew who is fenced, and decided */
+#define KEPT_MS      33 /* when the owner before said that it serves */
 
 static char order[256]; /* the steps, in order */
 static const char *failing;
 static struct cluster_client *map_of;
+static uint64_t map_since_ms;
+static bool prepared; /* what backend_acquire() is to be told */
 static struct owner_record stored;
 static enum reservation_load claimed, loaded; /* how */
 static uint64_t row_epoch;                    /* of who wrote the reservations last */
@@ -102,8 +105,9 @@ uint64_t fence_since_ms(struct fence *fence, const char *address)
 
 int cluster_wait_for_map_since(struct cluster_client *client, uint64_t since_ms, struct error *err)
 {
-	ASSERT_EQ(since_ms, DECIDED_MS);
+	map_since_ms = since_ms;
 	map_of = client;
+	prepared = false;
 	return step("map", err);
 }
 
@@ -181,10 +185,16 @@ void backend_get_info(const struct backend *backend, struct backend_info *ret_in
 	*ret_info = (struct backend_info){ 0 };
 }
 
+void backend_prepare(struct backend *backend)
+{
+	prepared = step("ahead", NULL) == 0;
+}
+
 int backend_acquire(struct backend *backend, const struct backend_lock_policy *policy,
                     struct error *err)
 {
 	uint64_t since_ms = 0;
+	ASSERT_EQ(policy->prepared, prepared);
 	if (locked_by && strcmp(locked_by, CLIENT) != 0 &&
 	    !policy->is_fenced(policy->argument, locked_by, &since_ms) &&
 	    !policy->may_break(policy->argument, locked_by))
@@ -260,6 +270,27 @@ TEST(the_map_of_the_data_client_comes_before_the_record_and_the_lock)
 	ASSERT_EQ(disk.job_error.code, 0);
 	ASSERT_STR_EQ(order, "image map rows lock reservations ");
 	ASSERT_TRUE(map_of == disk.client);
+	ASSERT_EQ(map_since_ms, DECIDED_MS);
+}
+
+/* Who has the lock is asked while the record changes, and only if nobody should have it. */
+TEST(of_a_lun_that_was_handed_over_the_map_and_the_question_about_the_lock_may_be_older)
+{
+	struct disk disk = other_is_gone();
+	failing = NULL;
+	disk.job_record.state = stored.state = OWNER_CLEAN;
+	disk_take(&disk);
+	ASSERT_EQ(disk.job_error.code, 0);
+	ASSERT_STR_EQ(order, "image map ahead rows lock reservations ");
+	ASSERT_EQ(map_since_ms, DECIDED_MS);
+
+	disk = other_is_gone();
+	disk.job_record.state = stored.state = OWNER_CLEAN;
+	disk.job_kept_since_ms = KEPT_MS;
+	disk_take(&disk);
+	ASSERT_STR_EQ(order, "image map ahead rows lock reservations ");
+	ASSERT_TRUE(map_of == disk.client);
+	ASSERT_EQ(map_since_ms, KEPT_MS);
 }
 
 TEST(nothing_follows_a_step_that_failed)
@@ -407,6 +438,39 @@ TEST(what_was_not_loaded_before_it_was_given_back_is_still_loaded_so)
 	disk_release(&disk);
 	ASSERT_EQ(take(&disk, NULL), 0);
 	ASSERT_EQ(loaded, RESERVATION_LOAD_TAKEN_OVER);
+}
+
+/* Its lock was lost without a fence: whoever broke the lock since, others are to know that by the
+ * epoch. */
+TEST(a_record_by_which_it_was_served_is_not_gone_on_with)
+{
+	struct disk disk = other_is_gone();
+	ASSERT_EQ(take(&disk, NULL), 0);
+	ASSERT_EQ(stored.epoch, 7);
+	ASSERT_EQ(take(&disk, "map"), -EIO);
+	ASSERT_EQ(take(&disk, NULL), 0);
+	ASSERT_EQ(stored.epoch, 8);
+	ASSERT_EQ(take(&disk, "lock"), -EIO);
+	ASSERT_EQ(stored.epoch, 9);
+	ASSERT_EQ(take(&disk, NULL), 0); /* this one is */
+	ASSERT_EQ(stored.epoch, 9);
+}
+
+TEST(a_lun_is_given_back_as_kept_only_if_it_was_served_until_then)
+{
+	static const struct {
+		enum phase phase;
+		bool kept;
+	} rows[] = { { DRAINED, true }, { OPEN, false }, { CLOSED, false } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("phase %d", (int)rows[i].phase);
+		struct disk disk = other_is_gone();
+		ASSERT_EQ(take(&disk, NULL), 0);
+		disk.phase = rows[i].phase;
+		disk_release(&disk);
+		ASSERT_TRUE(disk.released);
+		ASSERT_EQ(disk.kept, rows[i].kept);
+	}
 }
 
 /* Somebody else had it meanwhile. */
