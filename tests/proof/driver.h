@@ -28,8 +28,9 @@ struct options {
 	unsigned seconds;
 	unsigned reads_percent;
 	unsigned seed;
-	int duel_lun; /* -1: none */
-	bool bound;   /* worker n stays at LUN n */
+	int duel_lun;                 /* -1: none */
+	bool bound;                   /* worker n stays at LUN n */
+	unsigned follow, follow_rate; /* 0: all LUNs alike */
 	bool verbose;
 	enum policy policy;
 };
@@ -45,8 +46,11 @@ struct gauge {
 		/* The same while somebody wanted one; since when that is so, 0: nobody does. */
 		uint64_t waited, asked;
 		unsigned asking; /* not answered yet */
+		bool idle;       /* not followed, and nothing is asked: that is no gap */
+		bool moved;      /* a unit attention told of a new owner */
 		uint32_t good[PORTALS_MAX];
 	} luns[LUNS_MAX];
+	unsigned seen_moving; /* LUNs that were followed when they moved */
 };
 
 struct worker;
@@ -79,6 +83,12 @@ void driver_count(struct driver *driver, const struct command *command, enum ans
 
 /* gauge.c */
 void gauge_reset(struct driver *driver, uint64_t now);
+/* Whether the LUN is one of those that move next; all are if none is to be followed. */
+bool gauge_follows(const struct driver *driver, unsigned lun);
+/* Nobody asks for a while. */
+void gauge_idle(struct driver *driver, unsigned lun);
+/* Somebody asks from now on. */
+void gauge_begin(struct driver *driver, unsigned lun, uint64_t now);
 /* One line of JSON. */
 void gauge_print(const struct driver *driver, uint64_t now);
 

@@ -13,6 +13,7 @@ void gauge_reset(struct driver *driver, uint64_t now)
 	for (unsigned lun = 0; lun < LUNS_MAX; lun++) {
 		driver->gauge.luns[lun].last = now;
 		driver->gauge.luns[lun].asking = before.luns[lun].asking;
+		driver->gauge.luns[lun].idle = before.luns[lun].idle;
 		driver->gauge.luns[lun].asked = before.luns[lun].asked ? now : 0;
 	}
 }
@@ -23,6 +24,34 @@ void driver_ask(struct driver *driver, const struct command *command, uint64_t n
 	driver->gauge.luns[command->lun].asking++;
 	if (!*asked)
 		*asked = now;
+}
+
+bool gauge_follows(const struct driver *driver, unsigned lun)
+{
+	unsigned before = 0;
+	if (!driver->options.follow)
+		return true;
+	for (unsigned i = 0; i < lun; i++)
+		before += !driver->gauge.luns[i].moved;
+	return !driver->gauge.luns[lun].moved && before < driver->options.follow;
+}
+
+void gauge_idle(struct driver *driver, unsigned lun)
+{
+	driver->gauge.luns[lun].idle = true;
+}
+
+void gauge_begin(struct driver *driver, unsigned lun, uint64_t now)
+{
+	if (driver->gauge.luns[lun].idle)
+		driver->gauge.luns[lun].last = now;
+	driver->gauge.luns[lun].idle = false;
+}
+
+static void note_move(struct driver *driver, unsigned lun)
+{
+	driver->gauge.seen_moving += driver->options.follow && gauge_follows(driver, lun);
+	driver->gauge.luns[lun].moved = true;
 }
 
 /* since 0: not begun. */
@@ -38,6 +67,8 @@ void driver_count(struct driver *driver, const struct command *command, enum ans
 	unsigned lun = command->lun;
 	gauge->answers[answer]++;
 	gauge->luns[lun].asking--;
+	if (answer == ANSWER_ATTENTION)
+		note_move(driver, lun);
 	if (answer == ANSWER_ERROR)
 		snprintf(driver->last_error, sizeof(driver->last_error), "LUN %u, opcode %02x: %s",
 		         command->lun, command->request.cdb[0], command->text);
@@ -81,7 +112,8 @@ void gauge_print(const struct driver *driver, uint64_t now)
 			continue;
 		uint64_t last = gauge->luns[lun].last, gap = gauge->luns[lun].worst;
 		keep_worst(&silent, last, now);
-		keep_worst(&gap, last, now);
+		if (!gauge->luns[lun].idle)
+			keep_worst(&gap, last, now);
 		keep_worst(&waited, gauge->luns[lun].asked, now);
 		if (gauge->luns[lun].waited > waited)
 			waited = gauge->luns[lun].waited;
@@ -100,8 +132,9 @@ void gauge_print(const struct driver *driver, uint64_t now)
 		printf("%s\"%s\": %" PRIu64, i ? ", " : "", answer_name(i), gauge->answers[i]);
 	printf("}, \"paths\": [");
 	print_portals(driver);
-	printf("], \"duels\": %u, \"lost_paths\": %" PRIu64 ", \"logins\": %" PRIu64
-	       ", \"last_error\": \"%s\"}\n",
-	       duel_rounds(driver), driver->events.lost, driver->events.logins, driver->last_error);
+	printf("], \"seen_moving\": %u, \"duels\": %u, \"lost_paths\": %" PRIu64
+	       ", \"logins\": %" PRIu64 ", \"last_error\": \"%s\"}\n",
+	       gauge->seen_moving, duel_rounds(driver), driver->events.lost, driver->events.logins,
+	       driver->last_error);
 	fflush(stdout);
 }

@@ -16,6 +16,8 @@ static const char help[] =
         "  --seconds N      (10)                      --seed N       (1)\n"
         "  --policy mixed|round-robin|preferred       which path comes next (mixed)\n"
         "  --bound yes      each worker stays at one LUN, at an even pace\n"
+        "  --follow N       bound: LUNs move in order; the N that are next are asked more often\n"
+        "  --follow-rate N  operations a second of each of these (80)\n"
         "  --name NAME      of the initiators, without their number\n"
         "  --verbose yes    say what happens to paths\n";
 
@@ -60,6 +62,8 @@ static bool take_option(struct options *options, const char *name, const char *v
 		{ "--reads", 0, 100, &options->reads_percent },
 		{ "--seconds", 1, 86400, &options->seconds },
 		{ "--seed", 0, UINT32_MAX, &options->seed },
+		{ "--follow", 1, LUNS_MAX, &options->follow },
+		{ "--follow-rate", 1, 10000, &options->follow_rate },
 	};
 	const struct {
 		const char *name;
@@ -104,6 +108,7 @@ bool options_parse(int argc, char **argv, struct options *ret_options)
 		                   .reads_percent = 40,
 		                   .seconds = 10,
 		                   .seed = 1,
+		                   .follow_rate = 80,
 		                   .duel_lun = -1 };
 	bool good = argc % 2;
 	for (int i = 1; good && i + 1 < argc; i += 2)

@@ -15,6 +15,8 @@ from world import IQN, NETWORKS, expect, wait_for
 
 PACE = 40  # operations a second at each LUN, as far as --rate allows
 WATCHED_PART = 0.8  # of --rate, at most
+FOLLOWED = 8  # LUNs of a drain whose turn comes next
+FOLLOWED_PACE = 80  # operations a second at each of them
 READS = 95  # of a hundred; writes cost Ceph most, on the cores that the take-over needs, too
 LIMITS_MS = {"killed": (1500, 1500, 5000), "silent": (5000, 5000, 8000), "stopped": (300, 300, None),
              **dict.fromkeys(("hand over", "drain", "balance"), (100, 100, None))}  # with 1, up to 64 and up to 512 LUNs
@@ -34,6 +36,11 @@ class Trouble:
     def watched(world):
         """How many of the first LUNs count, because they alone move; 0: all. They are asked more often than the rest."""
         return 0
+
+    @staticmethod
+    def follows(world):
+        """All LUNs move, in the order of their numbers, one after the other: those are asked more often whose turn comes next."""
+        return False
 
 
 class Killed(Trouble):
@@ -76,7 +83,11 @@ class HandOver(Trouble):
 
 
 class Drain(Trouble):
-    """All LUNs of one gateway at once, as before maintenance."""
+    """All LUNs of one gateway, as before maintenance."""
+
+    @staticmethod
+    def follows(world):
+        return len(targets(world)) == 1 and len(world.disks) >= 2 * FOLLOWED
 
     def harm(self, world, victim):
         worlds.drain(world.survivor, victim)
@@ -195,6 +206,7 @@ class Drivers:
                 "silent_ms": max(row["silent_ms"] for row in rows),
                 "worst_wait_ms": max(row["worst_wait_ms"] for row in rows),
                 "last_error": next((row["last_error"] for row in rows if row["last_error"]), ""),
+                "seen_moving": sum(row["seen_moving"] for row in rows),
                 "answers": {name: sum(row["answers"][name] for row in rows) for name in worst["answers"]}}
 
     def kill(self):
@@ -205,8 +217,10 @@ class Drivers:
 def drive(world, kind, through, options):
     """All LUNs, at an even pace; those that are watched more often, by an initiator of their own."""
     gateways = {"survivor": world.gateways[1:], "both": world.gateways}[through]
+    follow = kind.follows(world)
     def one(number, target, luns, workers, pace):
         return world.drive(
+            *(["--follow", FOLLOWED, "--follow-rate", FOLLOWED_PACE] if follow else []),
             "--target", target, "--name", f"{IQN}-{number}", "--initiators", 1, "--workers", workers, "--luns", luns,
             "--bound", "yes", "--counters", 0, "--rate", max(1, round(workers * pace)), "--reads", READS,
             "--seconds", 86400, "--policy", "preferred", "--seed", options.seed, through=gateways,
@@ -218,7 +232,9 @@ def drive(world, kind, through, options):
         rate -= pace * watched
         world.watcher = one("watcher", targets(world)[0][0], watched, watched, pace)
     pace = min(PACE, rate / max(len(world.disks), 4))
-    world.pause_ms = 1100 / pace  # a worker's longest between two commands
+    slowest = (rate - FOLLOWED * FOLLOWED_PACE) / (len(world.disks) - FOLLOWED) if follow else pace
+    expect(slowest > 0, f"--rate is to be more than {FOLLOWED * FOLLOWED_PACE}")
+    world.pause_ms = 1100 / slowest  # a worker's longest between two commands
     world.driver = Drivers([one(number, target, len(disks), max(len(disks), 4), pace)
                             for number, (target, disks) in enumerate(targets(world))])
 
@@ -276,10 +292,12 @@ def one_round(world, kind, rng):
     settle(world, world.driver.status()["time"])
     time.sleep(rng.uniform(0, 1))  # at another phase of all timers each time
     driver.reset()
-    begun, machine = world.driver.status(), Machine()
+    machine = Machine()
     kind.harm(world, victim)
-    settle(world, begun["time"])
+    settle(world, world.driver.status()["time"])
     status = {**driver.status(), "stolen": machine.stolen_percent()}
+    if kind.follows(world):
+        expect(status["seen_moving"] == len(world.disks), f"all LUNs to be followed when they move: {status}")
     kind.heal(world, victim)
     return status
 

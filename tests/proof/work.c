@@ -154,12 +154,26 @@ static const uint8_t outcomes[ANSWER_COUNT] = {
 	[ANSWER_NONE] = OUTCOME_LOST,
 };
 
+/* From one operation of a worker to its next, on the average: --rate in all. */
+static uint64_t mean_pause_ns(struct worker *worker)
+{
+	const struct options *options = &worker->driver->options;
+	unsigned rate = options->rate, workers = worker->driver->worker_count;
+	if (!options->follow)
+		return 1000000000ul * workers / rate;
+	if (gauge_follows(worker->driver, worker->op.lun))
+		return 1000000000ul / options->follow_rate;
+	gauge_idle(worker->driver, worker->op.lun);
+	unsigned followed = options->follow * options->follow_rate;
+	return 1000000000ul * (workers - options->follow) / (rate > followed ? rate - followed : 1);
+}
+
 static uint64_t pause_ns(struct worker *worker)
 {
 	const struct options *options = &worker->driver->options;
 	if (worker->increment)
 		return 0;
-	uint64_t mean = 1000000000ul * worker->driver->worker_count / options->rate;
+	uint64_t mean = mean_pause_ns(worker);
 	uint64_t spread = options->bound ? mean / 10 : mean / 2;
 	return mean - spread + driver_random(worker->driver, 2 * spread + 1);
 }
@@ -246,6 +260,7 @@ static void tick_worker(struct worker *worker, uint64_t now)
 		some = choose_final(worker);
 	else
 		choose(worker);
+	gauge_begin(driver, worker->op.lun, now);
 	if (some)
 		start_operation(worker, now);
 	else
