@@ -222,11 +222,12 @@ def is_guilty(options):
 
 def find_planted(options):
     """Whatever else the programs did."""
-    for _ in range(TRIES):
+    for left in reversed(range(TRIES)):
         if prove(options):
             return
-        options.seed += 1
-        print(f"# nothing was found; once more with seed {options.seed}", flush=True)
+        if left:
+            options.seed += 1
+            print(f"# nothing was found; once more with seed {options.seed}", flush=True)
     raise Failure(f"the checker found nothing in {TRIES} runs, although {options.planted} was planted")
 
 
