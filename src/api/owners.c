@@ -11,17 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const gateway_states[] = {
-	[GATEWAY_UP] = "up",
-	[GATEWAY_LEAVING] = "leaving",
-	[GATEWAY_STOPPED] = "stopped",
-};
-static const char *const owner_states[] = {
-	[OWNER_NONE] = "none",
-	[OWNER_CLEAN] = "clean",
-	[OWNER_ACTIVE] = "active",
-};
-
 /* Short memory: a member less in the answer. */
 static void put_text(json_t *object, const char *name, const char *text)
 {
@@ -44,7 +33,7 @@ static void visit_registration(void *argument, const struct registration_row *ro
 	put_text(gateway, "state",
 	         row->fenced      ? "fenced"
 	         : row->condemned ? "condemned"
-	                          : gateway_states[row->state]);
+	                          : gateway_state_name(row->state));
 	put_text(gateway, "instance", row->instance);
 	put_text(gateway, "interconnect", row->interconnect);
 	if (row->condemned) {
@@ -87,7 +76,7 @@ static int read_gateways(const struct rest *api, const json_t *object, json_t *g
 static json_t *no_owner(const char *preferred)
 {
 	return json_pack("{s:s, s:s, s:s, s:i}", "owner", "", "preferred_owner", preferred, "state",
-	                 owner_states[OWNER_NONE], "epoch", 0);
+	                 owner_state_name(OWNER_NONE), "epoch", 0);
 }
 
 static void put_record(json_t *lun, const struct owner_record *record)
@@ -97,7 +86,7 @@ static void put_record(json_t *lun, const struct owner_record *record)
 	struct tm utc;
 	if (record->state == OWNER_NONE)
 		return;
-	(void)json_object_set_new(lun, "state", json_string(owner_states[record->state]));
+	(void)json_object_set_new(lun, "state", json_string(owner_state_name(record->state)));
 	put_number(lun, "epoch", (json_int_t)record->epoch);
 	if (record->state == OWNER_ACTIVE)
 		put_text(lun, "owner", record->gateway);

@@ -19,18 +19,24 @@ static char *host_of(const char *address)
 	return port ? strndup(address, (size_t)(port - address)) : strdup(address);
 }
 
-/* NULL: no memory. A row that cannot be read begins anew. */
+/* NULL: no memory. A row that cannot be read begins anew; of one that is full the host goes that
+ * was fenced the longest ago: they stand in that order. */
 static char *changed_row(const char *text, const char *address)
 {
 	AUTO_JSON json_t *row = text ? json_loads(text, 0, NULL) : NULL;
 	AUTO_FREE char *host = host_of(address);
-	if (!json_is_object(row) || json_object_size(row) >= HOSTS_MAX) {
+	if (!json_is_object(row)) {
 		json_decref(row);
 		row = json_object();
 	}
-	if (!host || json_object_set_new(row, host, json_string(address)) < 0)
+	if (!host)
 		return NULL;
-	return json_format(row, &json_style_compact);
+	(void)json_object_del(row, host); /* if it is there */
+	if (json_object_size(row) >= HOSTS_MAX)
+		(void)json_object_del(row, json_object_iter_key(json_object_iter(row)));
+	if (json_object_set_new(row, host, json_string(address)) < 0)
+		return NULL;
+	return json_format(row, &json_style_plain);
 }
 
 int outsider_write(struct store *store, const char *lun, const char *address, struct error *err)

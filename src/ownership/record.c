@@ -20,9 +20,15 @@
 #define EPOCHS_ROW "epochs"
 
 static const char *const state_names[] = {
+	[OWNER_NONE] = "none",
 	[OWNER_CLEAN] = "clean",
 	[OWNER_ACTIVE] = "active",
 };
+
+const char *owner_state_name(enum owner_state state)
+{
+	return state_names[state];
+}
 
 void owner_record_done(struct owner_record *record)
 {
@@ -76,8 +82,8 @@ static int read_fields(const json_t *row, struct owner_record *record)
 static int read_state(const json_t *row, enum owner_state *ret_state)
 {
 	const char *name = json_text(row, "state", "");
-	for (size_t i = 0; i < ARRAY_LEN(state_names); i++) {
-		if (state_names[i] && strcmp(name, state_names[i]) == 0) {
+	for (size_t i = OWNER_CLEAN; i < ARRAY_LEN(state_names); i++) {
+		if (strcmp(name, state_names[i]) == 0) {
 			*ret_state = (enum owner_state)i;
 			return 0;
 		}

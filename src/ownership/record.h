@@ -20,6 +20,8 @@ enum owner_state {
 	OWNER_CLEAN,  /* the last owner drained it and gave the lock back: nothing to fence */
 	OWNER_ACTIVE, /* owned, or was when its owner died */
 };
+/* "none"; as it stands in the row: "clean", "active". */
+const char *owner_state_name(enum owner_state state);
 
 struct owner_record {
 	enum owner_state state;

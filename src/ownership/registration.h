@@ -25,6 +25,8 @@ enum gateway_state {
 	GATEWAY_LEAVING, /* hands its LUNs over and takes none: it is being stopped */
 	GATEWAY_STOPPED, /* ended, and left nothing behind */
 };
+/* As it stands in the row: "up", "leaving", "stopped". */
+const char *gateway_state_name(enum gateway_state state);
 
 /* ---- our own ---- */
 

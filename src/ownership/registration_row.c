@@ -178,7 +178,9 @@ int registration_read(struct store *store, const char *gateway, struct registrat
 	if (r < 0)
 		return r;
 	r = read_row(gateway, text, ret_row);
-	return r < 0 ? error_set(err, r, "the row %s is damaged", key) : 0;
+	return r < 0 ? error_set(err, r,
+	                         r == -ENOMEM ? "%s: out of memory" : "the row %s is damaged", key)
+	             : 0;
 }
 
 /* ---- condemning ---- */

@@ -6,8 +6,6 @@
 
 #define GATEWAY_ROWS "gateway/"
 
-const char *gateway_state_name(enum gateway_state state);
-
 /* Arrays of texts; NULL is an empty one. */
 bool row_array_has(const json_t *array, const char *text);
 void row_array_remove(json_t *array, const char *text);

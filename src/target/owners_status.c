@@ -6,18 +6,12 @@
 
 #include <errno.h>
 
-static const char *const state_names[] = {
-	[GATEWAY_UP] = "up",
-	[GATEWAY_LEAVING] = "leaving",
-	[GATEWAY_STOPPED] = "stopped",
-};
-
 static json_t *member_row(const struct owners *owners, const struct member *member)
 {
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
 	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I}", "gateway", member->gateway,
 	                 "instance", member->instance, "health", member_health_name(member->health),
-	                 "state", state_names[member->state], "condemned", member->condemned,
+	                 "state", gateway_state_name(member->state), "condemned", member->condemned,
 	                 "maintenance", member->maintenance, "since_s",
 	                 (json_int_t)((now_ms - member->since_ms) / 1000));
 }
@@ -54,21 +48,16 @@ static void put_demand(const struct owners *owners, const struct plan_disk *want
 int owners_add_disk_status(const struct owners *owners, const struct plan_disk *wanted,
                            const struct disk *disk, json_t *row)
 {
-	static const char *const names[] = {
-		[OWNER_NONE] = "none",
-		[OWNER_CLEAN] = "clean",
-		[OWNER_ACTIVE] = "active",
-	};
 	const struct owner_record *record = disk_record(disk);
 	bool owned = record->state == OWNER_ACTIVE;
 	AUTO_STRING struct string demand = { 0 };
 	put_demand(owners, wanted, &demand);
-	AUTO_JSON json_t *facts =
-	        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s}", "owner_gateway",
-	                  owned ? record->gateway : "", "ownership", names[record->state], "epoch",
-	                  (json_int_t)record->epoch, "preferred_gateway", wanted->preferred, "why",
-	                  record->why, "changed_at", (json_int_t)record->at, "hung_s",
-	                  (json_int_t)(hung_for_ms(owners, disk) / 1000), "on_demand",
-	                  demand.text ? demand.text : "");
+	AUTO_JSON json_t *facts = json_pack(
+	        "{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s}", "owner_gateway",
+	        owned ? record->gateway : "", "ownership", owner_state_name(record->state), "epoch",
+	        (json_int_t)record->epoch, "preferred_gateway", wanted->preferred, "why",
+	        record->why, "changed_at", (json_int_t)record->at, "hung_s",
+	        (json_int_t)(hung_for_ms(owners, disk) / 1000), "on_demand",
+	        demand.text ? demand.text : "");
 	return facts && json_object_update(row, facts) == 0 ? 0 : -ENOMEM;
 }

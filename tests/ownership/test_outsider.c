@@ -33,6 +33,14 @@ static const char *list(struct store *store)
 	return listed;
 }
 
+static unsigned count_listed(struct store *store)
+{
+	unsigned count = 0;
+	for (const char *at = list(store); (at = strchr(at, ' ')); at++)
+		count++;
+	return count;
+}
+
 static void write_address(struct store *store, const char *lun, const char *address)
 {
 	struct error err = { 0 };
@@ -86,6 +94,12 @@ TEST(a_row_stays_small_and_one_that_is_damaged_begins_anew)
 		write_address(store, "rbd/disk_1", address);
 		ASSERT_NOT_NULL(strstr(list(store), address));
 	}
-	ASSERT_TRUE(strlen(list(store)) < 64 * 20);
+	ASSERT_EQ(count_listed(store), 64);
+	write_address(store, "rbd/disk_1", "10.0.1.136:0/8"); /* it is there, so nobody goes */
+	write_address(store, "rbd/disk_1", "10.0.1.200:0/7"); /* the one of the longest ago goes */
+	ASSERT_EQ(count_listed(store), 64);
+	ASSERT_NULL(strstr(list(store), "10.0.1.137:"));
+	ASSERT_NOT_NULL(strstr(list(store), "10.0.1.136:0/8 "));
+	ASSERT_NOT_NULL(strstr(list(store), "10.0.1.138:0/7 "));
 	forget(store, ROW);
 }
