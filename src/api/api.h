@@ -29,6 +29,7 @@ struct rest_config {
 int rest_start(const struct rest_config *config, struct rest **ret_rest,
                struct error *err) MUST_CHECK;
 unsigned rest_port(const struct rest *api);
-/* Waits for the requests in work. NULL is fine. */
+/* Waits for the requests in work, and for what they leave in the history, that for 2 s at most.
+ * NULL is fine. */
 void rest_free(struct rest *api);
 DEFINE_AUTO(rest);

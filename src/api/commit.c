@@ -2,8 +2,8 @@
  * was faster) -> announce -> wait until the gateways work by it -> answer. */
 #include "api/commit.h"
 
-#include "api/control.h"
 #include "api/host.h"
+#include "api/run.h"
 #include "base/log.h"
 #include "config/object.h"
 #include "ownership/record.h"
@@ -92,12 +92,9 @@ static json_t *answer_names(const struct answers *answers)
 }
 
 /* Sessions of the local gateway; one that does not answer has none to tell. */
-static json_t *local_sessions(const struct rest *api)
+static json_t *local_sessions(const struct request *request)
 {
-	AUTO_JSON json_t *status = NULL;
-	if (control_status(api->config.settings->run_dir, api->config.gateway_name, &status, NULL) <
-	    0)
-		return json_array();
+	AUTO_JSON json_t *status = local_status(request);
 	json_t *sessions = json_object_get(status, "sessions");
 	return json_is_array(sessions) ? json_incref(sessions) : json_array();
 }
@@ -139,11 +136,16 @@ static int load(struct rest *api, struct loaded *loaded, struct error *err)
 
 /* ---- work on images ---- */
 
+static unsigned apply_timeout_ms(const struct rest *api)
+{
+	return api->config.apply_timeout_ms ? api->config.apply_timeout_ms : APPLY_TIMEOUT_MS;
+}
+
 /* A gateway that still works by an older object may have the image open. */
 static int need_all_applied(struct rest *api, uint64_t epoch, struct error *err)
 {
 	__attribute__((cleanup(answers_done))) struct answers answers = { 0 };
-	int r = store_announce(api->config.store, epoch, APPLY_TIMEOUT_MS, &answers.list,
+	int r = store_announce(api->config.store, epoch, apply_timeout_ms(api), &answers.list,
 	                       &answers.count, err);
 	for (size_t i = 0; r == 0 && i < answers.count; i++)
 		if (answers.list[i].state == STORE_MEMBER_SILENT)
@@ -245,7 +247,7 @@ static int run_change(struct request *request, change_fn run, const struct loade
 	time_text(now);
 	AUTO_JSON json_t *members = answer_names(&outcome->before);
 	AUTO_JSON json_t *addresses = host_addresses();
-	AUTO_JSON json_t *sessions = local_sessions(api);
+	AUTO_JSON json_t *sessions = local_sessions(request);
 	struct change_context context = {
 		.gateway_name = api->config.gateway_name,
 		.now = now,
@@ -357,11 +359,6 @@ static void answer_outcome(struct request *request, const struct outcome *outcom
 	}
 	answer_message(request, outcome->change.status, "%s%s", outcome->change.message,
 	               warnings.text ? warnings.text : "");
-}
-
-static unsigned apply_timeout_ms(const struct rest *api)
-{
-	return api->config.apply_timeout_ms ? api->config.apply_timeout_ms : APPLY_TIMEOUT_MS;
 }
 
 bool commit_change(struct request *request, change_fn run)

@@ -9,9 +9,9 @@
  *  "luns": {ID: {"owner", "preferred_owner", "state", "epoch", "changed"?, "why"?, "next"?,
  *                 "on_demand"?}}}
  * state of a gateway: up, leaving, stopped, condemned, fenced, maintenance (up, but owns nothing),
- * unregistered (no rbd-target-io of ours was ever there); on_demand: which such gateways the LUN's
- * target has; of a LUN: none, clean, active. Gateways
- * and LUNs are those of the object. Blocks. */
+ * unregistered (no rbd-target-io of ours was ever there); of a LUN: none, clean, active. on_demand:
+ * which unregistered gateways the LUN's target has, for people. Gateways and LUNs are those of the
+ * object. Blocks. */
 int owners_read(const struct rest *api, const json_t *object, json_t **ret_owners,
                 struct error *err) MUST_CHECK;
 /* One LUN of it. */

@@ -13,8 +13,8 @@ struct MHD_Daemon;
 
 struct rest {
 	struct rest_config config;
-	struct names *names; /* look-ups that were made */
-	struct history_writer *history;
+	struct names *names;            /* look-ups that were made */
+	struct history_writer *history; /* of what people ask for */
 	struct MHD_Daemon *daemon;
 	unsigned port;
 	pthread_mutex_t commit_lock; /* one change of this process at a time */
@@ -26,7 +26,6 @@ struct route;
 struct request {
 	struct rest *api;
 	const struct route *route;
-	enum method method;
 	json_t *arguments; /* name -> text: pieces of the path, fields of the form, the query */
 	int status;
 	json_t *body; /* of the answer */

@@ -22,7 +22,7 @@ void run_disk(struct request *request);
 /* The status of the local daemon; NULL if it does not serve. */
 json_t *local_status(const struct request *request);
 /* {"state", "lock_owner", "gateways"}: a disk as it stands in that status of this gateway. lun: who
- * owns it (owners.h), or NULL. */
+ * owns it (owners.h), or NULL. Only {"state": "Unknown"} if nobody here serves it. */
 json_t *disk_status(const json_t *status, const char *gateway, const char *id, const json_t *lun);
 void run_targetinfo(struct request *request);
 void run_local_targetinfo(struct request *request);

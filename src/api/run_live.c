@@ -9,15 +9,12 @@
 
 #include <string.h>
 
-/* The local daemon's status; NULL if it does not serve. */
 json_t *local_status(const struct request *request)
 {
 	const struct rest_config *config = &request->api->config;
 	json_t *status = NULL;
-	struct error err;
-	if (control_status(config->settings->run_dir, config->gateway_name, &status, &err) < 0)
-		return NULL;
-	return status;
+	int r = control_status(config->settings->run_dir, config->gateway_name, &status, NULL);
+	return r < 0 ? NULL : status;
 }
 
 void run_ping(struct request *request)
@@ -266,7 +263,6 @@ static const char *lock_owner(const json_t *here, const char *gateway, const jso
 	return json_flag(here, "owner", false) ? gateway : json_text(here, "preferred_owner", "");
 }
 
-/* {"state", "lock_owner", "gateways"}; only {"state": "Unknown"} if nobody here serves it. */
 json_t *disk_status(const json_t *status, const char *gateway, const char *id, const json_t *lun)
 {
 	size_t i;

@@ -112,7 +112,6 @@ static void begin(struct exchange *exchange, struct MHD_Connection *connection, 
 		answer_message(request, 500, "Out of memory");
 		return;
 	}
-	request->method = request->route->method;
 	if (!access_check(request, peer_of(connection), header(connection, "Authorization")))
 		return;
 	exchange->answered = false;
