@@ -505,9 +505,14 @@ def an_osd_that_answers_nobody_moves_nothing_and_one_that_does_not_answer_the_ow
         before = writer.count()
         wait_for(lambda: writer.count() > before + 64, "writes go on", deadline_s=60)
         s.wait_settled()
+        wait_for(lambda: s.lun(owner, 0)["hung_s"] == 0, "nothing to hang")
+
+        def words():  # a restart that takes long is worth some as well
+            return owner.io.log.read_text().count("no other gateway that could read there")
+        said = words()
         # For all.
         s.cluster.rig("osd-pause", osds.other)
-        wait_for(lambda: find_log([owner], "no other gateway that could read there"), "words about it", deadline_s=60)
+        wait_for(lambda: words() > said, "words about it", deadline_s=60)
         expect(s.lun(owner, 0)["hung_s"] >= 4, s.lun(owner, 0))
         s.cluster.rig("osd-resume", osds.other)
         s.cluster.run("ceph", "osd", "down", osds.other)
