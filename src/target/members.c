@@ -399,8 +399,10 @@ static const char *find_trouble(struct members *members, struct member *member,
 		peer.state = PEER_CONNECTING;
 	switch (peer.state) {
 	case PEER_UP:
-		member->cautious = peer.stalled_ms == INTERCONNECT_CAUTIOUS;
-		member->stalled = !member->cautious && peer.stalled_ms > STALLED_MS;
+		member->stalled =
+		        peer.stalled_ms != INTERCONNECT_CAUTIOUS && peer.stalled_ms > STALLED_MS;
+		if (!member->stalled) /* else it says nothing of that */
+			member->cautious = peer.stalled_ms == INTERCONNECT_CAUTIOUS;
 		if (peer.silent)
 			return "answers on some of its connections only";
 		return is_stalled(members, member) ? "says that its storage makes no progress"

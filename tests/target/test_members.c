@@ -473,6 +473,9 @@ TEST(one_that_is_cautious_is_well_and_takes_nothing)
 	turn(&members, 50);
 	ASSERT_EQ(member->health, MEMBER_SUSPECT);
 	ASSERT_TRUE(member->stalled);
+	members_answered(&members, 1);
+	ASSERT_EQ(member->health, MEMBER_UP);
+	ASSERT_TRUE(member->cautious);
 	stalled_ms = 0;
 	turn(&members, 50);
 	ASSERT_EQ(member->health, MEMBER_UP);
