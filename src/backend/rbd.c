@@ -48,7 +48,7 @@ static void disk_done(rbd_completion_t completion, void *argument)
 	/* Only writes with the lock come here, so librbd refuses because it is gone. */
 	if (r == -EROFS && atomic_exchange(&disk->writable, false))
 		tell(disk, BACKEND_RELEASED);
-	io_complete(io, r < 0 ? (int)r : 0);
+	rbd_objects_complete(io, r < 0 ? (int)r : 0);
 }
 
 static int start_read(struct rbd_disk *disk, struct io *io, rbd_completion_t completion)
@@ -121,9 +121,14 @@ static void disk_submit(struct backend *backend, struct io *io)
 	struct rbd_disk *disk = disk_of(backend);
 	int r = check(disk, io);
 	if (r == 0)
-		r = start(disk, io);
+		r = rbd_objects_ask(disk, io);
+	if (r < 0) {
+		io_complete(io, r);
+		return;
+	}
+	r = start(disk, io);
 	if (r < 0)
-		io_complete(io, rbd_disk_failed(disk, r));
+		rbd_objects_complete(io, rbd_disk_failed(disk, r));
 }
 
 /* ---- the header ---- */
@@ -173,6 +178,7 @@ static void image_changed(void *argument)
 {
 	struct rbd_disk *disk = argument;
 	atomic_store(&disk->changed, true);
+	rbd_objects_forget(disk);
 	tell(disk, BACKEND_RESIZED);
 }
 
@@ -184,6 +190,7 @@ static void disk_close(struct backend *backend)
 		(void)rbd_update_unwatch(disk->image, disk->watch); /* closing in any case */
 	if (disk->image)
 		(void)rbd_close(disk->image); /* -ESHUTDOWN: fenced, closed nevertheless */
+	rbd_objects_close(disk);
 	cluster_pool_close(disk->pool);
 	free(disk->name);
 	free(disk);
@@ -295,8 +302,12 @@ static int disk_open(const struct backend_config *config, struct backend **ret_b
 	disk->listener = config->listener;
 	disk->read_only = config->read_only;
 	disk->name = strdup(config->name);
+	(void)pthread_mutex_init(&disk->objects.lock,
+	                         NULL); /* cannot fail with default attributes */
 	int r = disk->name ? open_image(disk, config, err)
 	                   : error_set(err, -ENOMEM, "%s: out of memory", config->name);
+	if (r == 0)
+		r = rbd_objects_open(disk, config->namespace, err);
 	if (r == 0)
 		r = watch_image(disk, err);
 	if (r < 0) {

@@ -3,6 +3,7 @@
 
 #include "backend/backend.h"
 
+#include <pthread.h>
 #include <rbd/librbd.h>
 #include <stdatomic.h>
 
@@ -27,6 +28,20 @@ struct rbd_disk {
 		int result;
 	} look;
 
+	/* What rbd_objects.c knows of the objects of its data. */
+	struct {
+		/* Constant while open. */
+		rados_ioctx_t pool;
+		char prefix[64];
+		bool plain; /* not striped: an object after the other */
+		uint64_t count;
+		/* Any thread: exist for certain. */
+		_Atomic uint64_t *there;
+		pthread_mutex_t lock; /* for setting bits, and: */
+		unsigned removing;    /* requests under way that may remove some */
+		uint64_t removals;    /* counts their beginnings and ends */
+	} objects;
+
 	/* Any thread: */
 	_Atomic uint64_t size_bytes;
 	atomic_bool writable; /* holds the exclusive lock, as far as known */
@@ -47,6 +62,20 @@ void rbd_disk_object(const struct rbd_disk *disk, const char *kind, char ret_nam
 /* Every error of librbd passes here: notices that the disk is fenced, and tells it once. Gives r
  * back. */
 int rbd_disk_failed(struct rbd_disk *disk, int r);
+
+/* ---- rbd_objects.c ---- */
+
+int rbd_objects_open(struct rbd_disk *disk, const char *namespace, struct error *err);
+void rbd_objects_close(struct rbd_disk *disk);
+/* Others may have removed some. Any thread. */
+void rbd_objects_forget(struct rbd_disk *disk);
+/* Before librbd gets the request: asks the cluster for what librbd may answer by itself. From then
+ * on only rbd_objects_complete() ends it. -ENOMEM: nothing was asked. */
+int rbd_objects_ask(struct rbd_disk *disk, struct io *io) MUST_CHECK;
+/* librbd's result: the request completes when all that was asked has been answered. */
+void rbd_objects_complete(struct io *io, int r);
+
+/* ---- rbd_lock.c, rbd.c ---- */
 
 int rbd_disk_refresh(struct backend *backend, struct error *err);
 void rbd_disk_prepare(struct backend *backend);

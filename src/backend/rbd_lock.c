@@ -318,8 +318,9 @@ int rbd_disk_acquire(struct backend *backend, const struct backend_lock_policy *
 			err->code = -EBUSY;
 		return -EBUSY;
 	}
+	rbd_objects_forget(disk); /* the last owner may have changed it */
 	if (r == 0)
-		r = rbd_disk_refresh(backend, err); /* the last owner may have changed it */
+		r = rbd_disk_refresh(backend, err);
 	if (r == 0)
 		atomic_store(&disk->writable, true);
 	return r;

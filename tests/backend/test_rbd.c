@@ -80,6 +80,75 @@ TEST(zeroes_are_exact_and_a_discard_drops_whole_granules)
 	}
 }
 
+static bool is_known(struct backend *backend, unsigned object)
+{
+	return atomic_load(&disk_of(backend)->objects.there[0]) >> object & 1;
+}
+
+/* Of those the cluster need not be asked beside librbd, which asks it itself. */
+TEST(an_object_is_known_to_exist_until_something_may_have_removed_it)
+{
+	static const enum io_op removals[] = { IO_DISCARD, IO_WRITE_ZEROES };
+	test_image("known", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	AUTO(backend) struct backend *backend = test_open(client, "known", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(removals); i++) {
+		TEST_ROW("%d", removals[i]);
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 4096, 8192, 0));
+		ASSERT_FALSE(is_known(backend, 0) || is_known(backend, 1));
+		test_fill(backend, 4 * MIB - 4096, 8192, 7);
+		ASSERT_FALSE(is_known(backend, 0));
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 4096, 8192, 7));
+		ASSERT_TRUE(is_known(backend, 0) && is_known(backend, 1));
+		ASSERT_FALSE(is_known(backend, 2));
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 4096, 8192, 7));
+		ASSERT_EQ(test_io(backend, removals[i], 0, 4 * MIB, 4 * MIB, NULL), 0);
+		ASSERT_TRUE(is_known(backend, 0));
+		ASSERT_FALSE(is_known(backend, 1));
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB, 4096, 0));
+		ASSERT_EQ(test_io(backend, removals[i], 0, 0, 4 * MIB, NULL), 0);
+	}
+	test_fill(backend, 0, 4096, 7);
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 7) && is_known(backend, 0));
+	ASSERT_EQ(backend_release(backend, NULL), 0);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_FALSE(is_known(backend, 0));
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 7) && is_known(backend, 0));
+}
+
+TEST(images_of_every_layout_are_read_and_cleared)
+{
+	static const char *const layouts[] = { "", "--stripe-unit 64K --stripe-count 4",
+		                               "--data-pool data", "--object-size 64K" };
+	ASSERT_EQ(system("exec >&2; export CEPH_ARGS=; ceph --name client.admin osd pool create "
+	                 "data 4 && "
+	                 "rbd --name client.admin pool init data && "
+	                 "ceph --name client.admin auth caps client.gw mon 'profile rbd' osd "
+	                 "'profile rbd'"),
+	          0);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+		char name[32], command[256];
+		TEST_ROW("%s", layouts[i]);
+		(void)snprintf(name, sizeof name, "layout_%zu", i);
+		(void)snprintf(command, sizeof command,
+		               "env -u CEPH_ARGS rbd --name client.admin create -s 64M %s %s >&2",
+		               layouts[i], name);
+		ASSERT_EQ(system(command), 0);
+		AUTO(backend) struct backend *backend = test_open(client, name, NULL);
+		ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+		ASSERT_TRUE(test_reads_as(backend, 0, MIB, 0));
+		test_fill(backend, 4 * MIB - 1024, MIB, 9);
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 1024, MIB, 9));
+		ASSERT_EQ(test_io(backend, IO_WRITE_ZEROES, 0, 4 * MIB, 2 * MIB, NULL), 0);
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB, 2 * MIB, 0));
+		ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 1024, 1024, 9));
+		ASSERT_EQ(test_io(backend, IO_DISCARD, 0, 0, SIZE, NULL), 0);
+		ASSERT_TRUE(test_reads_as(backend, 0, 8 * MIB, 0));
+	}
+}
+
 TEST(the_layers_above_learn_the_limits)
 {
 	test_image("limits", SIZE, TEST_FEATURES);

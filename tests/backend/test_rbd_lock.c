@@ -552,6 +552,45 @@ TEST(requests_under_way_when_the_fence_falls_all_end)
 	}
 }
 
+/* [H2] By the object map in its memory nothing stands there; its successor may have written. */
+TEST(who_may_be_fenced_does_not_answer_for_absent_objects_by_himself)
+{
+	enum { OBJECT = 4u << 20 };
+	static const struct {
+		enum io_op op;
+		unsigned object;
+	} rows[] = { { IO_READ, 1 }, { IO_READ, 2 }, { IO_DISCARD, 3 }, { IO_WRITE_ZEROES, 4 } };
+	static struct test_io ios[ARRAY_LEN(rows)];
+	static char bytes[ARRAY_LEN(rows)][4096];
+	test_image("absent", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *a = test_client();
+	AUTO(cluster_client) struct cluster_client *b = test_client();
+	AUTO(backend) struct backend *victim = test_open(a, "absent", NULL);
+	ASSERT_EQ(backend_acquire(victim, NULL, NULL), 0);
+	test_fill(victim, OBJECT, 4096, 1); /* the first was there once, the others never */
+	ASSERT_TRUE(test_reads_as(victim, OBJECT, 4096, 1));
+	ASSERT_EQ(test_io(victim, IO_DISCARD, 0, OBJECT, OBJECT, NULL), 0);
+	ASSERT_TRUE(test_reads_as(victim, OBJECT, 4096, 0));
+	test_rig("osd-pause", "0");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		test_io_start(&ios[i], victim, rows[i].op, 0, (uint64_t)rows[i].object * OBJECT,
+		              sizeof bytes[i], rows[i].op == IO_READ ? bytes[i] : NULL);
+	int r = cluster_fence(b, cluster_client_address(a), 600, NULL); /* takes its time */
+	for (size_t i = 0; i < 100; i++)
+		(void)reactor_turn(test_reactor(), 0);
+	bool finished[ARRAY_LEN(rows)];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		finished[i] = ios[i].finished;
+	test_rig("osd-resume", "0");
+	ASSERT_EQ(r, 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%zu", i);
+		r = test_io_wait(&ios[i]);
+		ASSERT_FALSE(finished[i]);
+		ASSERT_TRUE(r == 0 || r == -ESHUTDOWN); /* before the fence, or never */
+	}
+}
+
 TEST(an_owner_that_nobody_knows_but_who_is_long_dead_is_replaced)
 {
 	ASSERT_EQ(system("env -u CEPH_ARGS ceph --name client.admin tell osd.0 config set "

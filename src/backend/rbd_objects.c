@@ -1,0 +1,272 @@
+/* What librbd answers by itself: an object that its object map calls absent is neither read nor
+ * removed. No fence stops that, so the cluster is asked beside it: what it answers to this client
+ * was not fenced yet when it was asked, and nobody else can have written before [H2]. */
+#include "backend/rbd.h"
+#include "base/auto.h"
+#include "cluster/client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KNOWN_MAX (1u << 26) /* objects; later ones are asked about each time */
+
+/* A request, and what is asked beside it. */
+struct inquiry {
+	struct rbd_disk *disk;
+	struct io *io;
+	uint64_t removals; /* when it began */
+	atomic_uint left;  /* answers, with librbd's */
+	atomic_int result; /* the first error */
+};
+
+struct question {
+	struct inquiry *inquiry;
+	uint64_t object; /* UINT64_MAX: the header */
+	uint64_t size_bytes;
+	time_t changed;
+};
+
+static bool removes(const struct io *io)
+{
+	return io->op == IO_DISCARD || io->op == IO_WRITE_ZEROES;
+}
+
+/* ---- objects that exist ---- */
+
+static bool is_there(const struct rbd_disk *disk, uint64_t object)
+{
+	return object < disk->objects.count &&
+	       (atomic_load(&disk->objects.there[object / 64]) >> object % 64 & 1);
+}
+
+/* Not if it may have been removed since the question. */
+static void note_there(struct rbd_disk *disk, uint64_t object, uint64_t removals)
+{
+	pthread_mutex_lock(&disk->objects.lock);
+	if (object < disk->objects.count && !disk->objects.removing &&
+	    disk->objects.removals == removals)
+		atomic_fetch_or(&disk->objects.there[object / 64], UINT64_C(1) << object % 64);
+	pthread_mutex_unlock(&disk->objects.lock);
+}
+
+static void forget_range(struct rbd_disk *disk, uint64_t first, uint64_t end)
+{
+	for (uint64_t i = first; i < end && i < disk->objects.count; i++)
+		atomic_fetch_and(&disk->objects.there[i / 64], ~(UINT64_C(1) << i % 64));
+}
+
+void rbd_objects_forget(struct rbd_disk *disk)
+{
+	pthread_mutex_lock(&disk->objects.lock);
+	disk->objects.removals++;
+	for (uint64_t i = 0; i < (disk->objects.count + 63) / 64; i++)
+		atomic_store(&disk->objects.there[i], 0);
+	pthread_mutex_unlock(&disk->objects.lock);
+}
+
+static uint64_t first_object(const struct rbd_disk *disk, const struct io *io)
+{
+	return io->offset / disk->object_bytes;
+}
+
+static uint64_t end_object(const struct rbd_disk *disk, const struct io *io)
+{
+	return (io->offset + io->length - 1) / disk->object_bytes + 1;
+}
+
+static void begin_removal(struct rbd_disk *disk, const struct io *io)
+{
+	pthread_mutex_lock(&disk->objects.lock);
+	disk->objects.removing++;
+	disk->objects.removals++;
+	if (disk->objects.plain)
+		forget_range(disk, first_object(disk, io), end_object(disk, io));
+	pthread_mutex_unlock(&disk->objects.lock);
+}
+
+static void end_removal(struct rbd_disk *disk)
+{
+	pthread_mutex_lock(&disk->objects.lock);
+	disk->objects.removing--;
+	disk->objects.removals++;
+	pthread_mutex_unlock(&disk->objects.lock);
+}
+
+static uint64_t count_removals(struct rbd_disk *disk)
+{
+	pthread_mutex_lock(&disk->objects.lock);
+	uint64_t removals = disk->objects.removals;
+	pthread_mutex_unlock(&disk->objects.lock);
+	return removals;
+}
+
+/* ---- answers ---- */
+
+static void count_answer(struct inquiry *inquiry, int r)
+{
+	int none = 0;
+	if (r < 0)
+		(void)atomic_compare_exchange_strong(&inquiry->result, &none, r);
+	if (atomic_fetch_sub(&inquiry->left, 1) > 1)
+		return;
+	struct io *io = inquiry->io;
+	int result = atomic_load(&inquiry->result);
+	if (removes(io))
+		end_removal(inquiry->disk);
+	free(inquiry);
+	io_complete(io, result);
+}
+
+void rbd_objects_complete(struct io *io, int r)
+{
+	if (io->private_data)
+		count_answer(io->private_data, r);
+	else
+		io_complete(io, r);
+}
+
+static void answered(rados_completion_t completion, void *argument)
+{
+	AUTO_FREE struct question *question = argument;
+	struct inquiry *inquiry = question->inquiry;
+	bool header = question->object == UINT64_MAX;
+	int r = rados_aio_get_return_value(completion);
+	rados_aio_release(completion);
+	if (r == 0 && !header)
+		note_there(inquiry->disk, question->object, inquiry->removals);
+	if (r == -ENOENT && !header)
+		r = 0; /* absent it is */
+	count_answer(inquiry, r < 0 ? rbd_disk_failed(inquiry->disk, r) : 0);
+}
+
+/* ---- questions ---- */
+
+static int send_question(struct inquiry *inquiry, uint64_t object)
+{
+	struct rbd_disk *disk = inquiry->disk;
+	char name[RBD_OBJECT_MAX];
+	rados_completion_t completion;
+	AUTO_FREE struct question *question = calloc(1, sizeof *question);
+	if (!question)
+		return -ENOMEM;
+	*question = (struct question){ .inquiry = inquiry, .object = object };
+	bool header = object == UINT64_MAX;
+	if (header)
+		rbd_disk_object(disk, "rbd_header", name);
+	else
+		(void)snprintf(name, sizeof name, "%s.%016" PRIx64, disk->objects.prefix, object);
+	int r = rados_aio_create_completion2(question, answered, &completion);
+	if (r < 0)
+		return r;
+	r = rados_aio_stat(header ? disk->pool : disk->objects.pool, name, completion,
+	                   &question->size_bytes, &question->changed);
+	if (r < 0)
+		rados_aio_release(completion);
+	else
+		(void)steal(&question); /* answered() frees it */
+	return r;
+}
+
+static void ask(struct inquiry *inquiry, uint64_t object)
+{
+	atomic_fetch_add(&inquiry->left, 1);
+	int r = send_question(inquiry, object);
+	if (r < 0)
+		count_answer(inquiry, r);
+}
+
+/* Whoever takes the image writes to its header before he writes anything else, and one question
+ * tells of any number of objects. But it does not tell which of them exist. */
+static void ask_all(struct inquiry *inquiry)
+{
+	struct rbd_disk *disk = inquiry->disk;
+	struct io *io = inquiry->io;
+	if (io->op != IO_READ || !disk->objects.plain) {
+		ask(inquiry, UINT64_MAX);
+		return;
+	}
+	for (uint64_t i = first_object(disk, io); i < end_object(disk, io); i++) {
+		if (!is_there(disk, i))
+			ask(inquiry, i);
+	}
+}
+
+static bool needs_no_question(const struct rbd_disk *disk, const struct io *io)
+{
+	if (io->op != IO_READ)
+		return !removes(io);
+	bool known = disk->objects.plain;
+	for (uint64_t i = first_object(disk, io); known && i < end_object(disk, io); i++)
+		known = is_there(disk, i);
+	return known;
+}
+
+int rbd_objects_ask(struct rbd_disk *disk, struct io *io)
+{
+	io->private_data = NULL;
+	if (needs_no_question(disk, io))
+		return 0;
+	struct inquiry *inquiry = calloc(1, sizeof *inquiry);
+	if (!inquiry)
+		return -ENOMEM;
+	inquiry->disk = disk;
+	inquiry->io = io;
+	atomic_init(&inquiry->left, 1); /* librbd's */
+	atomic_init(&inquiry->result, 0);
+	inquiry->removals = count_removals(disk);
+	if (removes(io))
+		begin_removal(disk, io);
+	io->private_data = inquiry;
+	ask_all(inquiry);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int open_pool(struct rbd_disk *disk, const char *namespace, struct error *err)
+{
+	char name[256];
+	int64_t id = rbd_get_data_pool_id(disk->image);
+	if (id == rados_ioctx_get_id(disk->pool)) {
+		disk->objects.pool = disk->pool;
+		return 0;
+	}
+	rados_t cluster = cluster_client_handle(disk->cluster);
+	int r = id < 0 ? (int)id : rados_pool_reverse_lookup(cluster, id, name, sizeof name);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot find the pool of its data: %s", disk->name,
+		                 strerror(-r));
+	return cluster_pool_open(disk->cluster, name, namespace, &disk->objects.pool, err);
+}
+
+int rbd_objects_open(struct rbd_disk *disk, const char *namespace, struct error *err)
+{
+	uint64_t count =
+	        (atomic_load(&disk->size_bytes) + disk->object_bytes - 1) / disk->object_bytes;
+	uint64_t stripes = 0;
+	int r = rbd_get_stripe_count(disk->image, &stripes);
+	if (r == 0)
+		r = rbd_get_block_name_prefix(disk->image, disk->objects.prefix,
+		                              sizeof disk->objects.prefix);
+	if (r < 0)
+		return error_set(err, r, "%s: cannot read how its data are stored: %s", disk->name,
+		                 strerror(-r));
+	disk->objects.plain = stripes == 1;
+	count = count < KNOWN_MAX ? count : KNOWN_MAX;
+	disk->objects.there = calloc((count + 63) / 64 + 1, sizeof *disk->objects.there);
+	if (!disk->objects.there)
+		return error_set(err, -ENOMEM, "%s: out of memory", disk->name);
+	disk->objects.count = count;
+	return open_pool(disk, namespace, err);
+}
+
+void rbd_objects_close(struct rbd_disk *disk)
+{
+	if (disk->objects.pool != disk->pool)
+		cluster_pool_close(disk->objects.pool);
+	free(disk->objects.there);
+	pthread_mutex_destroy(&disk->objects.lock);
+}
