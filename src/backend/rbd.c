@@ -133,43 +133,16 @@ static void disk_submit(struct backend *backend, struct io *io)
 
 /* ---- the header ---- */
 
-struct reach {
-	struct io *io;
-	uint64_t size;
-	time_t changed;
-};
-
 static void reached(rados_completion_t completion, void *argument)
 {
-	AUTO_FREE struct reach *reach = argument;
 	int r = rados_aio_get_return_value(completion);
 	rados_aio_release(completion);
-	io_complete(reach->io, r);
-}
-
-static int start_reach(struct rbd_disk *disk, struct io *io)
-{
-	char header[RBD_OBJECT_MAX];
-	rados_completion_t completion;
-	rbd_disk_object(disk, "rbd_header", header);
-	AUTO_FREE struct reach *reach = calloc(1, sizeof *reach);
-	if (!reach)
-		return -ENOMEM;
-	reach->io = io;
-	int r = rados_aio_create_completion2(reach, reached, &completion);
-	if (r < 0)
-		return r;
-	r = rados_aio_stat(disk->pool, header, completion, &reach->size, &reach->changed);
-	if (r < 0)
-		rados_aio_release(completion);
-	else
-		(void)steal(&reach); /* reached() frees it */
-	return r;
+	io_complete(argument, r);
 }
 
 static void disk_reach(struct backend *backend, struct io *io)
 {
-	int r = start_reach(disk_of(backend), io);
+	int r = rbd_objects_stat(disk_of(backend), RBD_HEADER, reached, io);
 	if (r < 0)
 		io_complete(io, r);
 }

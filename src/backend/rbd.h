@@ -37,9 +37,9 @@ struct rbd_disk {
 		uint64_t count;
 		/* Any thread: exist for certain. */
 		_Atomic uint64_t *there;
-		pthread_mutex_t lock; /* for setting bits, and: */
-		unsigned removing;    /* requests under way that may remove some */
-		uint64_t removals;    /* counts their beginnings and ends */
+		pthread_mutex_t lock;      /* for setting bits, and: */
+		unsigned removing;         /* requests under way that may remove some */
+		_Atomic uint64_t removals; /* beginnings and ends; read without the lock */
 	} objects;
 
 	/* Any thread: */
@@ -67,6 +67,11 @@ int rbd_disk_failed(struct rbd_disk *disk, int r);
 
 int rbd_objects_open(struct rbd_disk *disk, const char *namespace, struct error *err);
 void rbd_objects_close(struct rbd_disk *disk);
+#define RBD_HEADER UINT64_MAX /* instead of the number of an object of its data */
+/* Asks the OSD whether an object is there: the completion, which done() releases, has 0 or -errno.
+ */
+int rbd_objects_stat(struct rbd_disk *disk, uint64_t object, rados_callback_t done,
+                     void *argument) MUST_CHECK;
 /* Others may have removed some. Any thread. */
 void rbd_objects_forget(struct rbd_disk *disk);
 /* Before librbd gets the request: asks the cluster for what librbd may answer by itself. From then

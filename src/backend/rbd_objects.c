@@ -20,13 +20,10 @@ struct inquiry {
 	uint64_t removals; /* when it began */
 	atomic_uint left;  /* answers, with librbd's */
 	atomic_int result; /* the first error */
-};
-
-struct question {
-	struct inquiry *inquiry;
-	uint64_t object; /* UINT64_MAX: the header */
-	uint64_t size_bytes;
-	time_t changed;
+	struct question {
+		struct inquiry *inquiry;
+		uint64_t object;
+	} questions[];
 };
 
 static bool removes(const struct io *io)
@@ -95,14 +92,6 @@ static void end_removal(struct rbd_disk *disk)
 	pthread_mutex_unlock(&disk->objects.lock);
 }
 
-static uint64_t count_removals(struct rbd_disk *disk)
-{
-	pthread_mutex_lock(&disk->objects.lock);
-	uint64_t removals = disk->objects.removals;
-	pthread_mutex_unlock(&disk->objects.lock);
-	return removals;
-}
-
 /* ---- answers ---- */
 
 static void count_answer(struct inquiry *inquiry, int r)
@@ -130,9 +119,9 @@ void rbd_objects_complete(struct io *io, int r)
 
 static void answered(rados_completion_t completion, void *argument)
 {
-	AUTO_FREE struct question *question = argument;
+	const struct question *question = argument;
 	struct inquiry *inquiry = question->inquiry;
-	bool header = question->object == UINT64_MAX;
+	bool header = question->object == RBD_HEADER;
 	int r = rados_aio_get_return_value(completion);
 	rados_aio_release(completion);
 	if (r == 0 && !header)
@@ -144,84 +133,90 @@ static void answered(rados_completion_t completion, void *argument)
 
 /* ---- questions ---- */
 
-static int send_question(struct inquiry *inquiry, uint64_t object)
+int rbd_objects_stat(struct rbd_disk *disk, uint64_t object, rados_callback_t done, void *argument)
 {
-	struct rbd_disk *disk = inquiry->disk;
 	char name[RBD_OBJECT_MAX];
 	rados_completion_t completion;
-	AUTO_FREE struct question *question = calloc(1, sizeof *question);
-	if (!question)
-		return -ENOMEM;
-	*question = (struct question){ .inquiry = inquiry, .object = object };
-	bool header = object == UINT64_MAX;
+	bool header = object == RBD_HEADER;
 	if (header)
 		rbd_disk_object(disk, "rbd_header", name);
 	else
 		(void)snprintf(name, sizeof name, "%s.%016" PRIx64, disk->objects.prefix, object);
-	int r = rados_aio_create_completion2(question, answered, &completion);
+	int r = rados_aio_create_completion2(argument, done, &completion);
 	if (r < 0)
 		return r;
-	r = rados_aio_stat(header ? disk->pool : disk->objects.pool, name, completion,
-	                   &question->size_bytes, &question->changed);
+	r = rados_aio_stat(header ? disk->pool : disk->objects.pool, name, completion, NULL, NULL);
 	if (r < 0)
 		rados_aio_release(completion);
-	else
-		(void)steal(&question); /* answered() frees it */
 	return r;
 }
 
-static void ask(struct inquiry *inquiry, uint64_t object)
+/* Removals are counted before anything is asked, so no answer is older than the end of one that was
+ * counted: the acquire sees it with the change of the number, which releases. */
+static struct inquiry *inquiry_begin(struct rbd_disk *disk, struct io *io, size_t question_count)
 {
+	struct inquiry *inquiry =
+	        calloc(1, sizeof *inquiry + question_count * sizeof inquiry->questions[0]);
+	if (!inquiry)
+		return NULL;
+	inquiry->disk = disk;
+	inquiry->io = io;
+	atomic_init(&inquiry->left, 1); /* librbd's */
+	atomic_init(&inquiry->result, 0);
+	inquiry->removals = atomic_load_explicit(&disk->objects.removals, memory_order_acquire);
+	if (removes(io))
+		begin_removal(disk, io);
+	io->private_data = inquiry;
+	return inquiry;
+}
+
+static void ask(struct inquiry *inquiry, size_t index, uint64_t object)
+{
+	inquiry->questions[index] = (struct question){ inquiry, object };
 	atomic_fetch_add(&inquiry->left, 1);
-	int r = send_question(inquiry, object);
+	int r = rbd_objects_stat(inquiry->disk, object, answered, &inquiry->questions[index]);
 	if (r < 0)
 		count_answer(inquiry, r);
 }
 
 /* Whoever takes the image writes to its header before he writes anything else, and one question
  * tells of any number of objects. But it does not tell which of them exist. */
-static void ask_all(struct inquiry *inquiry)
+static int ask_header(struct rbd_disk *disk, struct io *io)
 {
-	struct rbd_disk *disk = inquiry->disk;
-	struct io *io = inquiry->io;
-	if (io->op != IO_READ || !disk->objects.plain) {
-		ask(inquiry, UINT64_MAX);
-		return;
-	}
-	for (uint64_t i = first_object(disk, io); i < end_object(disk, io); i++) {
-		if (!is_there(disk, i))
-			ask(inquiry, i);
-	}
+	struct inquiry *inquiry = inquiry_begin(disk, io, 1);
+	if (!inquiry)
+		return -ENOMEM;
+	ask(inquiry, 0, RBD_HEADER);
+	return 0;
 }
 
-static bool needs_no_question(const struct rbd_disk *disk, const struct io *io)
+static uint64_t next_unknown(const struct rbd_disk *disk, uint64_t object, uint64_t end)
 {
-	if (io->op != IO_READ)
-		return !removes(io);
-	bool known = disk->objects.plain;
-	for (uint64_t i = first_object(disk, io); known && i < end_object(disk, io); i++)
-		known = is_there(disk, i);
-	return known;
+	while (object < end && is_there(disk, object))
+		object++;
+	return object;
+}
+
+static int ask_objects(struct rbd_disk *disk, struct io *io)
+{
+	uint64_t end = end_object(disk, io);
+	uint64_t object = next_unknown(disk, first_object(disk, io), end);
+	if (object == end)
+		return 0;
+	struct inquiry *inquiry = inquiry_begin(disk, io, end - object);
+	if (!inquiry)
+		return -ENOMEM;
+	for (size_t i = 0; object < end; object = next_unknown(disk, object + 1, end))
+		ask(inquiry, i++, object);
+	return 0;
 }
 
 int rbd_objects_ask(struct rbd_disk *disk, struct io *io)
 {
 	io->private_data = NULL;
-	if (needs_no_question(disk, io))
-		return 0;
-	struct inquiry *inquiry = calloc(1, sizeof *inquiry);
-	if (!inquiry)
-		return -ENOMEM;
-	inquiry->disk = disk;
-	inquiry->io = io;
-	atomic_init(&inquiry->left, 1); /* librbd's */
-	atomic_init(&inquiry->result, 0);
-	inquiry->removals = count_removals(disk);
-	if (removes(io))
-		begin_removal(disk, io);
-	io->private_data = inquiry;
-	ask_all(inquiry);
-	return 0;
+	if (removes(io) || (io->op == IO_READ && !disk->objects.plain))
+		return ask_header(disk, io);
+	return io->op == IO_READ ? ask_objects(disk, io) : 0;
 }
 
 /* ---- life ---- */
