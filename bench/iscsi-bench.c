@@ -41,14 +41,6 @@ struct bench {
 
 /* ---- what is read and written ---- */
 
-static uint64_t random_next(struct bench *bench)
-{
-	bench->random ^= bench->random << 13; /* xorshift64, Marsaglia 2003 */
-	bench->random ^= bench->random >> 7;
-	bench->random ^= bench->random << 17;
-	return bench->random;
-}
-
 static uint64_t pattern_word(uint64_t lba, uint32_t at)
 {
 	return (lba + 1) * 0x9e3779b97f4a7c15u + at;
@@ -96,10 +88,10 @@ static void submit_at(struct bench *bench, struct worker *worker, uint64_t slot,
 static void submit_next(struct bench *bench, struct worker *worker)
 {
 	const struct options *options = bench->options;
-	uint64_t slot = options->sequential ? bench->next_slot++ : random_next(bench);
-	bool writes =
-	        options->reads_percent == 0 || (options->reads_percent < 100 &&
-	                                        random_next(bench) % 100 >= options->reads_percent);
+	uint64_t slot = options->sequential ? bench->next_slot++ : measure_random(&bench->random);
+	bool writes = options->reads_percent == 0 ||
+	              (options->reads_percent < 100 &&
+	               measure_random(&bench->random) % 100 >= options->reads_percent);
 	submit_at(bench, worker, slot % bench->slots, writes);
 }
 
@@ -318,7 +310,7 @@ static int plan_range(struct bench *bench, uint64_t lun_bytes)
 	}
 	bench->blocks = (uint32_t)(options->size_bytes / bench->block_size);
 	bench->slots = range / options->size_bytes;
-	bench->random = 88172645463325252u;
+	bench->random = MEASURE_RANDOM;
 	return 0;
 }
 

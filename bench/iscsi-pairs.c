@@ -46,21 +46,13 @@ struct bench {
 
 /* ---- measuring ---- */
 
-static uint64_t random_next(struct bench *bench)
-{
-	bench->random ^= bench->random << 13; /* xorshift64, Marsaglia 2003 */
-	bench->random ^= bench->random >> 7;
-	bench->random ^= bench->random << 17;
-	return bench->random;
-}
-
 static int execute(struct bench *bench, struct initiator *side, uint64_t *ret_ns)
 {
 	const struct options *options = bench->options;
 	uint32_t blocks = (uint32_t)(options->size_bytes / bench->block_size);
 	struct initiator_request request = { .data = bench->memory };
 	initiator_request_transfer(&request, options->writes,
-	                           random_next(bench) % bench->slots * blocks, blocks,
+	                           measure_random(&bench->random) % bench->slots * blocks, blocks,
 	                           bench->block_size);
 	uint64_t began_ns = measure_now_ns();
 	int r = initiator_execute(side, &request);
@@ -156,7 +148,7 @@ static int connect_side(struct bench *bench, unsigned index)
 
 static int open_bench(struct bench *bench)
 {
-	bench->random = 88172645463325252u;
+	bench->random = MEASURE_RANDOM;
 	bench->memory = calloc(1, bench->options->size_bytes);
 	bench->more_ns = calloc(PAIRS_MAX, sizeof(*bench->more_ns));
 	int r = bench->memory && bench->more_ns ? 0 : -ENOMEM;

@@ -20,6 +20,14 @@ uint64_t measure_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t measure_random(uint64_t *state)
+{
+	*state ^= *state << 13; /* xorshift64, Marsaglia 2003 */
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
 static unsigned bucket_of(uint64_t ns)
 {
 	if (ns < 1u << SUB_BITS)

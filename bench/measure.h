@@ -1,4 +1,5 @@
-/* What both measuring programs count: latencies, CPU time of a process, and how it is shown. */
+/* What the measuring programs share: places drawn by lot, latencies, CPU time of a process, and how
+ * it is shown. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,6 +8,10 @@
 
 /* Nanoseconds of a clock that never goes back. */
 uint64_t measure_now_ns(void);
+
+/* The next number of a sequence that looks random, from its state, which begins so: */
+#define MEASURE_RANDOM 88172645463325252u
+uint64_t measure_random(uint64_t *state);
 
 /* Latencies in buckets of 1/32 of a power of two. Zeroed memory is an empty one. */
 #define LATENCY_BUCKETS (32 * 60)
