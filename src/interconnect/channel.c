@@ -49,6 +49,11 @@ static unsigned back_off_ms(const struct channel *channel)
 	return ms < BACK_OFF_MAX_MS ? ms : BACK_OFF_MAX_MS;
 }
 
+static void end_login(struct channel *channel)
+{
+	free(steal(&channel->login));
+}
+
 /* The wire is closed. A connection that was up and broke is made again at once, before anybody
  * hears of it. */
 static void channel_down(struct channel *channel, bool silent, const char *why)
@@ -60,8 +65,7 @@ static void channel_down(struct channel *channel, bool silent, const char *why)
 	            peer->gateway, peer->instance, channel->hub->number,
 	            was_up ? "the connection broke" : "cannot connect", why);
 	channel->state = CHANNEL_DOWN;
-	free(channel->login);
-	channel->login = NULL;
+	end_login(channel);
 	channel->attempts = was_up ? 0 : channel->attempts + 1;
 	if (was_up) {
 		channel->down_ms = now_ms(channel);
@@ -164,8 +168,7 @@ static int channel_up(struct channel *channel)
 		return r;
 	}
 	atomic_store(&channel->part->version, login->handshake.version);
-	free(channel->login);
-	channel->login = NULL;
+	end_login(channel);
 	channel->state = CHANNEL_UP;
 	channel->resumable = true;
 	channel->attempts = 0;
@@ -289,8 +292,7 @@ void channel_hasten(struct channel *channel)
 	            now_ms(channel) - channel->began_ms > BACK_OFF_MIN_MS;
 	if (slow) {
 		wire_close(&channel->wire);
-		free(channel->login);
-		channel->login = NULL;
+		end_login(channel);
 	} else if (channel->state != CHANNEL_DOWN) {
 		return;
 	}
@@ -441,7 +443,7 @@ void channel_free(struct channel *channel)
 		return;
 	assert(!channel->wire.open && list_empty(&channel->queue) && list_empty(&channel->sent));
 	rows_free(channel->rows);
-	free(channel->login);
+	end_login(channel);
 	free(channel);
 }
 
