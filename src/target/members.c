@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define CONNECT_MS     3000 /* without a connection for so long since it appeared: lost */
-#define STALLED_MS     4000 /* its storage makes no progress */
 #define QUESTIONS      2    /* one alone may be lost on the way to it although we hear it */
 #define ANSWER_MS      800  /* to each, from when we heard it ourselves */
 #define REFUSED_MS     400  /* the same, of one whose connection is reset or refused */
@@ -325,20 +324,19 @@ static void suspect(struct members *members, struct member *member, const char *
 		members->ask(members, member);
 }
 
-/* Its connections have ended: *ret_peer says how and when. */
-static bool is_lost(const struct members *members, const struct member *member,
-                    struct peer_info *ret_peer)
+static struct peer_info peer_of(const struct members *members, const struct member *member)
 {
-	return member->has_peer &&
-	       interconnect_get_peer(members->interconnect, member->peer, ret_peer) &&
-	       ret_peer->state == PEER_LOST;
+	struct peer_info peer;
+	if (member->has_peer && interconnect_get_peer(members->interconnect, member->peer, &peer))
+		return peer;
+	return (struct peer_info){ .state = PEER_CONNECTING };
 }
 
 /* A process that has ended refuses connections at once; one whose host is silent may be slow. */
 static unsigned answer_ms(const struct members *members, const struct member *member)
 {
-	struct peer_info peer;
-	return is_lost(members, member, &peer) && !peer.silent ? REFUSED_MS : ANSWER_MS;
+	struct peer_info peer = peer_of(members, member);
+	return peer.state == PEER_LOST && !peer.silent ? REFUSED_MS : ANSWER_MS;
 }
 
 static void not_answered(struct members *members, struct member *member)
@@ -358,8 +356,8 @@ static void not_answered(struct members *members, struct member *member)
 /* It lived when it was asked, but its connections have ended since. */
 static bool is_lost_since(const struct members *members, const struct member *member)
 {
-	struct peer_info peer;
-	return is_lost(members, member, &peer) && peer.since_ms > member->asked_ms;
+	struct peer_info peer = peer_of(members, member);
+	return peer.state == PEER_LOST && peer.since_ms > member->asked_ms;
 }
 
 /* A question under way, or one that is due. */
@@ -380,51 +378,61 @@ static void review_question(struct members *members, struct member *member)
 	}
 }
 
+/* Of a pause of its storage it speaks instead of its caution, so a pause says nothing of that. */
+static void note_words(struct members *members, struct member *member, const struct peer_info *peer)
+{
+	bool was_cautious = member->cautious,
+	     says_cautious = peer->stalled_ms == INTERCONNECT_CAUTIOUS;
+	if (peer->state != PEER_UP)
+		return;
+	member->stalled = !says_cautious && peer->stalled_ms > MEMBER_STALLED_MS;
+	if (says_cautious || peer->stalled_ms == 0)
+		member->cautious = says_cautious;
+	if (was_cautious && !member->cautious)
+		member->up_since_ms = reactor_now_ms(members->manager);
+}
+
 /* By what it said last, if no answer of its own through the store is later. */
 static bool is_stalled(const struct members *members, const struct member *member)
 {
 	return member->stalled && !members->stalled &&
-	       reactor_now_ms(members->manager) >= member->proven_ms + STALLED_MS;
+	       reactor_now_ms(members->manager) >= member->proven_ms + MEMBER_STALLED_MS;
 }
 
 /* NULL: it is well. */
-static const char *find_trouble(struct members *members, struct member *member,
-                                bool *ret_connecting)
+static const char *find_trouble(const struct members *members, const struct member *member,
+                                const struct peer_info *peer)
 {
 	static char text[64];
-	struct peer_info peer = { .state = PEER_CONNECTING };
-	uint64_t now_ms = reactor_now_ms(members->manager);
-	*ret_connecting = false;
-	if (member->has_peer && !interconnect_get_peer(members->interconnect, member->peer, &peer))
-		peer.state = PEER_CONNECTING;
-	switch (peer.state) {
+	switch (peer->state) {
 	case PEER_UP:
-		member->stalled =
-		        peer.stalled_ms != INTERCONNECT_CAUTIOUS && peer.stalled_ms > STALLED_MS;
-		if (!member->stalled) /* else it says nothing of that */
-			member->cautious = peer.stalled_ms == INTERCONNECT_CAUTIOUS;
-		if (peer.silent)
+		if (peer->silent)
 			return "answers on some of its connections only";
 		return is_stalled(members, member) ? "says that its storage makes no progress"
 		                                   : NULL;
 	case PEER_CONNECTING:
-		*ret_connecting = member->health == MEMBER_CONNECTING &&
-		                  now_ms < member->since_ms + CONNECT_MS;
 		return "cannot be connected";
 	case PEER_LOST:
 	case PEER_FORGOTTEN:
 		break;
 	}
-	if (!peer.silent)
+	if (!peer->silent)
 		return "has closed or refused the connection";
-	(void)snprintf(text, sizeof text, "is silent for %.1f s",
-	               2.0 + (double)(now_ms - peer.since_ms) / 1000);
+	uint64_t since_ms = reactor_now_ms(members->manager) - peer->since_ms;
+	(void)snprintf(text, sizeof text, "is silent for %.1f s", 2.0 + (double)since_ms / 1000);
 	return text;
+}
+
+/* It has not had the time yet. */
+static bool is_connecting(const struct members *members, const struct member *member,
+                          const struct peer_info *peer)
+{
+	return peer->state == PEER_CONNECTING && member->health == MEMBER_CONNECTING &&
+	       reactor_now_ms(members->manager) < member->since_ms + CONNECT_MS;
 }
 
 static void review_current(struct members *members, struct member *member)
 {
-	bool connecting;
 	if (member->health == MEMBER_FENCED || member->state == GATEWAY_STOPPED)
 		return;
 	if (member->condemned) {
@@ -436,11 +444,13 @@ static void review_current(struct members *members, struct member *member)
 	}
 	if (!member->has_peer && !members->wanted(members, member))
 		return; /* nothing to connect to, and nothing to ask for */
-	const char *trouble = find_trouble(members, member, &connecting);
+	struct peer_info peer = peer_of(members, member);
+	note_words(members, member, &peer);
+	const char *trouble = find_trouble(members, member, &peer);
 	if (!trouble) {
 		end_questions(member);
 		set_health(members, member, MEMBER_UP);
-	} else if (!connecting) {
+	} else if (!is_connecting(members, member, &peer)) {
 		suspect(members, member, trouble);
 		review_question(members, member);
 	}
@@ -540,13 +550,13 @@ void members_answered(struct members *members, uint64_t number)
 		bool asked = member->ask_number == number || member->ask_before == number;
 		if (!number || !asked || member->fencing)
 			continue;
-		bool connecting;
+		struct peer_info peer = peer_of(members, member);
 		end_questions(member);
 		log_info("%s answers through the store: it lives", member->gateway);
 		member->proven_ms = member->asked_ms;
+		note_words(members, member, &peer);
 		set_health(members, member,
-		           find_trouble(members, member, &connecting) ? MEMBER_UNREACHABLE
-		                                                      : MEMBER_UP);
+		           find_trouble(members, member, &peer) ? MEMBER_UNREACHABLE : MEMBER_UP);
 		members->look(members);
 	}
 }

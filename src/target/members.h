@@ -16,6 +16,9 @@ struct look;
 struct owner_record;
 struct store;
 
+/* One that says that its storage makes no progress for longer is asked. */
+#define MEMBER_STALLED_MS 4000
+
 struct member {
 	struct list link;
 	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX];
@@ -30,7 +33,7 @@ struct member {
 	uint32_t peer; /* as the interconnect numbers them */
 	enum member_health health;
 	uint64_t since_ms;    /* health */
-	uint64_t up_since_ms; /* UP */
+	uint64_t up_since_ms; /* UP, and not cautious */
 
 	uint64_t ask_number; /* of the question under way; 0: none */
 	uint64_t asked_ms;   /* when it was sent */

@@ -123,16 +123,14 @@ static void reactor_turned(struct watchdog *watchdog)
 static void tell_stalled(struct owners *owners)
 {
 	uint32_t hangs_ms = watchdog_check(&owners->watchdog);
-	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
 	uint64_t age_ms = owners->looked_ms ? now_ms - owners->looked_ms : 0;
 	owners->members.stalled = age_ms > STALLED_MS;
 	uint32_t stalled_ms =
 	        age_ms > STALLED_MS && age_ms > hangs_ms ? (uint32_t)age_ms : hangs_ms;
-	if (owners->hung.cautious && stalled_ms <= STALLED_MS)
+	if (owners->hung.cautious && stalled_ms <= MEMBER_STALLED_MS)
 		stalled_ms = INTERCONNECT_CAUTIOUS; /* so nobody gives it a LUN */
-	if (interconnect)
-		interconnect_set_stalled(interconnect, stalled_ms);
+	peers_set_stalled(owners->config.peers, stalled_ms);
 }
 
 /* A stream of decisions, as when hundreds of LUNs move, does not put it off. */
@@ -336,6 +334,7 @@ void owners_begin(struct owners *owners, struct store *store, struct registratio
 	               registration_instance(registration));
 	owners->start_ms = reactor_now_ms(owners->config.manager);
 	hung_begin(owners);
+	tell_stalled(owners); /* before anybody can connect */
 	start_look(owners);
 	arm_tick_in(owners, TICK_FAST_MS);
 }

@@ -24,6 +24,14 @@ struct roll {
 	size_t count;
 };
 
+/* Who says that its storage makes no progress is given nothing, also if it lives; but not if that
+ * is so here as well. */
+static bool may_take(const struct owners *owners, const struct member *member)
+{
+	return member->current && member->state == GATEWAY_UP && !member->maintenance &&
+	       !member->cautious && (!member->stalled || owners->members.stalled);
+}
+
 static void call_members(const struct owners *owners, struct roll *roll)
 {
 	const struct owners_config *config = &owners->config;
@@ -44,8 +52,7 @@ static void call_members(const struct owners *owners, struct roll *roll)
 		memcpy(row->gateway, member->gateway, sizeof row->gateway);
 		memcpy(row->instance, member->instance, sizeof row->instance);
 		row->health = member->health;
-		row->takes = member->current && member->state == GATEWAY_UP &&
-		             !member->maintenance && !member->cautious;
+		row->takes = may_take(owners, member);
 		row->up_since_ms = member->up_since_ms;
 		row->fenced_at_ms = member->since_ms;
 	}

@@ -26,6 +26,7 @@ struct peers {
 	struct peers_place place;
 	char *address; /* place.address */
 	bool started, stopping, busy;
+	uint32_t stalled_ms; /* what peers are told */
 	struct job job;
 	struct timer retry;
 	struct error err;
@@ -200,6 +201,7 @@ static void listen_here(struct peers *peers)
 		            peers->err.text);
 		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
 	} else {
+		interconnect_set_stalled(interconnect, peers->stalled_ms);
 		atomic_store(&peers->interconnect, interconnect);
 		start_job(peers, register_work, register_done);
 	}
@@ -247,6 +249,13 @@ void peers_start(struct peers *peers, const struct peers_place *place)
 struct interconnect *peers_interconnect(struct peers *peers)
 {
 	return peers->interconnect;
+}
+
+void peers_set_stalled(struct peers *peers, uint32_t stalled_ms)
+{
+	peers->stalled_ms = stalled_ms;
+	if (peers->interconnect)
+		interconnect_set_stalled(peers->interconnect, stalled_ms);
 }
 
 struct relay *peers_relay(struct peers *peers)

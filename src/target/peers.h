@@ -40,6 +40,8 @@ void peers_start(struct peers *peers, const struct peers_place *place);
 /* NULL: not yet. */
 struct interconnect *peers_interconnect(struct peers *peers);
 
+/* interconnect_set_stalled(), also of the interconnect that is made later. */
+void peers_set_stalled(struct peers *peers, uint32_t stalled_ms);
 /* interconnect_end_relaying() */
 void peers_end_relaying(struct peers *peers);
 void peers_stop(struct peers *peers, void (*stopped)(void *argument), void *argument);

@@ -482,3 +482,51 @@ TEST(one_that_is_cautious_is_well_and_takes_nothing)
 	ASSERT_FALSE(member->cautious);
 	world_done(&members);
 }
+
+/* Its storage may be slow for a moment as well: that says nothing of what it may be given. */
+TEST(one_that_was_cautious_is_so_until_it_says_that_all_is_well)
+{
+	static const uint32_t pauses_ms[] = { 1, 1600, 4000, 4001, 60000 };
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	see_row(&members, "one", GATEWAY_UP);
+	const struct member *member = members_find(&members, "gw-2");
+	for (size_t i = 0; i < ARRAY_LEN(pauses_ms); i++) {
+		TEST_ROW("%u ms", pauses_ms[i]);
+		stalled_ms = INTERCONNECT_CAUTIOUS;
+		turn(&members, 50);
+		ASSERT_TRUE(member->cautious);
+		stalled_ms = pauses_ms[i];
+		turn(&members, 50);
+		ASSERT_TRUE(member->cautious);
+		stalled_ms = 0;
+		turn(&members, 50);
+		ASSERT_FALSE(member->cautious);
+		stalled_ms = pauses_ms[i];
+		turn(&members, 50);
+		ASSERT_FALSE(member->cautious);
+	}
+	world_done(&members);
+}
+
+/* What returns to it waits from then on. */
+TEST(one_that_was_cautious_is_healthy_since_it_is_so_no_more)
+{
+	struct members members;
+	world_init(&members);
+	peer_state = PEER_UP;
+	stalled_ms = INTERCONNECT_CAUTIOUS;
+	see_row(&members, "one", GATEWAY_UP);
+	turn(&members, 50);
+	const struct member *member = members_find(&members, "gw-2");
+	ASSERT_EQ(member->up_since_ms, now_ms);
+	turn(&members, 10000);
+	stalled_ms = 0;
+	turn(&members, 50);
+	uint64_t well_ms = now_ms;
+	ASSERT_EQ(member->up_since_ms, well_ms);
+	turn(&members, 50);
+	ASSERT_EQ(member->up_since_ms, well_ms);
+	world_done(&members);
+}

@@ -1,12 +1,14 @@
 /* What a look at the rows leads to. Looks and the interconnect are the test's. */
 #include "target/owners_private.h"
 
+#include "interconnect/interconnect.h"
 #include "ownership/fence.h"
 #include "ownership/registration.h"
 #include "store/kinds.h"
 #include "target/disk_set.h"
 #include "target/look.h"
 #include "target/peers.h"
+#include "target/renew.h"
 #include "test.h"
 
 #include <errno.h>
@@ -48,7 +50,32 @@ struct interconnect *peers_interconnect(struct peers *peers)
 	return NULL;
 }
 
+static uint32_t said; /* to peers */
+
+void peers_set_stalled(struct peers *peers, uint32_t stalled_ms)
+{
+	said = stalled_ms;
+}
+
+static const char *note; /* of the life before */
+
+const char *renewed_note(void)
+{
+	return note;
+}
+
+void renew_set_note(const char *text)
+{
+}
+
 /* ---- the world ---- */
+
+static uint64_t stepped_ms; /* 0: time passes */
+
+static uint64_t test_clock(void)
+{
+	return stepped_ms ? stepped_ms : clock_monotonic_ms();
+}
 
 struct world {
 	struct reactor *manager;
@@ -80,7 +107,7 @@ static void world_init(struct world *world)
 	atomic_store(&look_result, 0);
 	atomic_store(&look_own, 0);
 	atomic_store(&look_anew, true);
-	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
+	ASSERT_EQ(reactor_new("manager", test_clock, &world->manager), 0);
 	ASSERT_EQ(store_open(&config, &world->store, &err), 0);
 	ASSERT_EQ(registration_new(world->store, "gw-1", &world->registration, &err), 0);
 	const struct fence_config fence = { .store = world->store };
@@ -224,4 +251,62 @@ TEST(one_wake_is_on_its_way_at_a_time_and_what_came_meanwhile_makes_one_more)
 	}
 	world_done(&world);
 	ASSERT_EQ(sem_destroy(&told_gate), 0);
+}
+
+/* ---- what peers are told of the storage ---- */
+
+#define NOTHING 12345
+
+static void expect_said(struct world *world, uint32_t stalled_ms)
+{
+	uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+	while (said == NOTHING && clock_monotonic_ms() < deadline)
+		(void)reactor_turn(world->manager, 5);
+	ASSERT_EQ(said, stalled_ms);
+	said = NOTHING;
+}
+
+/* As long as nobody would ask because of a pause, peers hear of what counts: give it nothing. */
+TEST(a_pause_of_its_storage_does_not_hide_that_a_gateway_is_cautious)
+{
+	static const struct {
+		uint64_t age_ms; /* of the last good look */
+		bool cautious;
+		uint32_t said;
+	} rows[] = {
+		{ 700, false, 0 },     { 1400, true, INTERCONNECT_CAUTIOUS },
+		{ 2000, false, 2000 }, { 2600, true, INTERCONNECT_CAUTIOUS },
+		{ 3300, false, 3300 }, { 4000, true, INTERCONNECT_CAUTIOUS },
+		{ 4600, true, 4600 },  { 5200, false, 5200 },
+	};
+	struct world world;
+	world_init(&world);
+	begin(&world);
+	wait_looks(&world, 2);
+	atomic_store(&look_result, -ETIMEDOUT);
+	wait_looks(&world, atomic_load(&looks) + 3);
+	stepped_ms = clock_monotonic_ms();
+	(void)reactor_turn(world.manager, 5);
+	world.owners->looked_ms = stepped_ms;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%u ms", (unsigned)rows[i].age_ms);
+		said = NOTHING;
+		world.owners->hung.cautious = rows[i].cautious;
+		stepped_ms = world.owners->looked_ms + rows[i].age_ms;
+		expect_said(&world, rows[i].said);
+	}
+	world_done(&world);
+	stepped_ms = 0;
+}
+
+TEST(a_cautious_life_says_so_before_it_can_be_connected)
+{
+	struct world world;
+	world_init(&world);
+	note = "0 4096 rbd/disk_1\n";
+	said = NOTHING;
+	begin(&world);
+	ASSERT_EQ(said, INTERCONNECT_CAUTIOUS);
+	note = NULL;
+	world_done(&world);
 }

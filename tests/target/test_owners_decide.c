@@ -424,6 +424,22 @@ TEST(who_is_cautious_is_given_nothing_and_serves_what_it_has)
 	world_done(&world);
 }
 
+/* It has answered through the store, so it is up; but only its next word tells of what it is given.
+ */
+TEST(who_says_that_its_storage_makes_no_progress_is_given_nothing_unless_that_is_so_here)
+{
+	struct world world;
+	world_init(&world);
+	world.owners.members.maintenance = true;
+	world.peer.stalled = true;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS);
+	world.owners.members.stalled = true;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_GIVE), MOVES);
+	world_done(&world);
+}
+
 /* Whoever took over a gateway that was gone before this one began knows it by its records only. */
 TEST(all_clients_that_records_name_of_an_instance_of_the_past_are_to_be_fenced)
 {
