@@ -24,8 +24,8 @@ struct roll {
 	size_t count;
 };
 
-/* Who says that its storage makes no progress is given nothing, also if it lives; but not if that
- * is so here as well. */
+/* Who says that its storage makes no progress is given nothing, even if it has answered since; but
+ * if none is made here either, that says nothing. */
 static bool may_take(const struct owners *owners, const struct member *member)
 {
 	return member->current && member->state == GATEWAY_UP && !member->maintenance &&
