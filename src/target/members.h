@@ -103,6 +103,15 @@ struct member *members_find_instance(const struct members *members, const char *
                                      const char *instance);
 const char *member_health_name(enum member_health health);
 
+/* ---- between members.c and members_health.c ---- */
+
+void member_free(struct member *member);
+/* What is on the way to it will not be answered by it. */
+void member_forget_peer(struct members *members, struct member *member);
+void member_set_health(struct members *members, struct member *member, enum member_health health);
+/* What is answered after this says nothing any more. */
+void member_end_questions(struct member *member);
+
 /* ---- fencing.c ---- */
 
 /* Condemns and fences it (current), or fences it (of the past), on a worker. */
