@@ -1,4 +1,5 @@
-/* iscsi-bench: how many reads and writes a second an iSCSI target does, and what each costs. */
+/* iscsi-bench: how many reads, writes or deallocations a second an iSCSI target does, and what each
+ * costs. */
 #include "base/auto.h"
 #include "base/bytes.h"
 #include "measure.h"
@@ -10,6 +11,7 @@
 #include <sys/epoll.h>
 
 #define VERIFY_RANGE (256ull << 20)
+#define UNMAP_LIST   24 /* with one descriptor [SBC-3 5.28] */
 
 struct lane;
 
@@ -74,11 +76,43 @@ static uint64_t turn_now(struct bench *bench)
 	return bench->now_ns;
 }
 
+static void request_unmap(const struct bench *bench, struct worker *worker)
+{
+	struct initiator_request *request = &worker->request;
+	uint8_t *list = request->data;
+	memset(request->cdb, 0, sizeof(request->cdb));
+	request->cdb[0] = 0x42;
+	put_be16(request->cdb + 7, UNMAP_LIST);
+	memset(list, 0, UNMAP_LIST);
+	put_be16(list, UNMAP_LIST - 2);
+	put_be16(list + 2, UNMAP_LIST - 8);
+	put_be64(list + 8, worker->lba);
+	put_be32(list + 16, bench->blocks);
+	request->writes = true;
+	request->len_bytes = UNMAP_LIST;
+}
+
+/* WRITE SAME(16) of a block of zeros, with UNMAP. */
+static void request_write_same(const struct bench *bench, struct worker *worker)
+{
+	struct initiator_request *request = &worker->request;
+	initiator_request_transfer(request, true, worker->lba, bench->blocks, bench->block_size);
+	request->cdb[0] = 0x93;
+	request->cdb[1] = 0x08;
+	request->len_bytes = bench->block_size;
+	memset(request->data, 0, bench->block_size);
+}
+
 static void submit_at(struct bench *bench, struct worker *worker, uint64_t slot, bool writes)
 {
 	worker->lba = slot * bench->blocks;
-	initiator_request_transfer(&worker->request, writes, worker->lba, bench->blocks,
-	                           bench->block_size);
+	if (bench->options->unmap)
+		request_unmap(bench, worker);
+	else if (bench->options->write_same)
+		request_write_same(bench, worker);
+	else
+		initiator_request_transfer(&worker->request, writes, worker->lba, bench->blocks,
+		                           bench->block_size);
 	if (writes && bench->options->verify)
 		put_pattern(bench, worker);
 	worker->started_ns = turn_now(bench);
@@ -121,7 +155,7 @@ static void request_done(struct initiator_request *request)
 		return;
 	if (bench->measuring) {
 		latencies_add(&bench->result.latencies, turn_now(bench) - worker->started_ns);
-		bench->result.bytes += request->len_bytes;
+		bench->result.bytes += bench->options->size_bytes;
 	}
 	if (!bench->stopping)
 		submit_next(bench, worker);
@@ -318,7 +352,8 @@ static int plan_range(struct bench *bench, uint64_t lun_bytes)
 static int give_buffers(struct bench *bench)
 {
 	const struct options *options = bench->options;
-	size_t size = (options->size_bytes + 4095) & ~4095ull;
+	uint64_t most = options_deallocate(options) ? bench->block_size : options->size_bytes;
+	size_t size = (most + 4095) & ~4095ull;
 	size_t count = (size_t)options->connections * options->config.depth;
 	if (options->reads_percent == 100 && !options->verify)
 		return 0;

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TRANSFER_MAX     (64u << 20)
+#define DEALLOCATION_MAX (1u << 30)
+
 static const char help[] =
         "usage: iscsi-bench [OPTION]... iscsi://[USER%SECRET@]HOST[:PORT]/TARGET/LUN\n"
         "Measures random reads or writes of an iSCSI LUN. Writes destroy what is on it.\n"
@@ -15,6 +18,8 @@ static const char help[] =
         "  --read             reads only (the default)\n"
         "  --write            writes only\n"
         "  --mix N            N reads of 100 requests, the others are writes\n"
+        "  --unmap            UNMAP only, one range of --size each\n"
+        "  --write-same       WRITE SAME of zeros with UNMAP only, of --size each\n"
         "  --sequential       ascending addresses instead of random ones\n"
         "  --size BYTES       of a request; 4k, 1m, ... (4k)\n"
         "  --range BYTES      use only the first BYTES of the LUN (all)\n"
@@ -38,6 +43,8 @@ enum option_id {
 	OPTION_READ = 256,
 	OPTION_WRITE,
 	OPTION_MIX,
+	OPTION_UNMAP,
+	OPTION_WRITE_SAME,
 	OPTION_SEQUENTIAL,
 	OPTION_SIZE,
 	OPTION_RANGE,
@@ -62,6 +69,8 @@ static const struct option long_options[] = {
 	{ "read", no_argument, NULL, OPTION_READ },
 	{ "write", no_argument, NULL, OPTION_WRITE },
 	{ "mix", required_argument, NULL, OPTION_MIX },
+	{ "unmap", no_argument, NULL, OPTION_UNMAP },
+	{ "write-same", no_argument, NULL, OPTION_WRITE_SAME },
 	{ "sequential", no_argument, NULL, OPTION_SEQUENTIAL },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "range", required_argument, NULL, OPTION_RANGE },
@@ -146,11 +155,17 @@ static bool take_option(enum option_id id, const char *text, struct options *opt
 	case OPTION_WRITE:
 		options->reads_percent = 0;
 		return true;
+	case OPTION_UNMAP:
+		options->reads_percent = 0;
+		return options->unmap = true;
+	case OPTION_WRITE_SAME:
+		options->reads_percent = 0;
+		return options->write_same = true;
 	case OPTION_SEQUENTIAL:
 		return options->sequential = true;
 	case OPTION_SIZE:
 		return measure_parse_size(text, &options->size_bytes) &&
-		       options->size_bytes <= 64u << 20;
+		       options->size_bytes <= DEALLOCATION_MAX;
 	case OPTION_RANGE:
 		return measure_parse_size(text, &options->range_bytes);
 	case OPTION_SPIN:
@@ -212,6 +227,10 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 	}
 	if (optind + 1 != argc) {
 		fprintf(stderr, "iscsi-bench: expected one iscsi:// URL; see --help\n");
+		return -EINVAL;
+	}
+	if (options.size_bytes > TRANSFER_MAX && !options_deallocate(&options)) {
+		fprintf(stderr, "iscsi-bench: --size: that much is no read or write\n");
 		return -EINVAL;
 	}
 	int r = take_url(argv[optind], &options);

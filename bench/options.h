@@ -15,7 +15,14 @@ struct options {
 	int cpu;
 	pid_t server_pid;
 	bool sequential, verify, spin, json;
+	bool unmap, write_same; /* instead of writes */
 };
+
+/* Requests are larger than what is sent with them. */
+static inline bool options_deallocate(const struct options *options)
+{
+	return options->unmap || options->write_same;
+}
 
 /* 0; 1 = help was asked for and is on stdout; -EINVAL, told on stderr. */
 int options_parse(int argc, char **argv, struct options *ret_options) MUST_CHECK;
