@@ -7,6 +7,11 @@
 #include <rbd/librbd.h>
 #include <stdatomic.h>
 
+#define RBD_OBJECTS_PAGES 2048 /* 256 TiB of 4 MiB */
+struct rbd_objects_page {
+	_Atomic uint64_t bits[512];
+};
+
 struct rbd_disk {
 	struct backend backend;
 	struct cluster_client *cluster;
@@ -34,10 +39,9 @@ struct rbd_disk {
 		rados_ioctx_t pool;
 		char prefix[64];
 		bool plain; /* not striped: an object after the other */
-		uint64_t count;
-		/* Any thread: exist for certain. */
-		_Atomic uint64_t *there;
-		pthread_mutex_t lock;      /* for setting bits, and: */
+		/* Any thread: exist for certain. Pages are made with their first object. */
+		struct rbd_objects_page *_Atomic there[RBD_OBJECTS_PAGES];
+		pthread_mutex_t lock;      /* for making pages, setting bits, and: */
 		unsigned removing;         /* requests under way that may remove some */
 		_Atomic uint64_t removals; /* beginnings and ends; read without the lock */
 	} objects;
@@ -74,6 +78,8 @@ int rbd_objects_stat(struct rbd_disk *disk, uint64_t object, rados_callback_t do
                      void *argument) MUST_CHECK;
 /* Others may have removed some. Any thread. */
 void rbd_objects_forget(struct rbd_disk *disk);
+/* It exists for certain. Any thread. */
+bool rbd_objects_is_there(const struct rbd_disk *disk, uint64_t object);
 /* Before librbd gets the request: asks the cluster for what librbd may answer by itself. From then
  * on only rbd_objects_complete() ends it. -ENOMEM: nothing was asked. */
 int rbd_objects_ask(struct rbd_disk *disk, struct io *io) MUST_CHECK;

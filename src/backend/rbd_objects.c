@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_MAX (1u << 26) /* objects; later ones are asked about each time */
+#define PAGE_OBJECTS (sizeof(struct rbd_objects_page) * 8)
+#define KNOWN_MAX    (RBD_OBJECTS_PAGES * PAGE_OBJECTS) /* later ones are asked about each time */
 
 /* A request, and what is asked beside it. */
 struct inquiry {
@@ -33,34 +34,58 @@ static bool removes(const struct io *io)
 
 /* ---- objects that exist ---- */
 
-static bool is_there(const struct rbd_disk *disk, uint64_t object)
+/* NULL: of none of this page it is known. */
+static _Atomic uint64_t *word_of(const struct rbd_disk *disk, uint64_t object)
 {
-	return object < disk->objects.count &&
-	       (atomic_load(&disk->objects.there[object / 64]) >> object % 64 & 1);
+	if (object >= KNOWN_MAX)
+		return NULL;
+	struct rbd_objects_page *page = atomic_load(&disk->objects.there[object / PAGE_OBJECTS]);
+	return page ? &page->bits[object % PAGE_OBJECTS / 64] : NULL;
+}
+
+bool rbd_objects_is_there(const struct rbd_disk *disk, uint64_t object)
+{
+	_Atomic uint64_t *word = word_of(disk, object);
+	return word && (atomic_load(word) >> object % 64 & 1);
+}
+
+/* The image may have grown since it was opened. Without memory nothing is known. */
+static void make_page(struct rbd_disk *disk, uint64_t object)
+{
+	if (object < KNOWN_MAX && !word_of(disk, object))
+		atomic_store(&disk->objects.there[object / PAGE_OBJECTS],
+		             calloc(1, sizeof(struct rbd_objects_page)));
 }
 
 /* Not if it may have been removed since the question. */
 static void note_there(struct rbd_disk *disk, uint64_t object, uint64_t removals)
 {
 	pthread_mutex_lock(&disk->objects.lock);
-	if (object < disk->objects.count && !disk->objects.removing &&
-	    disk->objects.removals == removals)
-		atomic_fetch_or(&disk->objects.there[object / 64], UINT64_C(1) << object % 64);
+	make_page(disk, object);
+	_Atomic uint64_t *word = word_of(disk, object);
+	if (word && !disk->objects.removing && disk->objects.removals == removals)
+		atomic_fetch_or(word, UINT64_C(1) << object % 64);
 	pthread_mutex_unlock(&disk->objects.lock);
 }
 
 static void forget_range(struct rbd_disk *disk, uint64_t first, uint64_t end)
 {
-	for (uint64_t i = first; i < end && i < disk->objects.count; i++)
-		atomic_fetch_and(&disk->objects.there[i / 64], ~(UINT64_C(1) << i % 64));
+	for (uint64_t i = first; i < end && i < KNOWN_MAX; i++) {
+		_Atomic uint64_t *word = word_of(disk, i);
+		if (word)
+			atomic_fetch_and(word, ~(UINT64_C(1) << i % 64));
+	}
 }
 
 void rbd_objects_forget(struct rbd_disk *disk)
 {
 	pthread_mutex_lock(&disk->objects.lock);
 	disk->objects.removals++;
-	for (uint64_t i = 0; i < (disk->objects.count + 63) / 64; i++)
-		atomic_store(&disk->objects.there[i], 0);
+	for (size_t i = 0; i < RBD_OBJECTS_PAGES; i++) {
+		struct rbd_objects_page *page = atomic_load(&disk->objects.there[i]);
+		for (size_t j = 0; page && j < ARRAY_LEN(page->bits); j++)
+			atomic_store(&page->bits[j], 0);
+	}
 	pthread_mutex_unlock(&disk->objects.lock);
 }
 
@@ -192,7 +217,7 @@ static int ask_header(struct rbd_disk *disk, struct io *io)
 
 static uint64_t next_unknown(const struct rbd_disk *disk, uint64_t object, uint64_t end)
 {
-	while (object < end && is_there(disk, object))
+	while (object < end && rbd_objects_is_there(disk, object))
 		object++;
 	return object;
 }
@@ -239,8 +264,6 @@ static int open_pool(struct rbd_disk *disk, const char *namespace, struct error 
 
 int rbd_objects_open(struct rbd_disk *disk, const char *namespace, struct error *err)
 {
-	uint64_t count =
-	        (atomic_load(&disk->size_bytes) + disk->object_bytes - 1) / disk->object_bytes;
 	uint64_t stripes = 0;
 	int r = rbd_get_stripe_count(disk->image, &stripes);
 	if (r == 0)
@@ -250,11 +273,6 @@ int rbd_objects_open(struct rbd_disk *disk, const char *namespace, struct error 
 		return error_set(err, r, "%s: cannot read how its data are stored: %s", disk->name,
 		                 strerror(-r));
 	disk->objects.plain = stripes == 1;
-	count = count < KNOWN_MAX ? count : KNOWN_MAX;
-	disk->objects.there = calloc((count + 63) / 64 + 1, sizeof *disk->objects.there);
-	if (!disk->objects.there)
-		return error_set(err, -ENOMEM, "%s: out of memory", disk->name);
-	disk->objects.count = count;
 	return open_pool(disk, namespace, err);
 }
 
@@ -262,6 +280,7 @@ void rbd_objects_close(struct rbd_disk *disk)
 {
 	if (disk->objects.pool != disk->pool)
 		cluster_pool_close(disk->objects.pool);
-	free(disk->objects.there);
+	for (size_t i = 0; i < RBD_OBJECTS_PAGES; i++)
+		free(atomic_load(&disk->objects.there[i]));
 	pthread_mutex_destroy(&disk->objects.lock);
 }

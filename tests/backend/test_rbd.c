@@ -82,7 +82,7 @@ TEST(zeroes_are_exact_and_a_discard_drops_whole_granules)
 
 static bool is_known(struct backend *backend, unsigned object)
 {
-	return atomic_load(&disk_of(backend)->objects.there[0]) >> object & 1;
+	return rbd_objects_is_there(disk_of(backend), object);
 }
 
 /* Of those the cluster need not be asked beside librbd, which asks it itself. */
@@ -253,6 +253,25 @@ TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
 	ASSERT_EQ(backend_refresh(backend, NULL), 0);
 	ASSERT_EQ(test_io(backend, IO_READ, 0, SIZE, 512, bytes), -ERANGE);
 	ASSERT_EQ(atomic_load(&listener.lost), 0);
+}
+
+TEST(what_an_image_has_grown_by_is_known_to_exist_as_what_it_had)
+{
+	test_image("grown", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *backend = test_open(client, "grown", &listener);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	unsigned before = atomic_load(&listener.resized);
+	act_elsewhere("grown", rbd_resize, 2 * SIZE);
+	test_wait_for(&listener.resized, before + 1);
+	ASSERT_EQ(backend_refresh(backend, NULL), 0);
+	test_fill(backend, SIZE, 4096, 5);
+	for (unsigned i = 0; i < 100 && !is_known(backend, SIZE / (4 * MIB)); i++)
+		ASSERT_TRUE(test_reads_as(backend, SIZE, 4096, 5)); /* it may be told of more */
+	ASSERT_TRUE(is_known(backend, SIZE / (4 * MIB)));
+	rbd_objects_forget(disk_of(backend));
+	ASSERT_FALSE(is_known(backend, SIZE / (4 * MIB)));
 }
 
 TEST(a_full_cluster_refuses_new_data_at_once_and_serves_the_rest)
