@@ -132,6 +132,8 @@ void relayed_return(struct channel *channel, struct relayed *relayed, enum relay
 void relayed_put_busy(struct scsi_task *task);
 /* Gives it the next number and sends it. */
 void relayed_send(struct channel *channel, struct relayed *relayed);
+/* Something new: behind the commands that wait, or before them if it is task management. */
+void channel_enqueue(struct channel *channel, struct relayed *relayed);
 /* Numbers and sends what may go. */
 void channel_pump(struct channel *channel);
 /* The connection is up: what the owner has not received goes again. -EPROTO: it claims more than
@@ -155,6 +157,9 @@ bool relayed_is_orphan(const struct relayed *relayed);
  * never execute. */
 void channel_leave_orphans(struct channel *channel);
 void orphan_becomes_abort(struct channel *channel, struct relayed *orphan);
+
+/* ---- relay.c ---- */
+
 extern const struct relay_ops interconnect_relay_ops;
 
 /* ---- rows.c ---- */
