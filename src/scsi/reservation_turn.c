@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "scsi/execute.h"
 #include "scsi/reservation_keeper.h"
+#include "scsi/reservation_notice.h"
 #include "scsi/reservation_text.h"
 
 #include <errno.h>
@@ -236,94 +237,6 @@ int reservation_change_tell(struct reservation_change *change,
 	return 0;
 }
 
-static struct reservation_notice *notice_find(const struct list *notices,
-                                              const struct reservation_port *port, uint32_t code)
-{
-	struct reservation_notice *notice;
-	list_for_each (notice, notices, link) {
-		if (notice->code == code && reservation_port_equal(&notice->port, port))
-			return notice;
-	}
-	return NULL;
-}
-
-static int write_notice(const struct lun *lun, struct reservation_change *change,
-                        const struct reservation_port *port, uint32_t code, size_t *count)
-{
-	if (notice_find(&lun->reservation_queue.notices, port, code) ||
-	    notice_find(&change->notices, port, code) || *count == RESERVATION_NOTICES_MAX)
-		return 0;
-	struct reservation_notice *notice = calloc(1, sizeof *notice);
-	if (!notice)
-		return -ENOMEM;
-	notice->port = *port;
-	notice->code = code;
-	list_append(&change->notices, &notice->link);
-	++*count;
-	return 0;
-}
-
-static bool is_here(const struct lun *lun, const struct reservation_port *port)
-{
-	const struct itl *itl;
-	list_for_each (itl, &lun->itls, lun_link) {
-		if (reservation_port_equal(itl->port, port))
-			return true;
-	}
-	return false;
-}
-
-/* Writes down, with lun->lock held, who will have to be told by the next owner if we cannot; and
- * who is registered and not here, for its session may be at a gateway that has forwarded nothing of
- * it since this one is the owner. */
-static int write_notices(const struct lun *lun, struct reservation_change *change,
-                         size_t *ret_count)
-{
-	const struct reservation_effect *effect;
-	*ret_count = 0;
-	list_for_each (effect, &change->effects, link) {
-		const struct registration *registration = &effect->registration;
-		const struct itl *itl;
-		int r = is_here(lun, &registration->port)
-		                ? 0
-		                : write_notice(lun, change, &registration->port, effect->code,
-		                               ret_count);
-		list_for_each (itl, &lun->itls, lun_link) {
-			if (r == 0 && itl != change->sender &&
-			    registration_is(registration, itl->port))
-				r = write_notice(lun, change, itl->port, effect->code, ret_count);
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static void notice_remove(struct reservation_queue *queue, struct reservation_notice *notice)
-{
-	list_remove(&notice->link);
-	queue->notice_count--;
-	free(notice);
-}
-
-/* The oldest give way: whoever has not asked for so long has other things to find out. Before they
- * are saved beside the new ones, for no owner takes a text with more. */
-static void make_room(struct reservation_queue *queue, size_t count)
-{
-	while (queue->notice_count + count > RESERVATION_NOTICES_MAX)
-		notice_remove(queue, list_first(&queue->notices, struct reservation_notice, link));
-}
-
-static void take_notices(struct reservation_queue *queue, struct list *notices)
-{
-	struct list *link;
-	while ((link = list_take_first(notices))) {
-		list_append(&queue->notices, link);
-		queue->notice_count++;
-	}
-	make_room(queue, 0); /* one may have come while these were being saved */
-}
-
 /* With lun->lock held: the draft is the truth now. */
 static void put_in_force(struct lun *lun, struct reservation_change *change)
 {
@@ -339,7 +252,7 @@ static void put_in_force(struct lun *lun, struct reservation_change *change)
 				ua_add(&itl->attentions, (enum sense_code)effect->code);
 		}
 	}
-	take_notices(&lun->reservation_queue, &change->notices);
+	reservation_notices_take(&lun->reservation_queue, &change->notices);
 	reservations_replace(&lun->reservations, &change->draft);
 	reservations_apply(lun);
 }
@@ -373,10 +286,10 @@ static int prepare_save(struct lun *lun, struct reservation_change *change)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
 	size_t count;
-	int r = write_notices(lun, change, &count);
+	int r = reservation_notices_write(lun, change, &count);
 	if (r < 0)
 		return r;
-	make_room(queue, count);
+	reservation_notices_make_room(queue, count);
 	change->text = reservation_text_format(&change->draft, lun_get_epoch(lun), &queue->notices,
 	                                       &change->notices);
 	if (!change->text)
@@ -470,15 +383,6 @@ void reservation_end_unchanged(struct scsi_task *task)
 
 /* ---- what happens without a command ---- */
 
-void reservation_attached(struct lun *lun, struct itl *itl)
-{
-	const struct reservation_notice *notice;
-	list_for_each (notice, &lun->reservation_queue.notices, link) {
-		if (reservation_port_equal(&notice->port, itl->port))
-			ua_add(&itl->attentions, (enum sense_code)notice->code);
-	}
-}
-
 /* Whose RESERVE(6) ends. */
 struct release {
 	const struct reservation_port *port; /* NULL: anybody's */
@@ -510,68 +414,15 @@ static void release6_everywhere(struct lun *lun, struct release release)
 
 void reservation_detached(struct lun *lun, const struct itl *itl)
 {
-	bool last = !is_here(lun, itl->port);
+	bool last = !reservation_port_is_here(lun, itl->port);
 	/* Who logged in again, or came in by another way, keeps what it has reserved itself. */
 	release6_everywhere(lun, (struct release){ .port = itl->port, .any = last });
-	if (!last)
-		return;
-	struct reservation_notice *notice, *following;
-	list_for_each_safe (notice, following, &lun->reservation_queue.notices, link) {
-		if (reservation_port_equal(&notice->port, itl->port)) {
-			notice_remove(&lun->reservation_queue, notice);
-			lun->reservation_queue.dirty = true;
-		}
-	}
-}
-
-/* 29/03 goes to who is here. Who had the RESERVE(6) must hear of it also if its session is at a
- * gateway that has forwarded nothing of it yet, or if this owner ends before it has told it. */
-static void note_lost_reserve(struct lun *lun)
-{
-	struct reservation_queue *queue = &lun->reservation_queue;
-	const struct reservation_port *reserver = &lun->reservations.reserver;
-	const uint32_t code = SENSE_RESERVATIONS_RELEASED;
-	if (!lun->reservations.reserved || !queue->keeper ||
-	    notice_find(&queue->notices, reserver, code))
-		return;
-	struct reservation_notice *notice = calloc(1, sizeof *notice);
-	if (!notice)
-		return; /* the reset itself must not fail */
-	notice->port = *reserver;
-	notice->code = code;
-	make_room(queue, 1);
-	list_append(&queue->notices, &notice->link);
-	queue->notice_count++;
+	if (last)
+		reservation_notices_forget(lun, itl->port);
 }
 
 void reservation_reset(struct lun *lun)
 {
-	note_lost_reserve(lun);
+	reservation_notices_add_reset(lun);
 	release6_everywhere(lun, (struct release){ .port = NULL });
-}
-
-void reservation_passed_on(struct lun *lun)
-{
-	static const enum sense_code codes[] = { SENSE_RESERVATIONS_PREEMPTED,
-		                                 SENSE_RESERVATIONS_RELEASED,
-		                                 SENSE_REGISTRATIONS_PREEMPTED };
-	if (!lun->reservation_queue.keeper)
-		return;
-	struct itl *itl;
-	list_for_each (itl, &lun->itls, lun_link) {
-		for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-			ua_remove(&itl->attentions, codes[i]);
-	}
-}
-
-void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code)
-{
-	struct reservation_queue *queue = &lun->reservation_queue;
-	if (code == SENSE_LUN_RESET) /* says more */
-		code = SENSE_RESERVATIONS_RELEASED;
-	struct reservation_notice *notice = notice_find(&queue->notices, itl->port, code);
-	if (!notice)
-		return;
-	notice_remove(queue, notice);
-	queue->dirty = true;
 }

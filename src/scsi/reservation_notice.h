@@ -1,0 +1,25 @@
+/* What nexuses are to be told of reservations and have not met yet; with lun->lock held. What
+ * happens to it without a command is in scsi/reservation_turn.h. */
+#pragma once
+
+#include "scsi/reservation_turn.h"
+
+/* A nexus of that name is here. */
+bool reservation_port_is_here(const struct lun *lun, const struct reservation_port *port);
+
+/* Into the change: who will have to be told by the next owner if we cannot; and who is registered
+ * and not here, for its session may be at a gateway that has forwarded nothing of it since this one
+ * is the owner. *ret_count: so many. -ENOMEM. */
+int reservation_notices_write(const struct lun *lun, struct reservation_change *change,
+                              size_t *ret_count) MUST_CHECK;
+/* The oldest give way: whoever has not asked for so long has other things to find out. Before they
+ * are saved beside the new ones, for no owner takes a text with more. */
+void reservation_notices_make_room(struct reservation_queue *queue, size_t count);
+/* Those of a change that is in force now. */
+void reservation_notices_take(struct reservation_queue *queue, struct list *notices);
+/* No nexus of that name is here any more. */
+void reservation_notices_forget(struct lun *lun, const struct reservation_port *port);
+/* A reset. 29/03 goes to who is here. Who had the RESERVE(6) must hear of it also if its session is
+ * at a gateway that has forwarded nothing of it yet, or if this owner ends before it has told it.
+ */
+void reservation_notices_add_reset(struct lun *lun);
