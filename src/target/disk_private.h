@@ -1,5 +1,5 @@
-/* Between disk.c (what is wanted and what is), disk_image.c (opening and closing), disk_take.c
- * (ownership) and disk_keeper.c (reservations). */
+/* Between disk.c (what is wanted and what is), disk_action.c (what is done), disk_image.c (opening
+ * and closing), disk_take.c (ownership) and disk_keeper.c (reservations). */
 #pragma once
 
 #include "scsi/reservation_keeper.h"
@@ -118,6 +118,13 @@ void disk_step(struct disk *disk);
 void disk_settle(struct disk *disk);
 /* Posts the look at the event flags. Any thread. */
 void disk_post_events(struct disk *disk);
+
+/* disk_action.c: none is under way; each ends in disk_step(). */
+void disk_start_open(struct disk *disk);
+void disk_start_take(struct disk *disk);
+void disk_start_refresh(struct disk *disk);
+void disk_start_drain(struct disk *disk);
+void disk_start_release(struct disk *disk, bool and_close);
 
 /* disk_show.c: what commands meet while nobody serves. */
 void disk_show_init(struct disk *disk);

@@ -1,0 +1,272 @@
+/* What a disk does, one action at a time: opening, taking, looking at the size, draining, giving
+ * back. Each is started by disk_step(), most of them are a job on a worker, and each ends in
+ * disk_step() again. */
+#include "target/disk_private.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_FIRST_MS 250
+#define RETRY_MAX_MS   5000
+
+static void start_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
+{
+	disk->busy = true;
+	disk->started_ms = clock_monotonic_ms();
+	disk->job_error = (struct error){ 0 };
+	disk->job.work = work;
+	disk->job.done = done;
+	disk->job.reactor = disk->host->manager;
+	if (disk_commands_wait(disk))
+		job_queue_submit_first(disk->jobs, &disk->job);
+	else
+		job_queue_submit(disk->jobs, &disk->job);
+}
+
+/* A job that takes or gives has a record of its own: the manager decides by the one before while it
+ * runs. */
+static void start_record_job(struct disk *disk, void (*work)(struct job *),
+                             void (*done)(struct job *))
+{
+	disk->record_away = true;
+	disk->job_record = disk->record;
+	disk->record.text = NULL;
+	start_job(disk, work, done);
+}
+
+static void record_job_ended(struct disk *disk)
+{
+	disk->busy = disk->record_away = disk->lock_moves = false;
+	disk->record = disk->job_record;
+	disk->job_record = (struct owner_record){ 0 };
+	disk->seen_ms = reactor_now_ms(disk->host->manager);
+}
+
+/* -EBUSY: somebody alive has the lock. The LUN is where he is, and we ask again; while ownership
+ * moves that is how it should be, so the disk does not count as settled with it. */
+static void action_failed(struct disk *disk)
+{
+	bool first = strcmp(disk->problem.text, disk->job_error.text) != 0;
+	bool elsewhere = disk->job_error.code == -EBUSY;
+	disk->problem = disk->job_error;
+	if (disk->order.role == DISK_SERVE) {
+		lun_set_unreachable(disk->lun, false);
+		disk_show(disk, !elsewhere              ? LUN_FAILED
+		                : disk->order.on_demand ? LUN_BUSY
+		                                        : LUN_STANDBY);
+	}
+	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
+	if (disk->retry_ms > RETRY_MAX_MS)
+		disk->retry_ms = RETRY_MAX_MS;
+	if (first)
+		log_write(elsewhere ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, LOG_ROOM,
+		          "%s: cannot be served: %s; trying again", disk_name(disk),
+		          disk->problem.text);
+	reactor_arm(disk->host->manager, &disk->retry, disk->retry_ms);
+	if (elsewhere)
+		disk->host->changed(disk->host, disk);
+	else
+		disk_settle(disk);
+}
+
+static void action_succeeded(struct disk *disk)
+{
+	disk->retry_ms = 0;
+	disk->problem = (struct error){ 0 };
+}
+
+static void open_work(struct job *job)
+{
+	disk_open_image(container_of(job, struct disk, job));
+}
+
+static void open_done(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	disk->busy = false;
+	if (disk->backend) {
+		struct backend_info info;
+		disk->phase = OPEN;
+		action_succeeded(disk);
+		backend_get_info(disk->backend, &info);
+		lun_describe(disk->lun, &info);
+	} else {
+		action_failed(disk);
+	}
+	disk_step(disk);
+}
+
+void disk_start_open(struct disk *disk)
+{
+	start_job(disk, open_work, open_done);
+}
+
+static void take_work(struct job *job)
+{
+	disk_take(container_of(job, struct disk, job));
+}
+
+static void taken(struct disk *disk)
+{
+	disk->phase = SERVED;
+	action_succeeded(disk);
+	disk->was_in_service = true;
+	disk->lost_lock = disk->demanded = disk->requested = false;
+	disk_note_move(disk);
+	if (disk->order.role == DISK_OFFER || disk->order.role == DISK_KEEP_OFF)
+		disk->order.role = DISK_SERVE; /* who waited went away meanwhile: it is ours now */
+	reactor_disarm(disk->host->manager, &disk->held);
+	lun_serve(disk->lun, disk->backend);
+	log_info("%s: taken (%s, epoch %llu) in %.2f s", disk_name(disk), disk->record.why,
+	         (unsigned long long)disk->record.epoch,
+	         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
+	disk->host->moved(disk->host, disk);
+	disk_settle(disk);
+}
+
+static void take_done(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	record_job_ended(disk);
+	disk->stale = disk->job_error.code == -ESTALE;
+	switch (disk->job_error.code) {
+	case 0:
+		taken(disk);
+		break;
+	case -ECANCELED:
+		/* Somebody was faster: it is decided anew, and what comes of that is told. */
+		log_debug("%s", disk->job_error.text);
+		disk->order.role = DISK_WAIT;
+		disk->host->changed(disk->host, disk);
+		break;
+	case -ESHUTDOWN:
+	case -EOWNERDEAD:
+		disk->lost = disk->fenced = true;
+		disk->host->fenced(disk->host, disk);
+		break;
+	default:
+		action_failed(disk);
+		disk_note_move(disk);
+		disk_end_demand(disk);
+	}
+	disk_step(disk);
+}
+
+static void refresh_work(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	struct backend_info before, after;
+	backend_get_info(disk->backend, &before);
+	int r = backend_refresh(disk->backend, &disk->job_error);
+	if (r == 0)
+		disk->job_error = (struct error){ 0 };
+	else if (!disk->job_error.code)
+		(void)error_set(&disk->job_error, r, "%s", strerror(-r));
+	backend_get_info(disk->backend, &after);
+	disk->resized = before.size_bytes != after.size_bytes;
+}
+
+static void refresh_done(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	disk->busy = false;
+	if (disk->job_error.code && disk->job_error.code != -ESHUTDOWN)
+		log_error("%s: size not read: %s", disk_name(disk), disk->job_error.text);
+	if (disk->phase == SERVED && disk->resized) {
+		lun_resized(disk->lun);
+	} else if (disk->phase == OPEN) {
+		struct backend_info info;
+		backend_get_info(disk->backend, &info);
+		lun_describe(disk->lun, &info);
+	}
+	disk_settle(disk);
+	disk_step(disk);
+}
+
+void disk_start_refresh(struct disk *disk)
+{
+	start_job(disk, refresh_work, refresh_done);
+}
+
+static void quiesce_ended(void *argument)
+{
+	struct disk *disk = argument;
+	reactor_post(disk->host->manager, &disk->quiesced);
+}
+
+static void drained(struct message *message)
+{
+	struct disk *disk = container_of(message, struct disk, quiesced);
+	disk->busy = false;
+	disk->phase = DRAINED;
+	disk_step(disk);
+}
+
+void disk_start_drain(struct disk *disk)
+{
+	disk->busy = true;
+	disk->settled = false;
+	disk->quiesced.run = drained;
+	disk_plant_no_drain(disk);
+	lun_quiesce(disk->lun, disk->gone_wanted ? LUN_STANDBY : LUN_HELD, quiesce_ended, disk);
+	if (!disk->gone_wanted)
+		disk_hold(disk);
+}
+
+static void release_work(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	disk_release(disk);
+	if (disk->close_wanted)
+		disk_close_image(disk);
+}
+
+static void release_done(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	record_job_ended(disk);
+	if (disk->job_error.code) {
+		log_warning("%s: not given back: %s", disk_name(disk), disk->job_error.text);
+		reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
+	} else if (disk->released) {
+		log_info("%s: given back%s%s (%s) in %.2f s", disk_name(disk),
+		         *disk->job_next ? " for " : "", disk->job_next, disk->job_why,
+		         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
+	}
+	disk->phase = disk->backend ? OPEN : CLOSED;
+	if (disk->lost) {
+		disk->lost_lock = true;
+		disk_note_move(disk);
+	}
+	disk->lost = disk->lost && disk->backend;
+	disk->stale = disk->stale && disk->backend;
+	disk->doubted = false;
+	disk_end_demand(disk);
+	if (disk->released)
+		disk->host->moved(disk->host, disk);
+	disk_step(disk);
+}
+
+void disk_start_release(struct disk *disk, bool and_close)
+{
+	disk->close_wanted = and_close;
+	(void)snprintf(disk->job_next, sizeof disk->job_next, "%s",
+	               disk->order.role == DISK_GIVE ? disk->next : "");
+	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk_why_released(disk));
+	disk->lock_moves = disk->backend && !and_close;
+	start_record_job(disk, release_work, release_done);
+}
+
+void disk_start_take(struct disk *disk)
+{
+	disk->settled = false;
+	disk->others_up = disk->order.others_up;
+	disk->on_demand = disk->order.on_demand;
+	disk->job_kept_since_ms = disk_kept_since_ms(disk);
+	(void)snprintf(disk->job_why, sizeof disk->job_why, "%s", disk->order.why);
+	disk->lock_moves = true;
+	start_record_job(disk, take_work, take_done);
+}
