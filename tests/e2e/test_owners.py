@@ -222,10 +222,14 @@ def a_new_gateway_takes_its_share_while_initiators_write():
             third.start()
             first.call("PUT", f"/gateway/{IQN}/gw-3", ip_address="127.0.0.3", skipchecks="true")
             expect_eq(shares(), [3, 3, 0], "as with ceph-iscsi, no disk that is there prefers the new gateway")
+            before = epochs(first)
             told = first.gwcli(GATEWAYS, "balance")
             expect("2 preferred owner(s) changed: " in told and told.count(" to gw-3") == 2, told)
             wait_for(lambda: shares() == [2, 2, 2], "a share for each")
             writer.wait_for_more(20)
+            # No write waits for a LUN that stays where it is.
+            moved = {name for name, epoch in epochs(first).items() if epoch != before[name]}
+            expect_eq(moved, {name for name, lun in owners(first)["luns"].items() if lun["owner"] == "gw-3"}, "LUNs that moved")
         finally:
             pause_s, errors = writer.stop()
             third.stop()
