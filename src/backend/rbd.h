@@ -7,9 +7,9 @@
 #include <rbd/librbd.h>
 #include <stdatomic.h>
 
-#define RBD_OBJECTS_PAGES 2048 /* 256 TiB of 4 MiB */
+#define RBD_OBJECTS_PAGES 256 /* of a TiB each, in objects of 4 MiB */
 struct rbd_objects_page {
-	_Atomic uint64_t bits[512];
+	_Atomic uint64_t bits[4096];
 };
 
 struct rbd_disk {
