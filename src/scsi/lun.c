@@ -2,6 +2,7 @@
 #include "scsi/lun.h"
 
 #include "scsi/lun_private.h"
+#include "scsi/reservation_notice.h"
 #include "scsi/succession.h"
 
 #include <assert.h>

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "scsi/lun_private.h"
 #include "scsi/reservation_keeper.h"
+#include "scsi/reservation_notice.h"
 #include "scsi/reservation_text.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* What nexuses are to be told of reservations and have not met yet; with lun->lock held. What
- * happens to it without a command is in scsi/reservation_turn.h. */
+/* What nexuses are to be told of reservations (2A/03..05) and have not met yet; with lun->lock
+ * held. It is saved with the reservations, for the next owner tells it if this one cannot. */
 #pragma once
 
 #include "scsi/reservation_turn.h"
@@ -23,3 +23,12 @@ void reservation_notices_forget(struct lun *lun, const struct reservation_port *
  * at a gateway that has forwarded nothing of it yet, or if this owner ends before it has told it.
  */
 void reservation_notices_add_reset(struct lun *lun);
+
+/* ---- what happens without a command ---- */
+
+/* A nexus came: it gets what it has not been told yet. */
+void reservation_attached(struct lun *lun, struct itl *itl);
+/* Another gateway owns the LUN: what was not reported here is raised there. */
+void reservation_passed_on(struct lun *lun);
+/* A unit attention was reported to a nexus. */
+void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code);

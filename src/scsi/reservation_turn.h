@@ -86,18 +86,13 @@ void reservation_end_failed(struct scsi_task *task, int result);
 
 /* ---- what happens without a command; with lun->lock held ---- */
 
-/* A nexus came: it gets what it has not been told yet. */
-void reservation_attached(struct lun *lun, struct itl *itl);
 /* A nexus is lost (it is off the LUN's list): its RESERVE(6) ends. */
 void reservation_detached(struct lun *lun, const struct itl *itl);
 /* Logical unit reset: any RESERVE(6) ends. */
 void reservation_reset(struct lun *lun);
-/* Another gateway owns the LUN: what was not reported here is raised there. */
-void reservation_passed_on(struct lun *lun);
-/* A unit attention was reported to a nexus. */
-void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code);
 
-/* Without the lock, after each of these: saves what they changed, if nobody has the turn. */
+/* Without the lock, after each of these and of reservation_notice.h's: saves what they changed, if
+ * nobody has the turn. */
 void reservation_save_soon(struct lun *lun);
 /* Without the lock: true if something is still to be saved; flush->done comes then, on
  * flush->reactor, never inside. */
