@@ -1,6 +1,9 @@
 /* iscsi-pairs: what a command takes through one portal more than through another. Both are asked in
- * turn, one command at a time, so that whatever disturbs the storage behind them disturbs both. */
+ * turn, one command at a time, so that whatever disturbs the storage behind them disturbs both; and
+ * after each pair a bare exchange, which finds the machine as they do: asleep, or with other work.
+ */
 #include "base/auto.h"
+#include "exchange.h"
 #include "initiator.h"
 #include "measure.h"
 
@@ -23,9 +26,11 @@ static const char help[] = "usage: iscsi-pairs [OPTION]... iscsi://FIRST iscsi:/
                            "  --seconds N        how long to measure; 0.5 is fine (3)\n"
                            "  --help             this text\n"
                            "\n"
-                           "One line of JSON: how many pairs, the median latency through each, and "
-                           "the median of what the\n"
-                           "second took more than the first, in microseconds.\n";
+                           "One line of JSON: how many pairs, the median latency through each, the "
+                           "median of what the second\n"
+                           "took more than the first, and that of a bare exchange of the same size "
+                           "over loopback after each\n"
+                           "pair, in microseconds.\n";
 
 struct options {
 	bool writes;
@@ -39,7 +44,8 @@ struct bench {
 	uint32_t block_size;
 	uint64_t slots, random; /* places of size_bytes on the LUN */
 	uint8_t *memory;
-	uint64_t *took_ns[SIDES]; /* of each pair */
+	struct exchange bare;
+	uint64_t *took_ns[SIDES], *bare_ns; /* of each pair */
 	int64_t *more_ns;
 	size_t count;
 };
@@ -68,6 +74,16 @@ static int execute(struct bench *bench, struct initiator *side, uint64_t *ret_ns
 	return r;
 }
 
+static int exchange(struct bench *bench, uint64_t *ret_ns)
+{
+	uint64_t began_ns = measure_now_ns();
+	int r = exchange_one(&bench->bare);
+	*ret_ns = measure_now_ns() - began_ns;
+	if (r < 0)
+		fprintf(stderr, "iscsi-pairs: a bare exchange: %s\n", strerror(-r));
+	return r;
+}
+
 /* Who is asked first changes, for the storage may have something left to do for who was. */
 static int measure_pairs(struct bench *bench)
 {
@@ -76,15 +92,18 @@ static int measure_pairs(struct bench *bench)
 	int r = 0;
 	for (unsigned first = 0; r == 0 && measure_now_ns() < end_ns && bench->count < PAIRS_MAX;
 	     first = !first) {
-		uint64_t took_ns[SIDES];
+		uint64_t took_ns[SIDES], bare_ns;
 		bool counts = measure_now_ns() >= begin_ns;
 		r = execute(bench, bench->sides[first], &took_ns[first]);
 		if (r == 0)
 			r = execute(bench, bench->sides[!first], &took_ns[!first]);
+		if (r == 0)
+			r = exchange(bench, &bare_ns);
 		if (r < 0 || !counts)
 			continue;
 		for (unsigned i = 0; i < SIDES; i++)
 			bench->took_ns[i][bench->count] = took_ns[i];
+		bench->bare_ns[bench->count] = bare_ns;
 		bench->more_ns[bench->count++] = (int64_t)took_ns[1] - (int64_t)took_ns[0];
 	}
 	return r;
@@ -113,7 +132,8 @@ static int print(struct bench *bench)
 	printf("{\"pairs\": %zu", bench->count);
 	printf(", \"first_p50_us\": %.3f", median_us(bench->took_ns[0], bench->count));
 	printf(", \"second_p50_us\": %.3f", median_us(bench->took_ns[1], bench->count));
-	printf(", \"more_p50_us\": %.3f}\n", median_us(bench->more_ns, bench->count));
+	printf(", \"more_p50_us\": %.3f", median_us(bench->more_ns, bench->count));
+	printf(", \"bare_p50_us\": %.3f}\n", median_us(bench->bare_ns, bench->count));
 	return 0;
 }
 
@@ -146,12 +166,24 @@ static int connect_side(struct bench *bench, unsigned index)
 	return 0;
 }
 
+static int open_exchange(struct bench *bench)
+{
+	const struct options *options = bench->options;
+	int r = exchange_start(options->writes, options->size_bytes, -1, &bench->bare);
+	if (r < 0)
+		fprintf(stderr, "iscsi-pairs: a bare exchange: %s\n", strerror(-r));
+	return r;
+}
+
 static int open_bench(struct bench *bench)
 {
 	bench->random = MEASURE_RANDOM;
 	bench->memory = calloc(1, bench->options->size_bytes);
 	bench->more_ns = calloc(PAIRS_MAX, sizeof(*bench->more_ns));
-	int r = bench->memory && bench->more_ns ? 0 : -ENOMEM;
+	bench->bare_ns = calloc(PAIRS_MAX, sizeof(*bench->bare_ns));
+	int r = bench->memory && bench->more_ns && bench->bare_ns ? 0 : -ENOMEM;
+	if (r == 0)
+		r = open_exchange(bench);
 	for (unsigned i = 0; r == 0 && i < SIDES; i++) {
 		bench->took_ns[i] = calloc(PAIRS_MAX, sizeof(*bench->took_ns[i]));
 		r = bench->took_ns[i] ? connect_side(bench, i) : -ENOMEM;
@@ -177,6 +209,8 @@ static void close_bench(struct bench *bench)
 		initiator_free(bench->sides[i]);
 		free(bench->took_ns[i]);
 	}
+	exchange_end(&bench->bare);
+	free(bench->bare_ns);
 	free(bench->more_ns);
 	free(bench->memory);
 }
@@ -198,7 +232,7 @@ static bool take_option(int id, const char *text, struct options *options)
 		return options->writes = true;
 	case 'b':
 		return measure_parse_size(text, &options->size_bytes) &&
-		       options->size_bytes <= 64u << 20;
+		       options->size_bytes <= EXCHANGE_DATA_MAX;
 	default:
 		return measure_parse_seconds(text, &options->duration_ns);
 	}
