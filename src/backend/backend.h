@@ -123,6 +123,11 @@ int backend_release(struct backend *backend, struct error *err) MUST_CHECK;
  * long that takes. Only reactor and done of io count; no filter sees it. */
 void backend_reach(struct backend *backend, struct io *io);
 
+/* Makes the image what it was when the snapshot was taken, its size too. Only while it is acquired,
+ * with no request outstanding. Worker thread; it may take minutes. -ENOTSUP: this kind has no
+ * snapshots; -ESHUTDOWN: fenced. On failure the image is whatever it has become. */
+int backend_roll_back(struct backend *backend, const char *snapshot, struct error *err) MUST_CHECK;
+
 /* A copy; any thread. */
 void backend_get_info(const struct backend *backend, struct backend_info *ret_info);
 /* Reads size anew. Worker thread. */
@@ -146,6 +151,8 @@ struct backend_ops {
 	int (*release)(struct backend *backend, struct error *err);
 	void (*reach)(struct backend *backend, struct io *io); /* NULL: it always answers */
 	int (*refresh)(struct backend *backend, struct error *err);
+	/* NULL: it has no snapshots. */
+	int (*roll_back)(struct backend *backend, const char *snapshot, struct error *err);
 	void (*get_info)(const struct backend *backend, struct backend_info *ret_info);
 };
 

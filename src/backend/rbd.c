@@ -264,6 +264,20 @@ static int watch_image(struct rbd_disk *disk, struct error *err)
 	return 0;
 }
 
+static int disk_roll_back(struct backend *backend, const char *snapshot, struct error *err)
+{
+	struct rbd_disk *disk = disk_of(backend);
+	if (!atomic_load(&disk->writable))
+		return error_set(err, -EROFS, "%s is not ours to be rolled back", disk->name);
+	int r = rbd_snap_rollback(disk->image, snapshot);
+	rbd_objects_forget(disk); /* objects that the snapshot does not have are gone */
+	if (r < 0)
+		return error_set(err, rbd_disk_failed(disk, r),
+		                 "cannot roll back to the snapshot %s@%s: %s", disk->name, snapshot,
+		                 strerror(-r));
+	return rbd_disk_refresh(backend, err);
+}
+
 static int disk_open(const struct backend_config *config, struct backend **ret_backend,
                      struct error *err)
 {
@@ -325,5 +339,6 @@ const struct backend_ops rbd_ops = {
 	.reach = disk_reach,
 	.release = rbd_disk_release,
 	.refresh = rbd_disk_refresh,
+	.roll_back = disk_roll_back,
 	.get_info = disk_get_info,
 };

@@ -34,5 +34,9 @@ int image_snapshot_create(struct store *store, const char *pool, const char *ima
                           const char *snapshot, struct error *err) MUST_CHECK;
 int image_snapshot_remove(struct store *store, const char *pool, const char *image,
                           const char *snapshot, struct error *err) MUST_CHECK;
+/* -ENOENT: there is no such snapshot, or image. */
+int image_snapshot_check(struct store *store, const char *pool, const char *image,
+                         const char *snapshot, struct error *err) MUST_CHECK;
+/* Takes the lock for it. Nobody may use the image. -EROFS: somebody has the lock. */
 int image_snapshot_rollback(struct store *store, const char *pool, const char *image,
                             const char *snapshot, struct error *err) MUST_CHECK;

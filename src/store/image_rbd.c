@@ -164,6 +164,18 @@ static int rbd_snapshot_remove(struct store *store, const char *pool, const char
 	return on_snapshot(store, pool, image, snapshot, rbd_snap_remove, "remove", err);
 }
 
+static int find_snapshot(rbd_image_t image, const char *snapshot)
+{
+	uint64_t id;
+	return rbd_snap_get_id(image, snapshot, &id);
+}
+
+static int rbd_snapshot_check(struct store *store, const char *pool, const char *image,
+                              const char *snapshot, struct error *err)
+{
+	return on_snapshot(store, pool, image, snapshot, find_snapshot, "find", err);
+}
+
 static int rbd_snapshot_rollback(struct store *store, const char *pool, const char *image,
                                  const char *snapshot, struct error *err)
 {
@@ -177,5 +189,6 @@ const struct image_ops rbd_image_ops = {
 	.stat = rbd_image_stat,
 	.snapshot_create = rbd_snapshot_create,
 	.snapshot_remove = rbd_snapshot_remove,
+	.snapshot_check = rbd_snapshot_check,
 	.snapshot_rollback = rbd_snapshot_rollback,
 };

@@ -49,6 +49,8 @@ struct image_ops {
 	                       const char *snapshot, struct error *err);
 	int (*snapshot_remove)(struct store *store, const char *pool, const char *image,
 	                       const char *snapshot, struct error *err);
+	int (*snapshot_check)(struct store *store, const char *pool, const char *image,
+	                      const char *snapshot, struct error *err);
 	int (*snapshot_rollback)(struct store *store, const char *pool, const char *image,
 	                         const char *snapshot, struct error *err);
 };

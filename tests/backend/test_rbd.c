@@ -229,6 +229,39 @@ TEST(a_snapshot_by_another_client_has_what_was_written_and_the_lock_stays)
 	ASSERT_EQ(atomic_load(&listener.released) + atomic_load(&listener.lost), 0);
 }
 
+/* [H26] By the owner of the lock; which objects exist is asked anew. */
+TEST(a_rollback_brings_data_and_size_of_the_snapshot_back_and_the_lock_stays)
+{
+	test_image("rolled", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct test_listener listener = { 0 };
+	AUTO(backend) struct backend *backend = test_open(client, "rolled", &listener);
+	struct backend_info info;
+	struct error err = { 0 };
+	ASSERT_EQ(backend_roll_back(backend, "before", &err), -EROFS); /* not its owner */
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_EQ(backend_roll_back(backend, "before", &err), -ENOENT);
+	test_fill(backend, 0, 4096, 1);
+	act_elsewhere("rolled", make_snapshot, 0);
+	act_elsewhere("rolled", rbd_resize, 2 * SIZE);
+	ASSERT_EQ(backend_refresh(backend, NULL), 0);
+	test_fill(backend, 0, 4096, 2);
+	test_fill(backend, 8 * MIB, 4096, 3);
+	test_fill(backend, SIZE, 4096, 4);
+	ASSERT_TRUE(test_reads_as(backend, 8 * MIB, 4096, 3) && is_known(backend, 2));
+	for (unsigned times = 0; times < 2; times++) { /* the next owner may do it again */
+		if (backend_roll_back(backend, "before", &err) < 0)
+			fail_msg("%s", err.text);
+		ASSERT_FALSE(is_known(backend, 0) || is_known(backend, 2));
+		ASSERT_TRUE(test_reads_as(backend, 0, 4096, 1));
+		ASSERT_TRUE(test_reads_as(backend, 8 * MIB, 4096, 0));
+		backend_get_info(backend, &info);
+		ASSERT_EQ(info.size_bytes, SIZE);
+	}
+	test_fill(backend, 0, 4096, 5); /* it has the lock yet */
+	ASSERT_EQ(atomic_load(&listener.released) + atomic_load(&listener.lost), 0);
+}
+
 TEST(a_resize_by_another_client_is_told_and_the_lock_stays)
 {
 	test_image("resize", SIZE, TEST_FEATURES);

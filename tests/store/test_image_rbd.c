@@ -61,6 +61,8 @@ TEST(snapshots_keep_an_image_from_being_removed)
 	ASSERT_EQ(image_create(store, "rbd", "s", 4 << 20, NULL), 0);
 	ASSERT_EQ(image_snapshot_create(store, "rbd", "s", "one", NULL), 0);
 	ASSERT_EQ(image_snapshot_create(store, "rbd", "s", "one", NULL), -EEXIST);
+	ASSERT_EQ(image_snapshot_check(store, "rbd", "s", "one", NULL), 0);
+	ASSERT_EQ(image_snapshot_check(store, "rbd", "s", "two", NULL), -ENOENT);
 	ASSERT_EQ(image_snapshot_rollback(store, "rbd", "s", "one", NULL), 0);
 	ASSERT_EQ(image_snapshot_rollback(store, "rbd", "s", "two", NULL), -ENOENT);
 	ASSERT_EQ(image_remove(store, "rbd", "s", NULL), -ENOTEMPTY);
