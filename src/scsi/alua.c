@@ -18,6 +18,7 @@ static const struct {
 	[LUN_HELD] = { .verdict = ALUA_HELD },
 	[LUN_BUSY] = { ALUA_ENDED, 0, SCSI_BUSY, SENSE_NONE },
 	[LUN_ON_DEMAND] = { ALUA_HELD, OP_STANDBY | OP_LOOK, SCSI_BUSY, SENSE_NONE },
+	[LUN_OPERATION] = { ALUA_ENDED, 0, SCSI_CHECK_CONDITION, SENSE_OPERATION_IN_PROGRESS },
 };
 
 /* A peer's command runs in the epoch that it was meant for, or not at all: its gateway looks for

@@ -27,6 +27,7 @@ enum lun_state {
 	LUN_BUSY,          /* the same, for longer than commands are held: BUSY */
 	LUN_ON_DEMAND,     /* whose it is is not ours to say: a command that needs it waits and asks
 	                    * for it, what hosts do to look at a path runs */
+	LUN_OPERATION,     /* 02/04/07: its image is being changed as a whole, nobody serves it */
 	LUN_STATE_COUNT,
 };
 

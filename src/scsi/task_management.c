@@ -193,6 +193,7 @@ static bool share_try(struct share *share)
 	case LUN_HELD:
 	case LUN_BUSY:
 	case LUN_TRANSITIONING:
+	case LUN_OPERATION:
 		share_wait(share);
 		return true;
 	default:

@@ -183,10 +183,9 @@ TEST(held_commands_meet_the_state_that_comes)
 		enum lun_state state;
 		uint32_t sense; /* below 0x100: a status */
 	} rows[] = {
-		{ LUN_BUSY, SCSI_BUSY },
-		{ LUN_TRANSITIONING, 0x02040a },
-		{ LUN_FAILED, 0x02040c },
-		{ LUN_STANDBY, 0x02040b },
+		{ LUN_BUSY, SCSI_BUSY },     { LUN_TRANSITIONING, 0x02040a },
+		{ LUN_FAILED, 0x02040c },    { LUN_STANDBY, 0x02040b },
+		{ LUN_OPERATION, 0x020407 },
 	};
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -44,7 +44,8 @@ TEST(a_command_of_a_peer_runs_in_its_epoch_only)
 TEST(a_command_of_a_peer_never_waits_for_another_state)
 {
 	static const enum lun_state states[] = { LUN_HELD,          LUN_BUSY,    LUN_FAILED,
-		                                 LUN_TRANSITIONING, LUN_STANDBY, LUN_FORWARDED };
+		                                 LUN_TRANSITIONING, LUN_STANDBY, LUN_OPERATION,
+		                                 LUN_FORWARDED };
 	AUTO(rig) struct rig *rig = proxy_rig(5);
 	rig_leave(rig, LUN_HELD);
 	for (size_t i = 0; i < ARRAY_LEN(states); i++) {

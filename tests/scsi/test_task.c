@@ -202,6 +202,7 @@ TEST(each_state_executes_what_it_may)
 		{ LUN_FAILED, 0x02040c, 0x02040c, 0 },
 		{ LUN_STANDBY, 0x02040b, 0, 0 },
 		{ LUN_TRANSITIONING, 0x02040a, 0x02040a, 0 },
+		{ LUN_OPERATION, 0x020407, 0x020407, 0 },
 	};
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
