@@ -322,7 +322,7 @@ int owner_record_check_image(const struct owner_record *record, const char *lun,
 }
 
 /* What a disk leaves behind. */
-static const char *const left_rows[] = { OWNER_ROWS, "reservation/", "outsider/" };
+static const char *const left_rows[] = { OWNER_ROWS, "reservation/", "outsider/", "rollback/" };
 
 struct left_row {
 	char *key, *text; /* text NULL: no row */
