@@ -2,7 +2,7 @@
  * action if none is under way; each action ends in disk_step() again. So it does not matter in
  * which order wishes, failures and events arrive.
  *
- *   CLOSED --open--> OPEN --take: record, lock, reservations--> SERVED
+ *   CLOSED --open--> OPEN --take: record, lock, reservations (and rollback)--> SERVED
  *   SERVED --drain: lun_quiesce()--> DRAINED --release: lock, record--> OPEN, or closed: CLOSED */
 #include "target/disk_private.h"
 
@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define ROLLBACK_JOBS "/" /* no pool has that name */
 
 /* Within one epoch a record only goes from active to clean. */
 static bool is_news(const struct owner_record *seen, const struct owner_record *record)
@@ -92,6 +94,8 @@ static void disk_free(struct disk *disk)
 		lun_registry_remove(disk->host->luns, disk->lun);
 	disk_keeper_done(disk);
 	owner_record_done(&disk->record);
+	rollback_done(&disk->rollback);
+	rollback_done(&disk->job_rollback);
 	lun_put(disk->lun);
 	free(disk->pool);
 	free(disk->image);
@@ -204,6 +208,7 @@ int disk_new(struct disk_host *host, const struct disk_config *config, struct di
 		return -ENOMEM;
 	disk->host = host;
 	disk->jobs = job_queues_get(host->jobs, config->pool);
+	disk->rollback_jobs = job_queues_get(host->jobs, ROLLBACK_JOBS);
 	disk->pool = strdup(config->pool);
 	disk->image = strdup(config->image);
 	disk->path = image_path(host->store, config->pool, config->image);

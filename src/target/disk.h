@@ -9,6 +9,7 @@
 #include "base/reactor.h"
 #include "ownership/decide.h"
 #include "ownership/record.h"
+#include "ownership/rollback.h"
 #include "scsi/lun.h"
 
 #include <stdbool.h>
@@ -60,6 +61,7 @@ enum disk_role {
 	DISK_STANDBY,     /* this gateway takes nothing, and forwards to nobody */
 	DISK_OFFER,       /* nobody here owns it: open, and taken when a command wants it */
 	DISK_KEEP_OFF,    /* the same, but it moves too often: commands are told BUSY */
+	DISK_ROLL_BACK,   /* its image is rolled back: nobody serves it until that is over */
 };
 struct disk_order {
 	enum disk_role role;
@@ -97,6 +99,15 @@ const char *disk_reservations(const struct disk *disk);
 void disk_told_reservations(struct disk *disk, const char *text);
 const struct owner_record *disk_record(const struct disk *disk);
 uint64_t disk_record_seen_ms(const struct disk *disk);
+
+/* What stands in its row of a rollback (NULL: there is none), as it was looked up after since_ms.
+ */
+void disk_saw_rollback(struct disk *disk, const struct rollback *rollback, uint64_t since_ms);
+/* Never NULL; borrowed. Seen: when this text came. */
+const struct rollback *disk_rollback(const struct disk *disk);
+uint64_t disk_rollback_seen_ms(const struct disk *disk);
+/* It was rolled back here, or could not be: the row has changed. */
+bool disk_was_rolled_back(const struct disk *disk);
 
 const char *disk_name(const struct disk *disk);
 /* Borrowed. */

@@ -12,7 +12,7 @@
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS   5000
 
-static void start_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
+static void prepare_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
 {
 	disk->busy = true;
 	disk->started_ms = clock_monotonic_ms();
@@ -20,6 +20,11 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 	disk->job.work = work;
 	disk->job.done = done;
 	disk->job.reactor = disk->host->manager;
+}
+
+static void start_job(struct disk *disk, void (*work)(struct job *), void (*done)(struct job *))
+{
+	prepare_job(disk, work, done);
 	if (disk_commands_wait(disk))
 		job_queue_submit_first(disk->jobs, &disk->job);
 	else
@@ -28,12 +33,17 @@ static void start_job(struct disk *disk, void (*work)(struct job *), void (*done
 
 /* A job that takes or gives has a record of its own: the manager decides by the one before while it
  * runs. */
-static void start_record_job(struct disk *disk, void (*work)(struct job *),
-                             void (*done)(struct job *))
+static void lend_record(struct disk *disk)
 {
 	disk->record_away = true;
 	disk->job_record = disk->record;
 	disk->record.text = NULL;
+}
+
+static void start_record_job(struct disk *disk, void (*work)(struct job *),
+                             void (*done)(struct job *))
+{
+	lend_record(disk);
 	start_job(disk, work, done);
 }
 
@@ -127,14 +137,62 @@ static void taken(struct disk *disk)
 	disk_settle(disk);
 }
 
+static void lost_with_client(struct disk *disk)
+{
+	disk->lost = disk->fenced = true;
+	disk->host->fenced(disk->host, disk);
+}
+
+static void rollback_work(struct job *job)
+{
+	disk_roll_back(container_of(job, struct disk, job));
+}
+
+static void rollback_ended(struct job *job)
+{
+	struct disk *disk = container_of(job, struct disk, job);
+	record_job_ended(disk);
+	disk_return_rollback(disk);
+	switch (disk->job_error.code) {
+	case 0:
+		disk->rolled_back = true;
+		taken(disk);
+		break;
+	case -ESHUTDOWN:
+		lost_with_client(disk);
+		break;
+	default:
+		action_failed(disk);
+	}
+	disk_step(disk);
+}
+
+/* It may take minutes, in which the disk is as settled as it gets. */
+static void start_rollback(struct disk *disk)
+{
+	log_info("%s: rolling back to the snapshot %s", disk_name(disk),
+	         disk->job_rollback.snapshot);
+	lend_record(disk);
+	prepare_job(disk, rollback_work, rollback_ended);
+	disk_show(disk, LUN_OPERATION);
+	disk_settle(disk);
+	job_queue_submit(disk->rollback_jobs, &disk->job);
+}
+
 static void take_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
 	record_job_ended(disk);
+	disk_return_rollback(disk);
 	disk->stale = disk->job_error.code == -ESTALE;
 	switch (disk->job_error.code) {
 	case 0:
-		taken(disk);
+		if (!disk_is_rolled_back(disk))
+			taken(disk);
+		else if (disk_lend_rollback(disk) == 0)
+			start_rollback(disk);
+		else
+			reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
 		break;
 	case -ECANCELED:
 		/* Somebody was faster: it is decided anew, and what comes of that is told. */
@@ -144,8 +202,7 @@ static void take_done(struct job *job)
 		break;
 	case -ESHUTDOWN:
 	case -EOWNERDEAD:
-		disk->lost = disk->fenced = true;
-		disk->host->fenced(disk->host, disk);
+		lost_with_client(disk);
 		break;
 	default:
 		action_failed(disk);
@@ -211,8 +268,11 @@ void disk_start_drain(struct disk *disk)
 	disk->settled = false;
 	disk->quiesced.run = drained;
 	disk_plant_no_drain(disk);
-	lun_quiesce(disk->lun, disk->gone_wanted ? LUN_STANDBY : LUN_HELD, quiesce_ended, disk);
-	if (!disk->gone_wanted)
+	enum lun_state state = disk->gone_wanted                    ? LUN_STANDBY
+	                       : disk->order.role == DISK_ROLL_BACK ? LUN_OPERATION
+	                                                            : LUN_HELD;
+	lun_quiesce(disk->lun, state, quiesce_ended, disk);
+	if (state == LUN_HELD)
 		disk_hold(disk);
 }
 
@@ -262,7 +322,11 @@ void disk_start_release(struct disk *disk, bool and_close)
 
 void disk_start_take(struct disk *disk)
 {
-	disk->settled = false;
+	if (disk_lend_rollback(disk) < 0) {
+		reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
+		return;
+	}
+	disk->settled = disk->rolled_back = false;
 	disk->others_up = disk->order.others_up;
 	disk->on_demand = disk->order.on_demand;
 	disk->job_kept_since_ms = disk_kept_since_ms(disk);

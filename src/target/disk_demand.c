@@ -42,6 +42,8 @@ const char *disk_why_released(const struct disk *disk)
 		return disk->lost_lock ? DISK_LOST : "on demand";
 	case DISK_STANDBY:
 		return "drain";
+	case DISK_ROLL_BACK:
+		return "rollback";
 	default:
 		return disk->gone_wanted || !disk_on_wrong_client(disk) ? "stop" : "another client";
 	}
@@ -55,5 +57,5 @@ bool disk_on_wrong_client(const struct disk *disk)
 bool disk_gives_record(const struct disk *disk)
 {
 	return disk->order.role == DISK_GIVE || disk->order.role == DISK_OFFER ||
-	       disk->order.role == DISK_KEEP_OFF;
+	       disk->order.role == DISK_KEEP_OFF || disk->order.role == DISK_ROLL_BACK;
 }

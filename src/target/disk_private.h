@@ -52,6 +52,10 @@ struct disk {
 		uint64_t epoch, since_ms; /* the owner said that it serves */
 		bool kept;                /* and that it did until it gave the LUN back */
 	} told;
+	struct rollback rollback;  /* as last seen */
+	uint64_t rollback_seen_ms; /* when this text came */
+	uint64_t rollback_read_ms; /* looks that began before know less */
+	bool rolled_back;          /* since it was taken last */
 	struct demand_moves moves;
 	bool requested; /* see disk_note_request(); since it was taken */
 	char asked_by[GATEWAY_NAME_MAX];
@@ -59,7 +63,7 @@ struct disk {
 
 	/* The action under way: set before it starts, read by its end. */
 	struct job job;
-	struct job_queue *jobs;
+	struct job_queue *jobs, *rollback_jobs; /* those take long, and keep nothing else waiting */
 	struct backend *backend;
 	struct cluster_client *client;
 	bool own_client; /* of this image alone */
@@ -67,6 +71,8 @@ struct disk {
 	bool demanded;   /* since it was offered last */
 	struct error job_error;
 	struct owner_record job_record; /* of the job that takes or gives */
+	struct rollback job_rollback;   /* of the job that takes or rolls back */
+	bool rollback_changed;          /* by that job, or since it was decided */
 	enum reservation_load load_due; /* by a take that failed; else HANDED_OVER */
 	bool close_wanted, others_up, on_demand, released;
 	bool kept;                  /* released: served until then, and the lock given back well */
@@ -164,6 +170,15 @@ void disk_take(struct disk *disk);
 void disk_release(struct disk *disk);
 /* The mistake "no-drain" (target/planted.h), if it is planted. On the manager. */
 void disk_plant_no_drain(struct disk *disk);
+
+/* disk_rollback.c */
+/* It is to be rolled back before it is served. */
+bool disk_is_rolled_back(const struct disk *disk);
+/* What the job gets, before it, and what came of it, after it. -ENOMEM. */
+int disk_lend_rollback(struct disk *disk) MUST_CHECK;
+void disk_return_rollback(struct disk *disk);
+/* Worker's part: the image, then the row. The result is in disk->job_error. */
+void disk_roll_back(struct disk *disk);
 
 /* disk_keeper.c */
 void disk_keeper_init(struct disk *disk);

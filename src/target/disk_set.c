@@ -210,6 +210,7 @@ static const char *const state_names[LUN_STATE_COUNT] = {
 	[LUN_HELD] = "held",
 	[LUN_BUSY] = "busy",
 	[LUN_ON_DEMAND] = "on demand",
+	[LUN_OPERATION] = "operation",
 };
 
 static json_t *disk_status(const struct owners *owners, const struct plan_disk *wanted,

@@ -122,6 +122,10 @@ void disk_show_order(struct disk *disk)
 		disk_hold(disk);
 		return;
 	case DISK_SERVE:
+		if (disk_is_rolled_back(disk) && !disk->problem.code) {
+			disk_show(disk, LUN_OPERATION);
+			return;
+		}
 		/* What a problem shows stays, but not the way to a former owner. */
 		if (!disk->problem.code || lun_get_state(disk->lun) == LUN_FORWARDED)
 			disk_hold(disk);
@@ -135,6 +139,9 @@ void disk_show_order(struct disk *disk)
 		break;
 	case DISK_STANDBY:
 		disk_show(disk, LUN_STANDBY);
+		break;
+	case DISK_ROLL_BACK:
+		disk_show(disk, LUN_OPERATION);
 		break;
 	case DISK_OFFER:
 	case DISK_KEEP_OFF:

@@ -107,7 +107,8 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 	const struct registration *own = disk->host->registration;
 	AUTO_KEEPER_CLAIM struct keeper_claim reservations = { 0 };
 	AUTO_FREE char *registered = NULL;
-	struct store_change with[2];
+	AUTO_FREE char *rollback_key = NULL;
+	struct store_change with[3];
 	struct backend_info info;
 	char why[sizeof disk->job_record.why];
 	struct owner_claim claim = {
@@ -134,14 +135,41 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 	with[1] = (struct store_change){ .key = reservations.key,
 		                         .expected = reservations.before,
 		                         .text = reservations.after };
+	r = rollback_guard(disk_name(disk), &disk->job_rollback, &with[2]);
+	if (r < 0)
+		return r;
+	rollback_key = (char *)with[2].key;
 	r = claim.epoch > disk->job_record.epoch
 	            ? owner_record_take(disk->host->store, disk_name(disk), &disk->job_record,
 	                                &claim, err)
 	            : owner_record_confirm(disk->host->store, disk_name(disk), &disk->job_record,
 	                                   &claim, err);
-	if (r == 0)
-		disk_keeper_claimed(disk, &reservations);
-	return r;
+	if (r < 0)
+		return r;
+	disk_keeper_claimed(disk, &reservations);
+	if (disk->job_rollback.state == ROLLBACK_ASKED) { /* nobody waits for it any more */
+		rollback_done(&disk->job_rollback);
+		disk->rollback_changed = true;
+	}
+	return 0;
+}
+
+/* One that came after the decision is decided about first, unless it can be carried out at once. */
+static int read_rollback(struct disk *disk, struct error *err)
+{
+	struct rollback fresh = { 0 };
+	const char *known = disk->job_rollback.text;
+	int r = rollback_read(disk->host->store, disk_name(disk), &fresh, err);
+	if (r < 0)
+		return r;
+	bool same = known && fresh.text ? strcmp(known, fresh.text) == 0 : known == fresh.text;
+	rollback_done(&disk->job_rollback);
+	disk->job_rollback = fresh;
+	disk->rollback_changed |= !same;
+	if (same || rollback_allows(&fresh, true, 0, 0))
+		return 0;
+	return error_set(err, -ECANCELED, "%s: a rollback of it is being asked for",
+	                 disk_name(disk));
 }
 
 /* One of the rows is not as it was known. -ECANCELED: the record, which decides; 0: another. What
@@ -155,7 +183,7 @@ static int look_at_rows(struct disk *disk, struct error *err)
 	if (r < 0)
 		return r;
 	if (same_record(&decided, &disk->job_record))
-		return 0;
+		return read_rollback(disk, err);
 	return error_set(err, -ECANCELED, "%s: its ownership has changed meanwhile",
 	                 disk_name(disk));
 }

@@ -65,6 +65,20 @@ static void visit_maintenance(void *argument, const char *gateway)
 	visitor->failed |= !name;
 }
 
+static void visit_rollback(void *argument, const char *lun, const char *text)
+{
+	struct visitor *visitor = argument;
+	struct look *look = visitor->look;
+	struct look_rollback added = { .lun = strdup(lun) };
+	if (!added.lun || !array_grow(&look->rollbacks, look->rollback_count) ||
+	    rollback_parse(text, &added.rollback) < 0) {
+		free(added.lun);
+		visitor->failed = true;
+		return;
+	}
+	look->rollbacks[look->rollback_count++] = added;
+}
+
 static bool nothing_new(const struct look *look, const struct look *before)
 {
 	return before && look->version && look->version == before->version && look->own == 0;
@@ -92,6 +106,8 @@ int look_make(struct store *store, struct registration *registration, const stru
 		r = owner_record_list(store, visit_record, &visitor, err);
 	if (r == 0)
 		r = maintenance_list(store, visit_maintenance, &visitor, err);
+	if (r == 0)
+		r = rollback_list(store, visit_rollback, &visitor, err);
 	if (r == 0 && visitor.failed)
 		r = error_set(err, -ENOMEM, "rows of the gateways: out of memory");
 	if (r == 0)
@@ -109,10 +125,15 @@ void look_free(struct look *look)
 		free(look->records[i].lun);
 		owner_record_done(&look->records[i].record);
 	}
+	for (size_t i = 0; i < look->rollback_count; i++) {
+		free(look->rollbacks[i].lun);
+		rollback_done(&look->rollbacks[i].rollback);
+	}
 	for (size_t i = 0; i < look->maintenance_count; i++)
 		free(look->maintenance[i]);
 	free(look->rows);
 	free(look->records);
+	free(look->rollbacks);
 	free(look->maintenance);
 	free(look);
 }

@@ -3,10 +3,16 @@
 
 #include "ownership/record.h"
 #include "ownership/registration.h"
+#include "ownership/rollback.h"
 
 struct look_record {
 	char *lun;
 	struct owner_record record;
+};
+
+struct look_rollback {
+	char *lun;
+	struct rollback rollback;
 };
 
 struct look {
@@ -14,6 +20,8 @@ struct look {
 	size_t row_count;
 	struct look_record *records;
 	size_t record_count;
+	struct look_rollback *rollbacks;
+	size_t rollback_count;
 	char **maintenance; /* names of gateways */
 	size_t maintenance_count;
 	int own;          /* what registration_check() said: 0 or -EOWNERDEAD */

@@ -216,6 +216,8 @@ void owners_moved(struct owners *owners, struct disk *disk)
 		return;
 	if (owners->leaving)
 		owners->leave_ms = reactor_now_ms(owners->config.manager);
+	if (disk_was_rolled_back(disk))
+		talk_wake(owners); /* they forward when they know that it is over */
 	talk_record(owners, disk);
 	owners_disk_changed(owners, disk);
 }

@@ -5,6 +5,7 @@
 
 #include "target/disk_set.h"
 #include "target/hung.h"
+#include "target/look.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -156,13 +157,38 @@ static void yield_to_asker(struct owners *owners, struct disk *disk, struct disk
 		order->role = DISK_WAIT;
 }
 
-/* ---- turns ---- */
-
 static void note_again(struct owners *owners, uint64_t again_ms)
 {
 	if (again_ms && (!owners->again_ms || again_ms < owners->again_ms))
 		owners->again_ms = again_ms;
 }
+
+/* NULL: there is none. */
+static const struct rollback *find_rollback(const struct look *look, const char *lun)
+{
+	for (size_t i = 0; look && i < look->rollback_count; i++)
+		if (strcmp(look->rollbacks[i].lun, lun) == 0)
+			return &look->rollbacks[i].rollback;
+	return NULL;
+}
+
+/* Nobody serves a LUN that is rolled back, but for who takes it, and does it first. Beside upstream
+ * gateways none is asked for. */
+static void heed_rollback(struct owners *owners, struct disk *disk, struct disk_order *order)
+{
+	disk_saw_rollback(disk, find_rollback(owners->seen, disk_name(disk)),
+	                  owners->known_since_ms);
+	const struct rollback *rollback = disk_rollback(disk);
+	uint64_t since_ms = disk_rollback_seen_ms(disk);
+	bool takes = order->role == DISK_SERVE && !disk_is_owner(disk);
+	if (rollback_allows(rollback, takes, since_ms, reactor_now_ms(owners->config.manager)))
+		return;
+	if (rollback->state == ROLLBACK_ASKED)
+		note_again(owners, since_ms + ROLLBACK_ASKED_MS);
+	*order = (struct disk_order){ .role = DISK_ROLL_BACK, .why = "rollback" };
+}
+
+/* ---- turns ---- */
 
 /* Given away, and its next owner has not said yet that it has it. */
 static bool is_moving(const struct owners *owners, const struct disk *disk)
@@ -249,6 +275,8 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 	struct disk_order order = order_from(owners, &result, roll, disk);
 	waits = order.role == DISK_GIVE && await_turn(owners, disk, &order);
 	yield_to_asker(owners, disk, &order);
+	if (!on_demand)
+		heed_rollback(owners, disk, &order);
 	order.on_demand = on_demand;
 	waits |= order.role == DISK_WAIT || order.role == DISK_GIVE ||
 	         (order.role == DISK_SERVE && !disk_is_owner(disk)) ||

@@ -33,6 +33,8 @@ static uint64_t row_epoch;                    /* of who wrote the reservations l
 static const char *locked_by;                 /* a client; NULL: nobody */
 static const char *alive;                     /* the only client that is not fenced; NULL: none */
 static bool condemned;
+static char *row_of_rollback;
+static enum rollback_state state_of_rollback;
 static unsigned strange_rows; /* claims that find another row than was known beside the record */
 
 static int step(const char *name, struct error *err)
@@ -129,9 +131,13 @@ int owner_record_next_epoch(struct store *store, const struct owner_record *reco
 static int compare_rows(const struct owner_record *record, const struct owner_claim *claim,
                         struct error *err)
 {
-	ASSERT_EQ(claim->with_count, 2);
+	ASSERT_EQ(claim->with_count, 3);
 	ASSERT_STR_EQ(claim->with[0].key, "gateway/gw-1");
 	ASSERT_STR_EQ(claim->with[1].key, "reservation/rbd/x");
+	ASSERT_STR_EQ(claim->with[2].key, "rollback/rbd/x");
+	ASSERT_TRUE(claim->with[2].text == NULL || claim->with[2].text == claim->with[2].expected);
+	if (claim->with[2].expected != row_of_rollback)
+		return error_set(err, -ECANCELED, "another rollback");
 	if (condemned || record->epoch != stored.epoch)
 		return error_set(err, -ECANCELED, "changed");
 	if (strange_rows == 0)
@@ -178,6 +184,35 @@ int owner_record_release(struct store *store, const char *disk, struct owner_rec
 
 void owner_record_done(struct owner_record *record)
 {
+}
+
+int rollback_guard(const char *lun, const struct rollback *rollback,
+                   struct store_change *ret_change)
+{
+	*ret_change = (struct store_change){
+		.key = strdup("rollback/rbd/x"),
+		.expected = rollback->text,
+		.text = rollback->state == ROLLBACK_ASKED ? NULL : rollback->text,
+	};
+	return 0;
+}
+
+int rollback_read(struct store *store, const char *lun, struct rollback *ret_rollback,
+                  struct error *err)
+{
+	*ret_rollback = (struct rollback){ .state = state_of_rollback, .text = row_of_rollback };
+	return step("rollback", err);
+}
+
+void rollback_done(struct rollback *rollback)
+{
+	*rollback = (struct rollback){ 0 };
+}
+
+bool rollback_allows(const struct rollback *rollback, bool takes, uint64_t since_ms,
+                     uint64_t now_ms)
+{
+	return rollback->state != ROLLBACK_ASKED && rollback->state != ROLLBACK_UNKNOWN;
 }
 
 void backend_get_info(const struct backend *backend, struct backend_info *ret_info)
@@ -252,6 +287,8 @@ static struct disk other_is_gone(void)
 	row_epoch = 0;
 	condemned = false;
 	strange_rows = 0;
+	row_of_rollback = NULL;
+	state_of_rollback = ROLLBACK_NONE;
 	stored = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 6 };
 	return (struct disk){ .host = &host,
 		              .client = (struct cluster_client *)&host, /* nobody looks inside */
@@ -338,15 +375,16 @@ TEST(a_row_that_is_another_than_was_known_is_looked_at_once_more)
 		disk_take(&disk);
 		ASSERT_EQ(disk.job_error.code, strange == 1 ? 0 : -ECANCELED);
 		ASSERT_STR_EQ(order, strange == 1
-		                             ? "image map registration read rows lock reservations "
-		                             : "image map registration read ");
+		                             ? "image map registration read rollback rows lock "
+		                               "reservations "
+		                             : "image map registration read rollback ");
 	}
 }
 
 /* Else it would be decided anew at once, and so on, and nobody would be told. */
 TEST(rows_that_cannot_be_looked_at_are_a_failure_like_any_other)
 {
-	static const char *const unreadable[] = { "registration", "read" };
+	static const char *const unreadable[] = { "registration", "read", "rollback" };
 	for (size_t i = 0; i < ARRAY_LEN(unreadable); i++) {
 		TEST_ROW("%s", unreadable[i]);
 		struct disk disk = other_is_gone();
@@ -355,6 +393,55 @@ TEST(rows_that_cannot_be_looked_at_are_a_failure_like_any_other)
 		disk_take(&disk);
 		ASSERT_EQ(disk.job_error.code, -EIO);
 		ASSERT_EQ(stored.epoch, 6);
+	}
+}
+
+/* Whoever asks for it makes sure that nobody serves before he orders it; what is ordered is carried
+ * out by who takes the disk, and what was forgotten goes away with that. */
+TEST(nothing_is_taken_beside_a_rollback_that_was_not_known)
+{
+	static const struct {
+		const char *name;
+		enum rollback_state known, there;
+		int result;
+		enum rollback_state left;
+		const char *order;
+	} rows[] = {
+#define LOOKED "image map registration read rollback "
+		{ "asked for meanwhile", ROLLBACK_NONE, ROLLBACK_ASKED, -ECANCELED, ROLLBACK_ASKED,
+		  LOOKED },
+		{ "of a later release", ROLLBACK_NONE, ROLLBACK_UNKNOWN, -ECANCELED,
+		  ROLLBACK_UNKNOWN, LOOKED },
+		{ "ordered meanwhile", ROLLBACK_NONE, ROLLBACK_ORDERED, 0, ROLLBACK_ORDERED,
+		  LOOKED "rows lock reservations " },
+		{ "over meanwhile", ROLLBACK_ORDERED, ROLLBACK_NONE, 0, ROLLBACK_NONE,
+		  LOOKED "rows lock reservations " },
+		{ "forgotten", ROLLBACK_ASKED, ROLLBACK_ASKED, 0, ROLLBACK_NONE,
+		  "image map rows lock reservations " },
+		{ "ordered", ROLLBACK_ORDERED, ROLLBACK_ORDERED, 0, ROLLBACK_ORDERED,
+		  "image map rows lock reservations " },
+		{ "of the past", ROLLBACK_FAILED, ROLLBACK_FAILED, 0, ROLLBACK_FAILED,
+		  "image map rows lock reservations " },
+#undef LOOKED
+	};
+	static char known[] = "known";
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		struct disk disk = other_is_gone();
+		static char other[] = "other";
+		bool same = rows[i].known == rows[i].there;
+		failing = NULL;
+		state_of_rollback = rows[i].there;
+		row_of_rollback = rows[i].there == ROLLBACK_NONE ? NULL : same ? known : other;
+		disk.job_rollback = (struct rollback){
+			.state = rows[i].known,
+			.text = rows[i].known == ROLLBACK_NONE ? NULL : known,
+		};
+		disk_take(&disk);
+		ASSERT_EQ(disk.job_error.code, rows[i].result);
+		ASSERT_STR_EQ(order, rows[i].order);
+		ASSERT_EQ(disk.job_rollback.state, rows[i].left);
+		ASSERT_EQ(disk.rollback_changed, !same || rows[i].left == ROLLBACK_NONE);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "ownership/registration.h"
 #include "store/store.h"
 #include "target/disk_set.h"
+#include "target/look.h"
 #include "target/plan.h"
 #include "test.h"
 
@@ -17,6 +18,8 @@ struct disk {
 	struct owner_record record;
 	uint64_t seen_ms, role_since_ms;
 	struct disk_order order;
+	struct rollback rollback;
+	uint64_t rollback_seen_ms;
 	bool marked, waited_for, anew, hangs;
 	unsigned orders;
 };
@@ -121,6 +124,26 @@ uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
 }
 
 static uint64_t now_ms;
+
+const char *disk_name(const struct disk *disk)
+{
+	return "rbd/disk";
+}
+
+void disk_saw_rollback(struct disk *disk, const struct rollback *rollback, uint64_t since_ms)
+{
+	disk->rollback = rollback ? *rollback : (struct rollback){ 0 };
+}
+
+const struct rollback *disk_rollback(const struct disk *disk)
+{
+	return &disk->rollback;
+}
+
+uint64_t disk_rollback_seen_ms(const struct disk *disk)
+{
+	return disk->rollback_seen_ms;
+}
 
 void disk_give_order(struct disk *disk, const struct disk_order *order)
 {
@@ -519,5 +542,42 @@ TEST(who_has_seen_another_gateway_alive_drops_no_reservations)
 	world.owners.members.company = true;
 	decide_all(&world);
 	ASSERT_TRUE(disks[0].order.others_up);
+	world_done(&world);
+}
+
+TEST(nobody_serves_what_is_rolled_back_but_for_who_takes_it)
+{
+	static const struct {
+		const char *name;
+		enum rollback_state state;
+		bool owned; /* served here */
+		uint64_t age_ms;
+		enum disk_role role;
+	} rows[] = {
+		{ "none", ROLLBACK_NONE, true, 0, DISK_SERVE },
+		{ "asked, and served", ROLLBACK_ASKED, true, 0, DISK_ROLL_BACK },
+		{ "asked, and nobody's", ROLLBACK_ASKED, false, 0, DISK_ROLL_BACK },
+		{ "forgotten", ROLLBACK_ASKED, false, ROLLBACK_ASKED_MS, DISK_SERVE },
+		{ "ordered, and still served", ROLLBACK_ORDERED, true, 0, DISK_ROLL_BACK },
+		{ "ordered, and nobody's", ROLLBACK_ORDERED, false, 0, DISK_SERVE },
+		{ "over", ROLLBACK_FAILED, true, 0, DISK_SERVE },
+		{ "of a later release", ROLLBACK_UNKNOWN, false, 0, DISK_ROLL_BACK },
+	};
+	struct world world;
+	world_init(&world);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		struct look_rollback row = { .lun = (char *)"rbd/disk",
+			                     .rollback = { .state = rows[i].state } };
+		struct look seen = { .rollbacks = &row, .rollback_count = 1 };
+		world.owners.seen = &seen;
+		own(&world, &disks[0]);
+		if (!rows[i].owned)
+			disks[0].record = (struct owner_record){ .state = OWNER_NONE };
+		disks[0].rollback_seen_ms = reactor_now_ms(world.manager) - rows[i].age_ms;
+		decide_all(&world);
+		ASSERT_EQ(disks[0].order.role, rows[i].role);
+	}
+	world.owners.seen = NULL;
 	world_done(&world);
 }
