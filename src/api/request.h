@@ -6,6 +6,7 @@
 #include "config/change.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct history_writer;
 struct names;
@@ -17,6 +18,7 @@ struct rest {
 	struct history_writer *history; /* of what people ask for */
 	struct MHD_Daemon *daemon;
 	unsigned port;
+	atomic_bool stopping;        /* requests that wait for long end */
 	pthread_mutex_t commit_lock; /* one change of this process at a time */
 };
 

@@ -54,6 +54,8 @@ const struct route routes[] = {
 	  .change = change_disk_delete },
 	{ METHOD_GET, "/api/_disk/<pool>/<image>", ACCESS_FULL, .run = run_stored_disk,
 	  .help = "Return the definition of a disk" },
+	{ METHOD_GET, "/api/_diskuse/<pool>/<image>", ACCESS_FULL, .run = run_local_disk_use,
+	  .help = "Can a session of this gateway see the disk, and is it served?" },
 	{ METHOD_PUT, "/api/disksnap/<pool>/<image>/<name>", ACCESS_FULL, "mode",
 	  .run = run_snapshot_put, .help = "Create, roll back or delete a snapshot of a disk" },
 	{ METHOD_DELETE, "/api/disksnap/<pool>/<image>/<name>", ACCESS_FULL,

@@ -242,6 +242,7 @@ static const char *state_word(const json_t *here)
 		{ "standby", "Online" },
 		{ "forwarded", "Online" },
 		{ "on demand", "Online" },
+		{ "operation", "Online" },
 		{ "held", "Online" },
 		{ "busy", "Online" },
 		{ "transitioning", "Degraded - cluster access failure" },

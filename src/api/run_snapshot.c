@@ -1,4 +1,4 @@
-/* Snapshots of a disk: create, delete. They leave the object alone. */
+/* Snapshots of a disk: create, delete, roll back. They leave the object alone. */
 #include "api/run.h"
 
 #include "store/image.h"
@@ -7,17 +7,18 @@
 #include <string.h>
 
 /* Checks the name and that the disk is defined. False: answered. */
-static bool check(struct request *request)
+static bool check(struct request *request, json_t **ret_object)
 {
 	const char *name = request_argument(request, "name");
-	AUTO_JSON json_t *object = NULL;
+	json_t *object;
 	AUTO_STRING struct string id = { 0 };
 	if (!*name || strpbrk(name, "/@")) {
 		answer_message(request, 400, "snapshot name is invalid");
 		return false;
 	}
-	if (!request_load(request, &object))
+	if (!request_load(request, ret_object))
 		return false;
+	object = *ret_object;
 	string_format(&id, "%s/%s", request_argument(request, "pool"),
 	              request_argument(request, "image"));
 	if (json_object_get(json_object_get(object, "disks"), id.text))
@@ -30,13 +31,12 @@ void run_snapshot_put(struct request *request)
 {
 	const char *name = request_argument(request, "name");
 	const char *mode = request_argument(request, "mode");
+	AUTO_JSON json_t *object = NULL;
 	struct error err = { 0 };
-	if (!check(request))
+	if (!check(request, &object))
 		return;
 	if (strcmp(mode, "rollback") == 0) {
-		answer_message(request, 501,
-		               "failed to rollback snapshot: not possible while gateways serve the "
-		               "disk; unmap it and use rbd snap rollback");
+		run_rollback(request, object);
 		return;
 	}
 	if (strcmp(mode, "create") != 0) {
@@ -56,8 +56,9 @@ void run_snapshot_put(struct request *request)
 void run_snapshot_delete(struct request *request)
 {
 	const char *name = request_argument(request, "name");
+	AUTO_JSON json_t *object = NULL;
 	struct error err = { 0 };
-	if (!check(request))
+	if (!check(request, &object))
 		return;
 	int r = image_snapshot_remove(request->api->config.store, request_argument(request, "pool"),
 	                              request_argument(request, "image"), name, &err);

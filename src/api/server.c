@@ -391,6 +391,7 @@ void rest_free(struct rest *api)
 {
 	if (!api)
 		return;
+	atomic_store(&api->stopping, true);
 	if (api->daemon)
 		MHD_stop_daemon(api->daemon);
 	history_writer_free(api->history);

@@ -160,9 +160,8 @@ static const struct verb verbs[] = {
 	  "Make a gateway the preferred owner of the disk's LUN, and move it there.", run_owner,
 	  .json = true },
 	{ "snapshot", "action [name]",
-	  "snapshot create|delete|rollback NAME, or snapshot list. Rollback takes the disk away "
-	  "from "
-	  "its hosts meanwhile.",
+	  "snapshot create|delete|rollback NAME, or snapshot list. Rollback is refused while a "
+	  "host that has the disk is logged in.",
 	  run_snapshot },
 };
 

@@ -43,6 +43,7 @@ struct api_world {
 	pthread_t control_thread;
 	int control_fd, control_stop[2];
 	char control_answer[2048];
+	_Atomic(const char *) control_now; /* instead of that; may be NULL */
 };
 
 static inline void member_changed(struct store_listener *listener)
@@ -102,8 +103,9 @@ static inline void *control_run(void *argument)
 		int fd = accept(world->control_fd, NULL, NULL);
 		char line[256];
 		if (recv(fd, line, sizeof line, 0) > 0) {
-			(void)send(fd, world->control_answer, strlen(world->control_answer),
-			           MSG_NOSIGNAL);
+			const char *now = world->control_now;
+			const char *text = now ? now : world->control_answer;
+			(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
 			(void)send(fd, "\n", 1, MSG_NOSIGNAL);
 		}
 		close(fd);

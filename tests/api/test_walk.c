@@ -63,9 +63,9 @@ static const struct step walk_through[] = {
 	{ "PUT", "/api/disk/rbd/disk_1",
 	  "mode=reconfigure&controls=%7B%22max_data_area_mb%22%3A16%7D", 200,
 	  "{\"message\":\"lun reconfigured: successful\"}" },
-	{ "PUT", "/api/disksnap/rbd/disk_1/before", "mode=rollback", 501,
-	  "{\"message\":\"failed to rollback snapshot: not possible while gateways serve the disk; "
-	  "unmap it and use rbd snap rollback\"}" },
+	{ "PUT", "/api/disksnap/rbd/disk_1/before", "mode=rollback", 400,
+	  "{\"message\":\"failed to rollback snapshot: images in a dir store have no "
+	  "snapshots\"}" },
 	{ "PUT", "/api/client/" TARGET "/" CLIENT, NULL, 200,
 	  "{\"message\":\"client create/update successful\"}" },
 	{ "PUT", "/api/clientauth/" TARGET "/" CLIENT,

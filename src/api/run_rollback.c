@@ -1,0 +1,387 @@
+/* Rolling a disk back to a snapshot (docs/availability.md): refused while an initiator that may see
+ * the disk is logged in at any gateway; then whoever owns it does it, before he serves it again, or
+ * this API, if no gateway of ours is there. */
+#include "api/control.h"
+#include "api/owners.h"
+#include "api/peer.h"
+#include "api/run.h"
+#include "base/log.h"
+#include "base/reactor.h"
+#include "ownership/history_writer.h"
+#include "ownership/record.h"
+#include "ownership/rollback.h"
+#include "store/image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LOOK_EVERY_MS 100
+#define STOP_MS       8000   /* gateways stop serving it; before they forget the request */
+#define ROLLBACK_MS   590000 /* then it goes on without this request: clients wait for 600 s */
+
+struct course {
+	struct request *request;
+	struct store *store;
+	const json_t *object;
+	const char *pool, *image, *snapshot;
+	char id[512];
+	struct rollback row;
+	uint64_t asked_ms;
+};
+
+static void look_again_later(void)
+{
+	static const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
+	(void)nanosleep(&pause, NULL);
+}
+
+/* ---- who uses it ---- */
+
+static bool session_sees(const json_t *object, const json_t *session, const char *id)
+{
+	const json_t *target = json_object_get(json_object_get(object, "targets"),
+	                                       json_text(session, "target", ""));
+	const json_t *client = json_object_get(json_object_get(target, "clients"),
+	                                       json_text(session, "initiator", ""));
+	if (!json_object_get(json_object_get(target, "disks"), id))
+		return false;
+	return !json_flag(target, "acl_enabled", true) ||
+	       json_object_get(json_object_get(client, "luns"), id);
+}
+
+/* {"state", "in_use"} of this gateway; NULL: its data path does not answer. */
+static json_t *local_use(const struct request *request, const json_t *object, const char *id)
+{
+	AUTO_JSON json_t *status = local_status(request);
+	const char *state = "";
+	bool in_use = false;
+	size_t i;
+	json_t *item;
+	if (!status)
+		return NULL;
+	json_array_foreach (json_object_get(status, "luns"), i, item)
+		if (strcmp(json_text(item, "name", ""), id) == 0)
+			state = json_text(item, "state", "");
+	json_array_foreach (json_object_get(status, "sessions"), i, item)
+		in_use |= session_sees(object, item, id);
+	return json_pack("{s:s, s:b}", "state", state, "in_use", in_use);
+}
+
+void run_local_disk_use(struct request *request)
+{
+	AUTO_JSON json_t *object = NULL;
+	AUTO_STRING struct string id = { 0 };
+	if (!request_load(request, &object))
+		return;
+	string_format(&id, "%s/%s", request_argument(request, "pool"),
+	              request_argument(request, "image"));
+	json_t *use = id.text ? local_use(request, object, id.text) : NULL;
+	if (use)
+		answer(request, 200, use);
+	else
+		answer_message(request, 503, "rbd-target-io does not answer");
+}
+
+struct survey {
+	const json_t *gateways; /* as owners_read() tells them */
+	unsigned count, takers; /* that can have it, and that may take it */
+	char serves[256];       /* one that does not know yet that it must not; "": none */
+	char problem[512];      /* why it cannot be taken away from its hosts; "": it can */
+};
+
+static json_t *ask_gateway(const struct course *course, const char *gateway, const json_t *portal)
+{
+	AUTO_STRING struct string path = { 0 };
+	json_t *use = NULL;
+	if (strcmp(gateway, course->request->api->config.gateway_name) == 0)
+		return local_use(course->request, course->object, course->id);
+	string_format(&path, "/api/_diskuse/%s", course->id);
+	if (path.text)
+		(void)peer_get(course->request->api, gateway,
+		               json_object_get(portal, "portal_ip_addresses"), path.text, &use);
+	return use;
+}
+
+static void survey_gateway(const struct course *course, struct survey *survey, const char *gateway,
+                           const json_t *portal)
+{
+	char *problem = survey->problem;
+	const char *registered = json_text(json_object_get(survey->gateways, gateway), "state", "");
+	if (strcmp(registered, "stopped") == 0 || strcmp(registered, "fenced") == 0 || *problem)
+		return;
+	if (strcmp(registered, "unregistered") == 0) {
+		(void)snprintf(problem, sizeof survey->problem,
+		               "failed on %s. It is an upstream gateway, or was never started, and "
+		               "knows of no rollback: unmap the disk, and use rbd snap rollback",
+		               gateway);
+		return;
+	}
+	AUTO_JSON json_t *use = ask_gateway(course, gateway, portal);
+	const char *state = json_text(use, "state", "");
+	survey->count++;
+	survey->takers += strcmp(registered, "up") == 0;
+	if (!use)
+		(void)snprintf(problem, sizeof survey->problem,
+		               "failed on %s. It does not tell who is logged in: do rbd-target-io "
+		               "and rbd-target-api run there, of this release?",
+		               gateway);
+	else if (json_flag(use, "in_use", true)) /* compat: upstream's words */
+		(void)snprintf(problem, sizeof survey->problem,
+		               "failed on %s. deactivate failed - LUN %s in-use", gateway,
+		               course->image);
+	else if (*state && strcmp(state, "operation") != 0)
+		(void)snprintf(survey->serves, sizeof survey->serves, "%s", gateway);
+}
+
+static void survey_make(const struct course *course, struct survey *survey)
+{
+	AUTO_JSON json_t *owners = NULL;
+	struct error err = { 0 };
+	const char *iqn, *gateway;
+	json_t *target, *portal;
+	*survey = (struct survey){ 0 };
+	if (owners_read(course->request->api, course->object, &owners, &err) < 0) {
+		(void)snprintf(survey->problem, sizeof survey->problem, "%s", err.text);
+		return;
+	}
+	survey->gateways = json_object_get(owners, "gateways");
+	json_object_foreach (json_object_get(course->object, "targets"), iqn, target) {
+		if (!json_object_get(json_object_get(target, "disks"), course->id))
+			continue;
+		json_object_foreach (json_object_get(target, "portals"), gateway, portal)
+			survey_gateway(course, survey, gateway, portal);
+	}
+	survey->gateways = NULL;
+	if (!*survey->problem && survey->count > 0 && survey->takers == 0)
+		(void)snprintf(survey->problem, sizeof survey->problem,
+		               "no gateway may own it now: end a maintenance (undrain) first");
+}
+
+/* ---- the row ---- */
+
+static bool refuse(struct course *course, const char *what, const char *why)
+{
+	answer_message(course->request, 400, "failed to %s: %s", what, why);
+	return false;
+}
+
+/* What another request left, or works on. False: answered. */
+static bool place_row(struct course *course)
+{
+	const char *by = course->request->api->config.gateway_name;
+	char token[ROLLBACK_TOKEN_MAX] = "";
+	uint64_t since_ms = clock_monotonic_ms();
+	struct error err = { 0 };
+	for (;;) {
+		struct rollback *row = &course->row;
+		rollback_done(row);
+		int r = rollback_read(course->store, course->id, row, &err);
+		if (r < 0)
+			return refuse(course, "rollback snapshot", err.text);
+		if (strcmp(row->token, token) != 0)
+			since_ms = clock_monotonic_ms();
+		memcpy(token, row->token, sizeof token);
+		bool dead = clock_monotonic_ms() > since_ms + ROLLBACK_ASKED_MS;
+		if (row->state == ROLLBACK_UNKNOWN)
+			return refuse(
+			        course, "rollback snapshot",
+			        "the row of an earlier one is damaged, or of a later release");
+		if (row->state == ROLLBACK_ORDERED)
+			return strcmp(row->snapshot, course->snapshot) == 0 ||
+			       refuse(course, "rollback snapshot",
+			              "one to another snapshot is under way");
+		if (row->state != ROLLBACK_ASKED || dead) {
+			r = rollback_ask(course->store, course->id, course->snapshot, by, row,
+			                 &err);
+			if (r != -ECANCELED)
+				return r == 0 || refuse(course, "rollback snapshot", err.text);
+		}
+		if (atomic_load(&course->request->api->stopping))
+			return refuse(course, "rollback snapshot", "rbd-target-api is stopped");
+		look_again_later();
+	}
+}
+
+static void take_row_back(struct course *course)
+{
+	struct error err = { 0 };
+	int r = rollback_end(course->store, course->id, &course->row, NULL, NULL, &err);
+	if (r == 0)
+		(void)!store_tell(course->store, ROLLBACK_WAKE, NULL); /* else they look */
+	else if (r != -ECANCELED)
+		log_warning("%s: the request for its rollback is still there: %s", course->id,
+		            err.text);
+}
+
+/* Nobody serves it from then on. Who logged in before that is found now, and who does so later can
+ * read nothing of the old state. False: answered. */
+static bool await_stop(struct course *course, struct survey *survey)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + STOP_MS;
+	for (;;) {
+		survey_make(course, survey);
+		if (*survey->problem || !*survey->serves)
+			break;
+		if (clock_monotonic_ms() >= deadline_ms) {
+			(void)snprintf(survey->problem, sizeof survey->problem,
+			               "failed on %.200s. It still serves the LUN", survey->serves);
+			break;
+		}
+		look_again_later();
+	}
+	if (!*survey->problem)
+		return true;
+	take_row_back(course);
+	return refuse(course, "deactivate disk", survey->problem);
+}
+
+/* ---- carrying it out ---- */
+
+static void answer_done(struct course *course)
+{
+	const char *gateway = course->request->api->config.gateway_name;
+	log_info("%s: rolled back to the snapshot %s, asked for at %s", course->id,
+	         course->snapshot, gateway);
+	history_write_at(course->request->api->history, course->asked_ms, "rollback", course->id,
+	                 "rolled back to the snapshot %s, asked for at %s", course->snapshot,
+	                 gateway);
+	answer_message(course->request, 200, "disk snapshot rolled back to snapshot");
+}
+
+/* Until the row is gone, or tells why not. */
+static void await_end(struct course *course)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + ROLLBACK_MS;
+	while (clock_monotonic_ms() < deadline_ms &&
+	       !atomic_load(&course->request->api->stopping)) {
+		AUTO_ROLLBACK struct rollback now = { 0 };
+		/* A store that does not answer now may do so later. */
+		if (rollback_read(course->store, course->id, &now, NULL) == 0) {
+			if (strcmp(now.token, course->row.token) != 0) {
+				answer_done(course);
+				return;
+			}
+			if (now.state == ROLLBACK_FAILED) {
+				(void)!rollback_end(course->store, course->id, &now, NULL, NULL,
+				                    NULL); /* what is left does no harm */
+				(void)refuse(course, "rollback snapshot", now.problem);
+				return;
+			}
+		}
+		look_again_later();
+	}
+	answer_message(course->request, 503,
+	               "The rollback of %s to the snapshot %s goes on: no host can use the disk "
+	               "before it has ended",
+	               course->id, course->snapshot);
+}
+
+/* No gateway of ours is there, or one comes just now: then the record tells, and it does it. */
+static void roll_back_here(struct course *course)
+{
+	struct owner_record record = { 0 };
+	struct error err = { 0 };
+	int r = owner_record_read(course->store, course->id, &record, &err);
+	if (r < 0) {
+		(void)refuse(course, "rollback snapshot", err.text);
+		return;
+	}
+	bool active = record.state == OWNER_ACTIVE;
+	if (active)
+		r = error_set(&err, -EBUSY,
+		              "gateway %s had the disk last, and has not given it back: start any "
+		              "gateway of its target",
+		              record.gateway);
+	else
+		r = image_snapshot_rollback(course->store, course->pool, course->image,
+		                            course->snapshot, &err);
+	int ended = rollback_end(course->store, course->id, &course->row, NULL, &record, NULL);
+	owner_record_done(&record);
+	if (ended == -ECANCELED)
+		await_end(course);
+	else if (r < 0)
+		(void)refuse(course, active ? "deactivate disk" : "rollback snapshot", err.text);
+	else if (ended < 0)
+		(void)refuse(course, "rollback snapshot", "its row cannot be removed: try again");
+	else
+		answer_done(course);
+}
+
+/* False: answered. An order whose answer was lost is one all the same. */
+static bool give_order(struct course *course)
+{
+	AUTO_ROLLBACK struct rollback now = { 0 };
+	struct error err = { 0 };
+	int r = rollback_order(course->store, course->id, &course->row, &err);
+	if (r == 0)
+		return true;
+	if (rollback_read(course->store, course->id, &now, NULL) == 0 &&
+	    now.state == ROLLBACK_ORDERED && strcmp(now.token, course->row.token) == 0) {
+		rollback_done(&course->row);
+		course->row = now;
+		now = (struct rollback){ 0 };
+		return true;
+	}
+	take_row_back(course);
+	return refuse(course, "rollback snapshot", err.text);
+}
+
+static void carry_out(struct course *course)
+{
+	struct survey survey;
+	survey_make(course, &survey); /* first: hosts that use the disk notice nothing */
+	if (*survey.problem) {
+		(void)refuse(course, "deactivate disk", survey.problem);
+		return;
+	}
+	if (!place_row(course))
+		return;
+	if (course->row.state == ROLLBACK_ASKED &&
+	    (!await_stop(course, &survey) || !give_order(course)))
+		return;
+	if (survey.count > 0)
+		await_end(course);
+	else
+		roll_back_here(course);
+}
+
+/* False: answered. */
+static bool check(struct course *course)
+{
+	struct request *request = course->request;
+	const char *name = request->api->config.gateway_name;
+	struct error err = { 0 };
+	if (!json_object_get(json_object_get(course->object, "gateways"), name)) {
+		answer_message(request, 400,
+		               "%s cannot be used to perform this operation because it is not "
+		               "defined within the gateways configuration",
+		               name);
+		return false;
+	}
+	int r = image_snapshot_check(course->store, course->pool, course->image, course->snapshot,
+	                             &err);
+	if (r == -ENOENT)
+		answer_message(request, 404, "snapshot %s does not exist", course->snapshot);
+	else if (r < 0)
+		return refuse(course, "rollback snapshot", err.text);
+	return r == 0;
+}
+
+void run_rollback(struct request *request, const json_t *object)
+{
+	struct course course = {
+		.request = request,
+		.store = request->api->config.store,
+		.object = object,
+		.pool = request_argument(request, "pool"),
+		.image = request_argument(request, "image"),
+		.snapshot = request_argument(request, "name"),
+		.asked_ms = history_now_ms(),
+	};
+	(void)snprintf(course.id, sizeof course.id, "%s/%s", course.pool, course.image);
+	if (check(&course))
+		carry_out(&course);
+	rollback_done(&course.row);
+}

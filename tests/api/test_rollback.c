@@ -1,0 +1,297 @@
+/* PUT disksnap, mode=rollback: over HTTP, on rows that a gateway would have written. Snapshots are
+ * the test's. */
+#include "api_world.h"
+
+#include "base/reactor.h"
+#include "ownership/record.h"
+#include "ownership/registration.h"
+#include "ownership/rollback.h"
+#include "store/image.h"
+
+#include <stdatomic.h>
+
+#define TARGET "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
+#define CLIENT "iqn.1994-05.com.redhat:one"
+#define OTHER  "iqn.1994-05.com.redhat:other" /* who has no entry */
+#define GW1    "gw1.example.com"
+#define GW2    "gw2.example.com"
+#define DISK   "rbd/disk_1"
+#define PATH   "/api/disksnap/" DISK "/before"
+
+/* ---- snapshots ---- */
+
+static int found, rolled_back; /* results */
+static atomic_uint rollbacks;
+
+int image_snapshot_check(struct store *store, const char *pool, const char *image,
+                         const char *snapshot, struct error *err)
+{
+	return found < 0 ? error_set(err, found, "cannot find it") : 0;
+}
+
+int image_snapshot_rollback(struct store *store, const char *pool, const char *image,
+                            const char *snapshot, struct error *err)
+{
+	rollbacks++;
+	ASSERT_STR_EQ(snapshot, "before");
+	return rolled_back < 0 ? error_set(err, rolled_back, "the reason") : 0;
+}
+
+int image_snapshot_create(struct store *store, const char *pool, const char *image,
+                          const char *snapshot, struct error *err)
+{
+	return -ENOTSUP;
+}
+
+int image_snapshot_remove(struct store *store, const char *pool, const char *image,
+                          const char *snapshot, struct error *err)
+{
+	return -ENOTSUP;
+}
+
+/* ---- the world: a gateway with a disk that two clients may see, or one of them ---- */
+
+struct site {
+	struct api_world world;
+	struct registration *registration, *second;
+	char text[4][512]; /* what rbd-target-io says, by what it does */
+	/* A gateway that follows the row. */
+	pthread_t thread;
+	atomic_bool stop;
+	bool login_comes, deaf;
+	const char *problem; /* of its rollback; NULL: none */
+};
+
+enum { SERVES, SERVES_CLIENT, STOPS, STOPS_CLIENT };
+
+static void ask(const struct site *site, const char *method, const char *path, const char *form,
+                long status, const char *message)
+{
+	AUTO_FREE char *text = NULL;
+	struct call call = { .method = method, .path = path, .form = form, .user = "admin:admin" };
+	TEST_ROW("%s %s %s", method, path, form ? form : "");
+	long got = world_call(&site->world, &call, &text, NULL);
+	if (got != status)
+		fail_msg("%ld %s", got, text);
+	AUTO_JSON json_t *body = json_loads(text, 0, NULL);
+	if (message)
+		ASSERT_STR_EQ(json_text(body, "message", ""), message);
+}
+
+static void say(struct site *site, unsigned what)
+{
+	site->world.control_now = site->text[what];
+}
+
+static void start_site(struct site *site)
+{
+	static const struct {
+		const char *path, *form;
+	} rows[] = {
+		{ "/api/target/" TARGET, NULL },
+		{ "/api/gateway/" TARGET "/" GW1, "ip_address=10.9.0.1&skipchecks=true" },
+		{ "/api/disk/" DISK, "mode=create&size=64M" },
+		{ "/api/targetlun/" TARGET, "disk=" DISK },
+		{ "/api/client/" TARGET "/" CLIENT, NULL },
+		{ "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK },
+	};
+	struct error err = { 0 };
+	found = rolled_back = 0;
+	rollbacks = 0;
+	world_start(&site->world, "minimum_gateways = 1", NULL);
+	world_add_member(&site->world, GW1);
+	ASSERT_EQ(registration_new(site->world.members[0].store, GW1, &site->registration, &err),
+	          0);
+	world_serve_control(&site->world, GW1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ask(site, "PUT", rows[i].path, rows[i].form, 200, NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(site->text); i++)
+		(void)snprintf(site->text[i], sizeof site->text[i],
+		               "{\"serving\":true,\"sessions\":[{\"target\":\"" TARGET
+		               "\",\"initiator\":\"" OTHER "\"},{\"target\":\"" TARGET
+		               "\",\"initiator\":\"%s\"}],\"luns\":[{\"name\":\"" DISK
+		               "\",\"state\":\"%s\"}]}",
+		               i == SERVES_CLIENT || i == STOPS_CLIENT ? CLIENT : OTHER,
+		               i == STOPS || i == STOPS_CLIENT ? "operation" : "ready");
+	say(site, SERVES);
+}
+
+static void stop_site(struct site *site)
+{
+	registration_free(site->second);
+	registration_free(site->registration);
+	world_stop(&site->world);
+}
+#define AUTO_SITE __attribute__((cleanup(stop_site)))
+
+static void *follow(void *argument)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	struct site *site = argument;
+	while (!site->stop) {
+		AUTO_ROLLBACK struct rollback row = { 0 };
+		ASSERT_EQ(rollback_read(site->world.members[0].store, DISK, &row, NULL), 0);
+		if (row.state == ROLLBACK_ASKED && !site->deaf)
+			say(site, site->login_comes ? STOPS_CLIENT : STOPS);
+		else if (row.state == ROLLBACK_ORDERED)
+			(void)!rollback_end(site->world.members[0].store, DISK, &row, site->problem,
+			                    NULL, NULL);
+		else
+			say(site, SERVES);
+		(void)nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void expect_rollback(struct site *site, long status, const char *message)
+{
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	site->stop = false;
+	ASSERT_EQ(pthread_create(&site->thread, NULL, follow, site), 0);
+	ask(site, "PUT", PATH, "mode=rollback", status, message);
+	site->stop = true;
+	(void)pthread_join(site->thread, NULL);
+	say(site, SERVES);
+	ASSERT_EQ(rollback_read(site->world.store, DISK, &row, NULL), 0);
+	ASSERT_EQ(row.state, ROLLBACK_NONE);
+	ASSERT_EQ(rollbacks, 0); /* the gateway does it */
+}
+
+TEST(the_gateway_rolls_it_back_when_all_have_stopped)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	expect_rollback(&site, 200, "disk snapshot rolled back to snapshot");
+	site.problem = "cannot roll back: for this reason";
+	expect_rollback(&site, 400,
+	                "failed to rollback snapshot: cannot roll back: for this reason");
+	/* It is written in the history, as what happens to owners is. */
+	AUTO_FREE char *text = NULL;
+	struct call call = { .method = "GET",
+		             .path = "/api/rbdgate/history",
+		             .user = "admin:admin" };
+	uint64_t deadline_ms = clock_monotonic_ms() + 20000;
+	while ((!text || !strstr(text, "rolled back to the snapshot before")) &&
+	       clock_monotonic_ms() < deadline_ms) {
+		free(steal(&text));
+		ASSERT_EQ(world_call(&site.world, &call, &text, NULL), 200);
+	}
+	ASSERT_NOT_NULL(strstr(text, "rolled back to the snapshot before, asked for at " GW1));
+}
+
+#define IN_USE "failed to deactivate disk: failed on " GW1 ". deactivate failed - LUN disk_1 in-use"
+
+TEST(it_is_refused_while_a_session_can_see_the_disk)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	say(&site, SERVES_CLIENT);
+	ask(&site, "PUT", PATH, "mode=rollback", 400, IN_USE);
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
+	ASSERT_EQ(row.state, ROLLBACK_NONE);
+	/* One that came after the first look. */
+	site.login_comes = true;
+	expect_rollback(&site, 400, IN_USE);
+	/* Without ACLs everybody sees it. */
+	ask(&site, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+	expect_rollback(&site, 200, NULL);
+	site.login_comes = false;
+	ask(&site, "DELETE", "/api/client/" TARGET "/" CLIENT, NULL, 200, NULL);
+	ask(&site, "PUT", "/api/targetauth/" TARGET, "action=disable_acl", 200, NULL);
+	expect_rollback(&site, 400, IN_USE);
+}
+
+TEST(a_gateway_that_goes_on_serving_is_named_and_the_request_taken_back)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	site.deaf = true;
+	expect_rollback(&site, 400,
+	                "failed to deactivate disk: failed on " GW1 ". It still serves the LUN");
+}
+
+/* It would be given back, and nobody would take it. */
+TEST(a_gateway_that_may_own_it_is_there)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	ask(&site, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true&timeout=0", 200, NULL);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to deactivate disk: no gateway may own it now: end a maintenance (undrain) "
+	    "first");
+	ask(&site, "DELETE", "/api/rbdgate/maintenance/" GW1, NULL, 200, NULL);
+	expect_rollback(&site, 200, NULL);
+}
+
+TEST(what_can_be_seen_before_is_answered_before)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	say(&site, SERVES_CLIENT);
+	found = -ENOENT;
+	ask(&site, "PUT", PATH, "mode=rollback", 404, "snapshot before does not exist");
+	found = -EIO;
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to rollback snapshot: cannot find it");
+	ask(&site, "PUT", "/api/disksnap/rbd/none/before", "mode=rollback", 404,
+	    "rbd image rbd/none not found");
+	ask(&site, "PUT", PATH, "mode=zap", 400, "mode is invalid");
+}
+
+/* One that is not of ours, and one that does not answer. */
+TEST(gateways_that_do_not_tell_are_named)
+{
+	AUTO_SITE struct site site = { 0 };
+	struct error err = { 0 };
+	start_site(&site);
+	world_add_member(&site.world, GW2);
+	ask(&site, "PUT", "/api/gateway/" TARGET "/" GW2, "ip_address=10.9.0.2&skipchecks=true",
+	    200, NULL);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to deactivate disk: failed on " GW2
+	    ". It is an upstream gateway, or was never started, and knows of no rollback: unmap "
+	    "the disk, and use rbd snap rollback");
+	ASSERT_EQ(registration_new(site.world.members[1].store, GW2, &site.second, &err), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to deactivate disk: failed on " GW2
+	    ". It does not tell who is logged in: do rbd-target-io and rbd-target-api run there, "
+	    "of this release?");
+	ASSERT_EQ(registration_set_state(site.second, GATEWAY_STOPPED, &err), 0);
+	expect_rollback(&site, 200, NULL);
+}
+
+TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
+{
+	AUTO_SITE struct site site = { 0 };
+	struct error err = { 0 };
+	struct owner_record record = { 0 };
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	start_site(&site);
+	ASSERT_EQ(registration_set_state(site.registration, GATEWAY_STOPPED, &err), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	ASSERT_EQ(rollbacks, 1);
+	rolled_back = -EIO;
+	ask(&site, "PUT", PATH, "mode=rollback", 400, "failed to rollback snapshot: the reason");
+	ASSERT_EQ(rollbacks, 2);
+	/* What an API left that died in the middle. */
+	rolled_back = 0;
+	ASSERT_EQ(rollback_ask(site.world.store, DISK, "other", GW2, &row, NULL), 0);
+	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to rollback snapshot: one to another snapshot is under way");
+	ASSERT_EQ(rollback_ask(site.world.store, DISK, "before", GW2, &row, NULL), 0);
+	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	ASSERT_EQ(rollbacks, 3);
+	const struct owner_claim claim = { GW1, "aa", "", "", "start", .epoch = 1 };
+	ASSERT_EQ(owner_record_take(site.world.store, DISK, &record, &claim, &err), 0);
+	owner_record_done(&record);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to deactivate disk: gateway " GW1 " had the disk last, and has not given it "
+	    "back: start any gateway of its target");
+	ASSERT_EQ(rollbacks, 3);
+	rollback_done(&row);
+	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
+	ASSERT_EQ(row.state, ROLLBACK_NONE);
+}

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""A disk is rolled back to a snapshot, on a real Ceph cluster: never under a host, and to the end by whoever is left
+when a gateway or the API dies in the middle (docs/availability.md)."""
+import contextlib
+import json
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import gateway_site
+import harness
+from gateway_site import PORT
+from harness import IQN, Network, case, expect, expect_eq, run, wait_for
+from initiator import READ_ONE, Session
+
+IN_PROGRESS = 0x020407
+DONE = "disk snapshot rolled back to snapshot"
+ROWS = "gateway.conf.rbdgate"
+
+
+class Site(gateway_site.Site):
+    def __init__(self, stack, disks, osds=1):
+        names = {f"gw-{n}": f"10.77.0.{n}" for n in (1, 2)}
+        super().__init__(stack, stack.enter_context(Network(names)), names, disks, osds=osds,
+                         rbdgate={"return_after": 5})
+
+    def qemu_io(self, gateway, *commands, n=0):
+        flat = [x for c in commands for x in ("-c", c)]
+        out = run(*self.hub, "qemu-io", "-f", "raw", *flat, f"iscsi://{gateway.address}:{PORT}/{IQN}/{n}")
+        expect("failed" not in out.lower() and "could not" not in out.lower(), out)
+
+    def session(self, gateway):
+        return Session(gateway.address, PORT, "iqn.1994-05.test:one", namespace=self.network.hub)
+
+    def wait_settled(self, disk):
+        wait_for(lambda: sorted(self.state_at(gw, disk) for gw in self.gateways) == ["forwarded", "ready"],
+                 f"one owner of {disk}", deadline_s=60)
+
+    def roll_back(self, gateway, disk, snapshot="before"):
+        return gateway.request("PUT", f"/disksnap/rbd/{disk}/{snapshot}", timeout=300, mode="rollback")
+
+    def leave_row(self, disk, state):
+        """As an API leaves it that dies."""
+        row = self.folder / "row"
+        row.write_text(json.dumps({"snapshot": "before", "state": state, "token": "t", "at": 1}))
+        self.cluster.run("sh", "-c", f"rados -p rbd setomapval {ROWS} row/rollback/rbd/{disk} < {row}")
+
+    def row(self, disk):
+        keys = self.cluster.run("rados", "-p", "rbd", "listomapkeys", ROWS).split()
+        if f"row/rollback/rbd/{disk}" not in keys:
+            return None
+        self.cluster.run("rados", "-p", "rbd", "getomapval", ROWS, f"row/rollback/rbd/{disk}", self.folder / "row")
+        return json.loads((self.folder / "row").read_text())
+
+
+@contextlib.contextmanager
+def site(disks, **options):
+    with contextlib.ExitStack() as stack:
+        s = Site(stack, disks, **options)
+        try:
+            s.start_gateways()
+            s.make_target()
+            yield s
+            for gw in s.gateways:
+                if gw.io.running():
+                    gw.api.kill()
+                    gw.io.stop()
+        except BaseException:
+            s.logs()
+            raise
+
+
+def snap(s, disk="disk_0", n=0):
+    """Old data below, new data in their place and where the image had no objects."""
+    s.wait_settled(disk)
+    s.qemu_io(s.gateways[0], "write -P 0x11 0 1M", n=n)
+    s.gateways[0].call("PUT", f"/disksnap/rbd/{disk}/before", mode="create")
+    s.qemu_io(s.gateways[1], "write -P 0x22 0 1M", "write -P 0x33 16M 1M", "read -P 0x33 16M 1M", n=n)
+
+
+def expect_old(s, gateways=None, n=0):
+    for gw in gateways or s.gateways:
+        s.qemu_io(gw, "read -P 0x11 0 1M", "read -P 0 16M 1M", n=n)
+
+
+@case
+def a_rollback_waits_for_the_last_host_to_log_out_and_all_paths_read_the_old_data():
+    with site(["disk_0"]) as s:
+        s.make_disks()
+        snap(s)
+        for gw in s.gateways:
+            for other in s.gateways:
+                session = s.session(other)
+                session.attentions()
+                expect_eq(s.roll_back(gw, "disk_0"),
+                          (400, {"message": f"failed to deactivate disk: failed on {other.name}. "
+                                            "deactivate failed - LUN disk_0 in-use"}), "logged in")
+                expect_eq(session.command(READ_ONE, in_len=512).status, 0, "a read of who is logged in")
+                session.close()
+                wait_for(lambda: not other.status()["sessions"], "the session to end")
+        expect_eq(s.roll_back(s.gateways[0], "disk_0", "none"), (404, {"message": "snapshot none does not exist"}), "none")
+        s.qemu_io(s.gateways[0], "read -P 0x22 0 1M", "read -P 0x33 16M 1M")
+        for gw in s.gateways:
+            began = time.monotonic()
+            expect_eq(s.roll_back(gw, "disk_0"), (200, {"message": DONE}), f"at {gw.name}")
+            print(f"# rolled back in {time.monotonic() - began:.2f} s")
+            expect_eq(s.row("disk_0"), None, "the row")
+            s.wait_settled("disk_0")
+            expect_old(s)
+            s.qemu_io(s.gateways[1], "write -P 0x44 0 2M", "read -P 0x44 0 2M", "write -P 0x44 16M 64k")
+        # A smaller one, and by the shell.
+        s.gateways[0].call("PUT", "/disk/rbd/disk_0", mode="resize", size="96M")
+        out = s.gateways[1].gwcli("/disks/rbd/disk_0", "snapshot", "rollback", "before")
+        expect("Please be patient, rollback might take time" in out and "ok" in out, out)
+        s.wait_settled("disk_0")
+        expect_old(s)
+        session = s.session(s.gateways[0])
+        session.attentions()
+        data = session.command([0x25] + [0] * 9, in_len=8).data
+        expect_eq((int.from_bytes(data[:4], "big") + 1) * 512, 64 << 20, "the size")
+        session.close()
+
+
+@case
+def without_gateways_the_api_does_it_and_a_request_whose_api_died_is_forgotten():
+    with site(["disk_0"]) as s:
+        s.make_disks()
+        snap(s)
+        first = s.gateways[0]
+        s.leave_row("disk_0", "asked")
+        wait_for(lambda: {s.state_at(gw, "disk_0") for gw in s.gateways} == {"operation"}, "nobody to serve it")
+        session = s.session(first)
+        expect_eq(session.command([0] * 6).sense >> 16, 6, "power on")
+        expect_eq(session.command(READ_ONE, in_len=512).sense, IN_PROGRESS, "a read meanwhile")
+        wait_for(lambda: session.command(READ_ONE, in_len=512).status == 0, "reads", deadline_s=40)
+        session.close()
+        expect_eq(s.row("disk_0"), None, "the row")
+        s.wait_settled("disk_0")
+        s.qemu_io(first, "read -P 0x22 0 1M", "read -P 0x33 16M 1M")
+        for gw in s.gateways:
+            gw.io.stop()
+        expect_eq(s.roll_back(first, "disk_0"), (200, {"message": DONE}), "without gateways")
+        expect_eq(s.row("disk_0"), None, "the row")
+        for gw in s.gateways:
+            gw.io.start()
+        s.wait_settled("disk_0")
+        expect_old(s)
+
+
+def osd_of(s, name):
+    answer = s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json")
+    return json.loads(answer)["acting_primary"]
+
+
+def make_disk_with_header_beside_rows(s):
+    """What taking it needs answers while the other OSD is silent, which has some of the data."""
+    rows = osd_of(s, ROWS)
+    for n in range(64):
+        name = f"disk_{n}"
+        if osd_of(s, f"rbd_id.{name}") != rows:
+            continue
+        s.cluster.run("rbd", "create", "--size", "64M", "--image-feature", "exclusive-lock", f"rbd/{name}")
+        header = json.loads(s.cluster.run("rbd", "info", f"rbd/{name}", "--format", "json"))["id"]
+        if osd_of(s, f"rbd_header.{header}") == rows:
+            s.gateways[0].call("PUT", f"/disk/rbd/{name}", mode="create", create_image="false")
+            s.gateways[0].call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{name}")
+            return name, 1 - rows
+    raise harness.Failure("no image has its header there")
+
+
+def rollbacks(gateway):
+    return gateway.io.log.read_text().count("rolling back to the snapshot")
+
+
+@case
+def what_an_api_ordered_before_it_died_is_carried_out_though_the_owner_dies_in_the_middle():
+    with site([], osds=2) as s:
+        disk, silent = make_disk_with_header_beside_rows(s)
+        snap(s, disk)
+        s.cluster.rig("osd-pause", silent)
+        s.leave_row(disk, "ordered")
+        wait_for(lambda: sum(map(rollbacks, s.gateways)) == 1, "the rollback", deadline_s=30)
+        owner = next(gw for gw in s.gateways if rollbacks(gw))
+        other = s.others(owner)[0]
+        for gw in s.gateways:
+            session = s.session(gw)
+            session.command([0] * 6)
+            expect_eq(session.command(READ_ONE, in_len=512).sense, IN_PROGRESS, f"a read at {gw.name}")
+            session.close()
+        owner.io.kill()
+        wait_for(lambda: rollbacks(other) == 1, "the next owner", deadline_s=60)
+        expect_eq(s.state_at(other, disk), "operation", "what it tells")
+        s.cluster.rig("osd-resume", silent)
+        s.cluster.run("ceph", "osd", "down", silent)
+        wait_for(lambda: s.state_at(other, disk) == "ready", "the end", deadline_s=60)
+        expect_eq(s.row(disk), None, "the row")
+        expect_old(s, [other])
+        owner.io.start()
+        s.wait_settled(disk)
+        expect_old(s)
+
+
+if __name__ == "__main__":
+    harness.main()
