@@ -92,7 +92,7 @@ static int measure_pairs(struct bench *bench)
 	int r = 0;
 	for (unsigned first = 0; r == 0 && measure_now_ns() < end_ns && bench->count < PAIRS_MAX;
 	     first = !first) {
-		uint64_t took_ns[SIDES], bare_ns;
+		uint64_t took_ns[SIDES], bare_ns = 0;
 		bool counts = measure_now_ns() >= begin_ns;
 		r = execute(bench, bench->sides[first], &took_ns[first]);
 		if (r == 0)
