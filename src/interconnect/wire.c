@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define EXACT_BYTES  2048u
-#define SEND_AT_ONCE 4 /* so many do not wait for the end of the turn */
+#define SEND_AT_ONCE 4 /* so many do not wait for the end of the turn; then twice as many, ... */
 
 int wire_socket(int family)
 {
@@ -61,6 +61,7 @@ void wire_flush(struct wire *wire)
 	if (!wire->open || wire->connecting)
 		return;
 	wire->queued = 0;
+	wire->enough = SEND_AT_ONCE;
 	int r = transmitter_flush(&wire->tx, reactor_now_ms(wire->reactor));
 	if (r < 0)
 		wire_break(wire, strerror(-r));
@@ -77,12 +78,14 @@ void wire_send(struct wire *wire, struct outgoing *outgoing)
 {
 	transmitter_add(&wire->tx, outgoing);
 	reactor_at_turn_end(wire->reactor, &wire->flush);
-	if (++wire->queued < SEND_AT_ONCE || wire->connecting)
+	if (++wire->queued < wire->enough || wire->connecting)
 		return;
 	/* A long turn would hand all of its commands on at once: initiator, origin and owner would
-	 * take turns, and never work at the same time. An error shows again at the end of the turn,
+	 * take turns, and never work at the same time. But who has something to do already need not
+	 * be woken for each few more. An error shows again at the end of the turn,
 	 * when nobody is in the middle of anything. */
 	wire->queued = 0;
+	wire->enough *= 2;
 	(void)!transmitter_flush(&wire->tx, reactor_now_ms(wire->reactor));
 }
 
@@ -154,7 +157,9 @@ int wire_open(struct wire *wire, struct reactor *reactor, int fd, bool connectin
 	AUTO_CLOSE int owned_fd = fd;
 	int on = 1;
 
-	*wire = (struct wire){ .ops = ops, .reactor = reactor, .buffer = buffer };
+	*wire = (struct wire){
+		.ops = ops, .reactor = reactor, .buffer = buffer, .enough = SEND_AT_ONCE
+	};
 	wire->watch.fd = fd;
 	wire->watch.ready = wire_ready;
 	wire->flush.run = flush_at_turn_end;

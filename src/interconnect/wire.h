@@ -32,6 +32,7 @@ struct wire {
 	                    * over the end of a PDU */
 	uint64_t heard_ms; /* when the last bytes came */
 	unsigned queued;   /* since something was sent */
+	unsigned enough;   /* to be sent before the end of the turn */
 	bool open, connecting;
 	bool accepted; /* by us: what is unread ends with the connection */
 };
