@@ -147,6 +147,9 @@ bool disk_is_owner(const struct disk *disk);
 bool disk_is_ours(const struct disk *disk);
 /* Taking or giving is under way. */
 bool disk_is_moving(const struct disk *disk);
+/* It is being taken, rolled back or given back: it may be served when that has ended, whatever its
+ * LUN says now. */
+bool disk_record_moves(const struct disk *disk);
 /* Its owner, which is known already, says that it serves it now: commands that came too early are
  * sent again with the next order. */
 void disk_heard_owner(struct disk *disk);

@@ -37,6 +37,8 @@ bool disk_image_is_gone(const struct disk *disk)
 
 const char *disk_problem(const struct disk *disk)
 {
+	if (!*disk->problem.text && disk->rollback.state == ROLLBACK_UNKNOWN)
+		return DISK_ROLLBACK_UNKNOWN;
 	return disk->problem.text;
 }
 
@@ -77,6 +79,11 @@ bool disk_was_kept(const struct disk *disk)
 bool disk_is_moving(const struct disk *disk)
 {
 	return disk->busy || disk->phase == DRAINED;
+}
+
+bool disk_record_moves(const struct disk *disk)
+{
+	return disk->record_away;
 }
 
 bool disk_commands_wait(const struct disk *disk)

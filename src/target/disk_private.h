@@ -172,6 +172,9 @@ void disk_release(struct disk *disk);
 void disk_plant_no_drain(struct disk *disk);
 
 /* disk_rollback.c */
+#define DISK_ROLLBACK_UNKNOWN                                                        \
+	"nobody serves it: its row of a rollback is damaged, or of a later release " \
+	"(docs/operation.md)"
 /* It is to be rolled back before it is served. */
 bool disk_is_rolled_back(const struct disk *disk);
 /* What the job gets, before it, and what came of it, after it. -ENOMEM. */

@@ -21,6 +21,9 @@ void disk_saw_rollback(struct disk *disk, const struct rollback *rollback, uint6
 	rollback_done(&disk->rollback);
 	disk->rollback = seen;
 	disk->rollback_seen_ms = reactor_now_ms(disk->host->manager);
+	if (seen.state == ROLLBACK_UNKNOWN)
+		log_limited(LOG_LEVEL_WARNING, 10000, "%s: %s", disk_name(disk),
+		            DISK_ROLLBACK_UNKNOWN);
 }
 
 const struct rollback *disk_rollback(const struct disk *disk)

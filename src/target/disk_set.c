@@ -219,14 +219,14 @@ static json_t *disk_status(const struct owners *owners, const struct plan_disk *
 	struct lun_counters counters;
 	lun_get_counters(disk_lun(disk), &counters);
 	AUTO_JSON json_t *row = json_pack(
-	        "{s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "name",
+	        "{s:s, s:s, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "name",
 	        wanted->name, "state", state_names[lun_get_state(disk_lun(disk))], "owner",
-	        disk_is_owner(disk), "preferred_owner", wanted->owner, "problem",
-	        disk_problem(disk), "reads", (json_int_t)counters.reads, "writes",
-	        (json_int_t)counters.writes, "read_bytes", (json_int_t)counters.read_bytes,
-	        "write_bytes", (json_int_t)counters.write_bytes, "forwarded",
-	        (json_int_t)counters.forwarded, "in_flight", (int)counters.in_flight, "held",
-	        (int)counters.held, "nexuses", (int)counters.nexuses);
+	        disk_is_owner(disk), "moving", disk_record_moves(disk), "preferred_owner",
+	        wanted->owner, "problem", disk_problem(disk), "reads", (json_int_t)counters.reads,
+	        "writes", (json_int_t)counters.writes, "read_bytes",
+	        (json_int_t)counters.read_bytes, "write_bytes", (json_int_t)counters.write_bytes,
+	        "forwarded", (json_int_t)counters.forwarded, "in_flight", (int)counters.in_flight,
+	        "held", (int)counters.held, "nexuses", (int)counters.nexuses);
 	if (!row || owners_add_disk_status(owners, wanted, disk, row) < 0)
 		return NULL;
 	return steal(&row);

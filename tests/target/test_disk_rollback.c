@@ -130,6 +130,7 @@ TEST(it_is_given_back_rolled_back_and_served_again)
 	disk_give_order(world.disk, &stop);
 	wait_state(&world, LUN_OPERATION);
 	ASSERT_EQ(disk_record(world.disk)->state, OWNER_CLEAN);
+	ASSERT_FALSE(disk_record_moves(world.disk));
 	ASSERT_EQ(calls, 0);
 	AUTO_ROLLBACK struct rollback rollback = { 0 };
 	ASSERT_EQ(rollback_read(world.host.store, LUN, &rollback, NULL), 0);
@@ -176,6 +177,7 @@ TEST(nobody_is_served_while_it_lasts)
 	ASSERT_EQ(calls, 1);
 	ASSERT_EQ(disk_state(world.disk), LUN_OPERATION);
 	ASSERT_FALSE(disk_is_owner(world.disk));
+	ASSERT_TRUE(disk_record_moves(world.disk)); /* and it has not stopped */
 	ASSERT_TRUE(disk_settled(world.disk)); /* a change of the configuration does not wait */
 	ASSERT_EQ(disk_oldest(world.disk).since_ms, 0); /* and nothing seems to hang */
 	ASSERT_EQ(there(&world), ROLLBACK_ORDERED);
@@ -239,5 +241,22 @@ TEST(what_was_only_asked_for_is_forgotten_by_who_takes_it_then)
 	ASSERT_EQ(calls, 0);
 	ASSERT_EQ(there(&world), ROLLBACK_NONE);
 	ASSERT_EQ(rollback_order(world.host.store, LUN, &rollback, NULL), -ECANCELED);
+	world_done(&world);
+}
+
+/* Damaged, or of a later release: who looks at the LUN learns why nobody serves it. */
+TEST(a_row_that_cannot_be_read_is_the_problem_of_its_disk)
+{
+	struct world world;
+	world_init(&world);
+	AUTO_ROLLBACK struct rollback rollback = { 0 };
+	ASSERT_EQ(rollback_parse("no row", &rollback), 0);
+	ASSERT_STR_EQ(disk_problem(world.disk), "");
+	disk_saw_rollback(world.disk, &rollback, UINT64_MAX);
+	ASSERT_STR_EQ(disk_problem(world.disk), DISK_ROLLBACK_UNKNOWN);
+	disk_saw_rollback(world.disk, NULL, UINT64_MAX);
+	ASSERT_STR_EQ(disk_problem(world.disk), "");
+	disk_give_order(world.disk, &serve);
+	wait_state(&world, LUN_READY);
 	world_done(&world);
 }
