@@ -20,11 +20,13 @@
 #define LOOK_EVERY_MS 100
 #define STOP_MS       8000   /* gateways stop serving it; before they forget the request */
 #define ROLLBACK_MS   590000 /* then it goes on without this request: clients wait for 600 s */
+#define JOIN_MS       1000   /* who gave the order has begun by then, or is gone */
 
 struct course {
 	struct request *request;
 	struct store *store;
 	const json_t *object;
+	json_t *fresh; /* that is it, once it was read anew */
 	const char *pool, *image, *snapshot;
 	char id[512];
 	struct rollback row;
@@ -62,8 +64,9 @@ static json_t *local_use(const struct request *request, const json_t *object, co
 	if (!status)
 		return NULL;
 	json_array_foreach (json_object_get(status, "luns"), i, item)
-		if (strcmp(json_text(item, "name", ""), id) == 0)
-			state = json_text(item, "state", "");
+		if (strcmp(json_text(item, "name", ""), id) == 0) /* who takes it may serve it */
+			state = json_flag(item, "moving", false) ? "moving"
+			                                         : json_text(item, "state", "");
 	json_array_foreach (json_object_get(status, "sessions"), i, item)
 		in_use |= session_sees(object, item, id);
 	return json_pack("{s:s, s:b}", "state", state, "in_use", in_use);
@@ -215,15 +218,35 @@ static void take_row_back(struct course *course)
 		            err.text);
 }
 
-/* Nobody serves it from then on. Who logged in before that is found now, and who does so later can
- * read nothing of the old state. False: answered. */
+/* Targets and clients may have got the disk meanwhile. False: answered. */
+static bool read_object_anew(struct course *course)
+{
+	json_t *object = NULL;
+	if (!request_load(course->request, &object))
+		return false;
+	json_decref(course->fresh);
+	course->object = course->fresh = object;
+	return true;
+}
+
+/* Nobody serves it from then on. Who logged in before that, or was given the disk, is found now, by
+ * a survey that began after all had stopped; who does so later can read nothing of the old state.
+ * False: answered. */
 static bool await_stop(struct course *course, struct survey *survey)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + STOP_MS;
+	bool all_stopped = false;
 	for (;;) {
+		if (!read_object_anew(course)) {
+			take_row_back(course);
+			return false;
+		}
 		survey_make(course, survey);
-		if (*survey->problem || !*survey->serves)
+		if (*survey->problem || (all_stopped && !*survey->serves))
 			break;
+		all_stopped = !*survey->serves;
+		if (all_stopped)
+			continue;
 		if (clock_monotonic_ms() >= deadline_ms) {
 			(void)snprintf(survey->problem, sizeof survey->problem,
 			               "failed on %.200s. It still serves the LUN", survey->serves);
@@ -250,43 +273,60 @@ static void answer_done(struct course *course)
 	answer_message(course->request, 200, "disk snapshot rolled back to snapshot");
 }
 
-/* Until the row is gone, or tells why not. */
-static void await_end(struct course *course)
+/* Until the row is gone, or tells why not. False: not yet. */
+static bool await_end(struct course *course, unsigned wait_ms)
 {
-	uint64_t deadline_ms = clock_monotonic_ms() + ROLLBACK_MS;
+	uint64_t deadline_ms = clock_monotonic_ms() + wait_ms;
 	while (clock_monotonic_ms() < deadline_ms &&
 	       !atomic_load(&course->request->api->stopping)) {
 		AUTO_ROLLBACK struct rollback now = { 0 };
 		/* A store that does not answer now may do so later. */
 		if (rollback_read(course->store, course->id, &now, NULL) == 0) {
-			if (strcmp(now.token, course->row.token) != 0) {
+			if (now.state == ROLLBACK_NONE) {
 				answer_done(course);
-				return;
+				return true;
 			}
-			if (now.state == ROLLBACK_FAILED) {
-				(void)!rollback_end(course->store, course->id, &now, NULL, NULL,
-				                    NULL); /* what is left does no harm */
+			if (strcmp(now.token, course->row.token) != 0) {
+				answer_message(course->request, 503,
+				               "Another rollback of %s was asked for since: the "
+				               "log of its gateways tells how this one ended",
+				               course->id);
+				return true;
+			}
+			if (now.state == ROLLBACK_FAILED) { /* it stays: others may wait too */
 				(void)refuse(course, "rollback snapshot", now.problem);
-				return;
+				return true;
 			}
 		}
 		look_again_later();
 	}
+	return false;
+}
+
+static void answer_goes_on(struct course *course)
+{
 	answer_message(course->request, 503,
 	               "The rollback of %s to the snapshot %s goes on: no host can use the disk "
 	               "before it has ended",
 	               course->id, course->snapshot);
 }
 
-/* No gateway of ours is there, or one comes just now: then the record tells, and it does it. */
-static void roll_back_here(struct course *course)
+static void await_gateway(struct course *course)
+{
+	if (!await_end(course, ROLLBACK_MS))
+		answer_goes_on(course);
+}
+
+/* No gateway of ours is there, or one comes just now: then the record tells, and it does it. False:
+ * another request that works on the same order has the lock, so it is not ours to be ended. */
+static bool roll_back_here(struct course *course, bool joined)
 {
 	struct owner_record record = { 0 };
 	struct error err = { 0 };
 	int r = owner_record_read(course->store, course->id, &record, &err);
 	if (r < 0) {
 		(void)refuse(course, "rollback snapshot", err.text);
-		return;
+		return true;
 	}
 	bool active = record.state == OWNER_ACTIVE;
 	if (active)
@@ -297,16 +337,32 @@ static void roll_back_here(struct course *course)
 	else
 		r = image_snapshot_rollback(course->store, course->pool, course->image,
 		                            course->snapshot, &err);
-	int ended = rollback_end(course->store, course->id, &course->row, NULL, &record, NULL);
+	if (r == -EROFS && joined) {
+		owner_record_done(&record);
+		return false;
+	}
+	int ended = rollback_end(course->store, course->id, &course->row, r < 0 ? err.text : NULL,
+	                         &record, NULL);
 	owner_record_done(&record);
 	if (ended == -ECANCELED)
-		await_end(course);
+		await_gateway(course);
 	else if (r < 0)
 		(void)refuse(course, active ? "deactivate disk" : "rollback snapshot", err.text);
 	else if (ended < 0)
 		(void)refuse(course, "rollback snapshot", "its row cannot be removed: try again");
 	else
 		answer_done(course);
+	return true;
+}
+
+/* Who gave the order may still be at it, or have died. */
+static void join(struct course *course)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + ROLLBACK_MS;
+	while (clock_monotonic_ms() < deadline_ms && !atomic_load(&course->request->api->stopping))
+		if (await_end(course, JOIN_MS) || roll_back_here(course, true))
+			return;
+	answer_goes_on(course);
 }
 
 /* False: answered. An order whose answer was lost is one all the same. */
@@ -338,13 +394,15 @@ static void carry_out(struct course *course)
 	}
 	if (!place_row(course))
 		return;
-	if (course->row.state == ROLLBACK_ASKED &&
-	    (!await_stop(course, &survey) || !give_order(course)))
+	bool joined = course->row.state == ROLLBACK_ORDERED;
+	if (!joined && (!await_stop(course, &survey) || !give_order(course)))
 		return;
 	if (survey.count > 0)
-		await_end(course);
+		await_gateway(course);
+	else if (joined)
+		join(course);
 	else
-		roll_back_here(course);
+		(void)roll_back_here(course, false);
 }
 
 /* False: answered. */
@@ -384,4 +442,5 @@ void run_rollback(struct request *request, const json_t *object)
 	if (check(&course))
 		carry_out(&course);
 	rollback_done(&course.row);
+	json_decref(course.fresh);
 }

@@ -58,7 +58,7 @@ struct site {
 	/* A gateway that follows the row. */
 	pthread_t thread;
 	atomic_bool stop;
-	bool login_comes, deaf;
+	bool login_comes, deaf, disk_comes;
 	const char *problem; /* of its rollback; NULL: none */
 };
 
@@ -116,6 +116,13 @@ static void start_site(struct site *site)
 	say(site, SERVES);
 }
 
+static void say_moving(struct site *site)
+{
+	char *end = strstr(site->text[STOPS], "}]}");
+	(void)snprintf(end, sizeof site->text[STOPS] - (size_t)(end - site->text[STOPS]),
+	               ",\"moving\":true}]}");
+}
+
 static void stop_site(struct site *site)
 {
 	registration_free(site->second);
@@ -124,6 +131,13 @@ static void stop_site(struct site *site)
 }
 #define AUTO_SITE __attribute__((cleanup(stop_site)))
 
+/* A client that is logged in gets the disk while it is still served. */
+static void map_disk(struct site *site)
+{
+	site->disk_comes = false;
+	ask(site, "PUT", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+}
+
 static void *follow(void *argument)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
@@ -131,13 +145,15 @@ static void *follow(void *argument)
 	while (!site->stop) {
 		AUTO_ROLLBACK struct rollback row = { 0 };
 		ASSERT_EQ(rollback_read(site->world.members[0].store, DISK, &row, NULL), 0);
+		if (row.state == ROLLBACK_ASKED && site->disk_comes)
+			map_disk(site);
 		if (row.state == ROLLBACK_ASKED && !site->deaf)
 			say(site, site->login_comes ? STOPS_CLIENT : STOPS);
 		else if (row.state == ROLLBACK_ORDERED)
 			(void)!rollback_end(site->world.members[0].store, DISK, &row, site->problem,
 			                    NULL, NULL);
 		else
-			say(site, SERVES);
+			say(site, site->disk_comes ? SERVES_CLIENT : SERVES);
 		(void)nanosleep(&pause, NULL);
 	}
 	return NULL;
@@ -153,7 +169,8 @@ static void expect_rollback(struct site *site, long status, const char *message)
 	(void)pthread_join(site->thread, NULL);
 	say(site, SERVES);
 	ASSERT_EQ(rollback_read(site->world.store, DISK, &row, NULL), 0);
-	ASSERT_EQ(row.state, ROLLBACK_NONE);
+	/* What failed tells all that wait for it, and the next request replaces it. */
+	ASSERT_EQ(row.state, site->problem ? ROLLBACK_FAILED : ROLLBACK_NONE);
 	ASSERT_EQ(rollbacks, 0); /* the gateway does it */
 }
 
@@ -200,6 +217,25 @@ TEST(it_is_refused_while_a_session_can_see_the_disk)
 	ask(&site, "DELETE", "/api/client/" TARGET "/" CLIENT, NULL, 200, NULL);
 	ask(&site, "PUT", "/api/targetauth/" TARGET, "action=disable_acl", 200, NULL);
 	expect_rollback(&site, 400, IN_USE);
+}
+
+TEST(a_session_that_is_given_the_disk_while_others_stop_is_found)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	ask(&site, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+	site.disk_comes = site.login_comes = true;
+	expect_rollback(&site, 400, IN_USE);
+}
+
+/* It changes state, and may serve at the end of that. */
+TEST(a_gateway_whose_take_is_under_way_has_not_stopped)
+{
+	AUTO_SITE struct site site = { 0 };
+	start_site(&site);
+	say_moving(&site);
+	expect_rollback(&site, 400,
+	                "failed to deactivate disk: failed on " GW1 ". It still serves the LUN");
 }
 
 TEST(a_gateway_that_goes_on_serving_is_named_and_the_request_taken_back)
@@ -276,6 +312,8 @@ TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
 	ASSERT_EQ(rollbacks, 2);
 	/* What an API left that died in the middle. */
 	rolled_back = 0;
+	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
+	ASSERT_EQ(row.state, ROLLBACK_FAILED);
 	ASSERT_EQ(rollback_ask(site.world.store, DISK, "other", GW2, &row, NULL), 0);
 	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
 	ask(&site, "PUT", PATH, "mode=rollback", 400,
@@ -293,5 +331,74 @@ TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
 	ASSERT_EQ(rollbacks, 3);
 	rollback_done(&row);
 	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
-	ASSERT_EQ(row.state, ROLLBACK_NONE);
+	ASSERT_EQ(row.state, ROLLBACK_FAILED);
+}
+
+struct other {
+	struct site *site;
+	const char *problem;
+	struct rollback *row;
+	bool anew; /* somebody asks anew at once */
+	bool left; /* its row was still there when it had tried in vain */
+};
+
+/* Has the lock until the request has tried in vain, and ends what it does. */
+static void *end_other(void *argument)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	struct other *other = argument;
+	unsigned before = rollbacks;
+	uint64_t deadline_ms = clock_monotonic_ms() + 20000;
+	while (rollbacks < before + 2 && clock_monotonic_ms() < deadline_ms)
+		(void)nanosleep(&pause, NULL);
+	if (other->anew) {
+		other->left = rollback_ask(other->site->world.members[0].store, DISK, "before", GW2,
+		                           other->row, NULL) == 0;
+		return NULL;
+	}
+	other->left = rollback_end(other->site->world.members[0].store, DISK, other->row,
+	                           other->problem, NULL, NULL) == 0;
+	return NULL;
+}
+
+TEST(a_request_that_comes_while_another_api_does_it_ends_nothing)
+{
+	AUTO_SITE struct site site = { 0 };
+	struct error err = { 0 };
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	start_site(&site);
+	ASSERT_EQ(registration_set_state(site.registration, GATEWAY_STOPPED, &err), 0);
+	ASSERT_EQ(rollback_ask(site.world.store, DISK, "before", GW2, &row, NULL), 0);
+	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
+	rolled_back = -EROFS;
+	struct other other = { .site = &site, .row = &row };
+	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	(void)pthread_join(site.thread, NULL);
+	ASSERT_TRUE(other.left);
+	/* Nor is it told that it was done where it was not. */
+	rollback_done(&row);
+	ASSERT_EQ(rollback_ask(site.world.store, DISK, "before", GW2, &row, NULL), 0);
+	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
+	other = (struct other){ .site = &site, .row = &row, .problem = "the other's reason" };
+	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 400,
+	    "failed to rollback snapshot: the other's reason");
+	(void)pthread_join(site.thread, NULL);
+	ASSERT_TRUE(other.left);
+	/* Nor that it was done where nobody can tell. */
+	rollback_done(&row);
+	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
+	ASSERT_EQ(rollback_ask(site.world.store, DISK, "before", GW2, &row, NULL), 0);
+	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
+	other = (struct other){ .site = &site, .row = &row, .anew = true };
+	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 503,
+	    "Another rollback of " DISK " was asked for since: the log of its gateways tells how "
+	    "this one ended");
+	(void)pthread_join(site.thread, NULL);
+	ASSERT_TRUE(other.left);
+	ASSERT_EQ(rollback_end(site.world.store, DISK, &row, NULL, NULL, NULL), 0);
+	/* Who gave the order himself, and finds the lock taken, takes it back. */
+	ask(&site, "PUT", PATH, "mode=rollback", 400, "failed to rollback snapshot: the reason");
 }
