@@ -183,7 +183,8 @@ int cluster_client_connect(const struct cluster_client_config *config,
 	(void)pthread_mutex_init(&client->lock, NULL);
 	together_init(&client->map);
 	client->name = strdup(config->client_name);
-	if (!client->name)
+	client->conf_path = config->conf_path ? strdup(config->conf_path) : NULL;
+	if (!client->name || (config->conf_path && !client->conf_path))
 		return error_set(err, -ENOMEM, "out of memory");
 	int r = rados_create2(&client->rados, "ceph", config->client_name, 0);
 	if (r < 0) {
@@ -205,6 +206,17 @@ int cluster_client_connect(const struct cluster_client_config *config,
 	return 0;
 }
 
+int cluster_client_connect_data(const struct cluster_client *control,
+                                struct cluster_client **ret_client, struct error *err)
+{
+	const struct cluster_client_config config = {
+		.conf_path = control->conf_path,
+		.client_name = control->name,
+		.data = true,
+	};
+	return cluster_client_connect(&config, ret_client, err);
+}
+
 void fenced_forget(struct cluster_client *client)
 {
 	for (struct fenced *fenced; (fenced = client->fenced);) {
@@ -224,6 +236,7 @@ void cluster_client_free(struct cluster_client *client)
 	(void)pthread_mutex_destroy(&client->lock);
 	together_done(&client->map);
 	free(client->name);
+	free(client->conf_path);
 	free(client->address);
 	free(client);
 }

@@ -20,6 +20,9 @@ struct cluster_client_config {
  * sentence that says what is missing. Nothing is ever printed by librados itself. */
 int cluster_client_connect(const struct cluster_client_config *config,
                            struct cluster_client **ret_client, struct error *err) MUST_CHECK;
+/* Another one to the same cluster, as the same user, for the data of images. */
+int cluster_client_connect_data(const struct cluster_client *control,
+                                struct cluster_client **ret_client, struct error *err) MUST_CHECK;
 /* Every pool handle and image must be closed. NULL is fine. Never blocks for a lost cluster longer
  * than librados itself does. */
 void cluster_client_free(struct cluster_client *client);

@@ -18,6 +18,7 @@ struct fenced {
 };
 
 struct cluster_client {
+	char *conf_path; /* NULL: as librados finds it */
 	rados_t rados;
 	char *name, *address;
 	struct together map; /* waits for the newest one: of all images, when they are taken over */
