@@ -153,16 +153,26 @@ def osd_of(s, name):
     return json.loads(answer)["acting_primary"]
 
 
+def place(s, name, osd):
+    """librbd reads it whenever it reads a header anew, in the middle of a take as well."""
+    answer = json.loads(s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json"))
+    if answer["acting_primary"] != osd:
+        s.cluster.run("ceph", "osd", "pg-upmap-items", answer["pgid"], answer["acting_primary"], osd)
+        wait_for(lambda: osd_of(s, name) == osd, f"{name} at OSD {osd}", deadline_s=60)
+
+
 def make_disk_with_header_beside_rows(s):
     """What taking it needs answers while the other OSD is silent, which has some of the data."""
     rows = osd_of(s, ROWS)
+    place(s, "rbd_info", rows)
     for n in range(64):
         name = f"disk_{n}"
         if osd_of(s, f"rbd_id.{name}") != rows:
             continue
         s.cluster.run("rbd", "create", "--size", "64M", "--image-feature", "exclusive-lock", f"rbd/{name}")
         header = json.loads(s.cluster.run("rbd", "info", f"rbd/{name}", "--format", "json"))["id"]
-        if osd_of(s, f"rbd_header.{header}") == rows:
+        # The object map's lock is broken with the header's, whether there is a map or not.
+        if all(osd_of(s, f"{kind}.{header}") == rows for kind in ("rbd_header", "rbd_object_map")):
             s.gateways[0].call("PUT", f"/disk/rbd/{name}", mode="create", create_image="false")
             s.gateways[0].call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{name}")
             return name, 1 - rows
