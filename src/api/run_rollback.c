@@ -9,6 +9,7 @@
 #include "base/reactor.h"
 #include "ownership/history_writer.h"
 #include "ownership/record.h"
+#include "ownership/registration.h"
 #include "ownership/rollback.h"
 #include "store/image.h"
 
@@ -317,45 +318,117 @@ static void await_gateway(struct course *course)
 		answer_goes_on(course);
 }
 
-/* No gateway of ours is there, or one comes just now: then the record tells, and it does it. False:
- * another request that works on the same order has the lock, so it is not ours to be ended. */
-static bool roll_back_here(struct course *course, bool joined)
+/* Whether the order is still this API's to be carried out: asked before the lock, so that nobody's
+ * is touched in vain, and again with it. */
+enum look {
+	LOOK_OURS,
+	LOOK_THEIRS,     /* somebody else has ended it, or is at it */
+	LOOK_UNRELEASED, /* a gateway died with the disk: only a gateway knows what that left */
+	LOOK_FAILED,
+};
+
+struct attempt {
+	struct course *course;
+	struct owner_record record; /* as it was at the last look */
+	enum look look;
+	unsigned looks;
+};
+
+/* Who lives and has the record waits for the lock, and then carries it out. In doubt: true. */
+static bool owner_lives(struct store *store, const struct owner_record *record)
 {
-	struct owner_record record = { 0 };
-	struct error err = { 0 };
-	int r = owner_record_read(course->store, course->id, &record, &err);
-	if (r < 0) {
-		(void)refuse(course, "rollback snapshot", err.text);
-		return true;
-	}
-	bool active = record.state == OWNER_ACTIVE;
-	if (active)
-		r = error_set(&err, -EBUSY,
-		              "gateway %s had the disk last, and has not given it back: start any "
-		              "gateway of its target",
-		              record.gateway);
-	else
-		r = image_snapshot_rollback(course->store, course->pool, course->image,
-		                            course->snapshot, &err);
-	if (r == -EROFS && joined) {
-		owner_record_done(&record);
+	struct registration_row row;
+	int r = registration_read(store, record->gateway, &row, NULL);
+	if (r < 0)
+		return r != -ENOENT;
+	bool lives = strcmp(row.instance, record->instance) == 0 && !row.fenced &&
+	             row.state != GATEWAY_STOPPED;
+	registration_row_done(&row);
+	return lives;
+}
+
+static enum look look_at_order(struct attempt *attempt, struct error *err)
+{
+	const struct course *course = attempt->course;
+	const struct owner_record *record = &attempt->record;
+	AUTO_ROLLBACK struct rollback now = { 0 };
+	owner_record_done(&attempt->record);
+	/* As long as the order stands there nobody has served the LUN (rollback_guard()). */
+	if (rollback_read(course->store, course->id, &now, err) < 0 ||
+	    owner_record_read(course->store, course->id, &attempt->record, err) < 0)
+		return LOOK_FAILED;
+	if (now.state != ROLLBACK_ORDERED || strcmp(now.token, course->row.token) != 0)
+		return LOOK_THEIRS;
+	if (record->state != OWNER_ACTIVE)
+		return LOOK_OURS;
+	if (owner_lives(course->store, record))
+		return LOOK_THEIRS;
+	(void)error_set(err, -EBUSY,
+	                "gateway %s had the disk last, and has not given it back: start any "
+	                "gateway of its target",
+	                record->gateway);
+	return LOOK_UNRELEASED;
+}
+
+static int look(void *argument, struct error *err)
+{
+	struct attempt *attempt = argument;
+	attempt->looks++;
+	attempt->look = look_at_order(attempt, err);
+	return attempt->look == LOOK_OURS ? 0 : -ECANCELED;
+}
+
+/* False: somebody else was faster, and it is his. */
+static bool end_here(const struct attempt *attempt, const char *problem)
+{
+	struct course *course = attempt->course;
+	int r = rollback_end(course->store, course->id, &course->row, problem, &attempt->record,
+	                     NULL);
+	if (r == -ECANCELED)
 		return false;
-	}
-	int ended = rollback_end(course->store, course->id, &course->row, r < 0 ? err.text : NULL,
-	                         &record, NULL);
-	owner_record_done(&record);
-	if (ended == -ECANCELED)
-		await_gateway(course);
+	if (problem)
+		(void)refuse(course,
+		             attempt->look == LOOK_UNRELEASED ? "deactivate disk"
+		                                              : "rollback snapshot",
+		             problem);
 	else if (r < 0)
-		(void)refuse(course, active ? "deactivate disk" : "rollback snapshot", err.text);
-	else if (ended < 0)
 		(void)refuse(course, "rollback snapshot", "its row cannot be removed: try again");
 	else
 		answer_done(course);
 	return true;
 }
 
-/* Who gave the order may still be at it, or have died. */
+/* Somebody has the lock, or has taken it away. Who gave the order himself takes it back if nobody
+ * is to have it. */
+static bool is_elsewhere(const struct attempt *attempt, int r, bool joined)
+{
+	bool had_lock = attempt->looks > 1;
+	return attempt->look == LOOK_THEIRS || (r == -EROFS && (joined || had_lock)) ||
+	       (r == -ESHUTDOWN && had_lock);
+}
+
+/* No gateway of ours is there, or one comes just now. False: somebody else works on the same order,
+ * so it is not ours to be ended. */
+static bool roll_back_here(struct course *course, bool joined)
+{
+	struct attempt attempt = { .course = course };
+	const struct image_consent consent = { look, &attempt };
+	struct error err = { 0 };
+	bool answered = true;
+	int r = look(&attempt, &err);
+	if (r == 0)
+		r = image_snapshot_rollback(course->store, course->pool, course->image,
+		                            course->snapshot, &consent, &err);
+	if (attempt.look == LOOK_FAILED)
+		(void)refuse(course, "rollback snapshot", err.text);
+	else
+		answered = !is_elsewhere(&attempt, r, joined) &&
+		           end_here(&attempt, r < 0 ? err.text : NULL);
+	owner_record_done(&attempt.record);
+	return answered;
+}
+
+/* Who is at it may carry it out, or die. */
 static void join(struct course *course)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + ROLLBACK_MS;
@@ -399,10 +472,8 @@ static void carry_out(struct course *course)
 		return;
 	if (survey.count > 0)
 		await_gateway(course);
-	else if (joined)
+	else if (joined || !roll_back_here(course, false))
 		join(course);
-	else
-		(void)roll_back_here(course, false);
 }
 
 /* False: answered. */

@@ -37,6 +37,15 @@ int image_snapshot_remove(struct store *store, const char *pool, const char *ima
 /* -ENOENT: there is no such snapshot, or image. */
 int image_snapshot_check(struct store *store, const char *pool, const char *image,
                          const char *snapshot, struct error *err) MUST_CHECK;
-/* Takes the lock for it. Nobody may use the image. -EROFS: somebody has the lock. */
+struct image_consent {
+	/* With the lock: 0, or why it is not to be; then nothing was changed. */
+	int (*ask)(void *argument, struct error *err);
+	void *argument;
+};
+/* Takes the lock for it, which nobody gets before it is over, unless its client is fenced first:
+ * what is known then stays true. -EROFS without having asked: somebody has the lock. -ESHUTDOWN, or
+ * -EROFS after it: it was taken away. -ENOTSUP: the image has none. Else as librbd, or consent,
+ * says. */
 int image_snapshot_rollback(struct store *store, const char *pool, const char *image,
-                            const char *snapshot, struct error *err) MUST_CHECK;
+                            const char *snapshot, const struct image_consent *consent,
+                            struct error *err) MUST_CHECK;

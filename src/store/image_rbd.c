@@ -1,22 +1,14 @@
-/* Images of a rados store: RBD images. Everything but a rollback goes through the control client;
- * what needs the exclusive lock is done by its owner on our behalf. */
-#include "store/rados.h"
+/* Images of a rados store: RBD images. All goes through the control client, but a rollback
+ * (image_rbd_rollback.c); what needs the exclusive lock is done by its owner on our behalf. */
+#include "store/image_rbd.h"
 
 #include <errno.h>
-#include <rbd/librbd.h>
 #include <stdio.h>
 #include <string.h>
 
 /* layering, exclusive-lock, object-map, fast-diff, deep-flatten: what ceph-iscsi gives new images
  */
 #define NEW_IMAGE_FEATURES 61
-
-static inline void image_auto_close(rbd_image_t *image)
-{
-	if (*image)
-		(void)rbd_close(*image);
-}
-#define AUTO_IMAGE __attribute__((cleanup(image_auto_close)))
 
 static int failed(int code, const char *what, const char *pool, const char *image,
                   struct error *err)
@@ -43,8 +35,8 @@ static int open_pool(struct store *store, const char *pool, rados_ioctx_t *ret_p
 	return cluster_pool_open(rados_store_of(store)->cluster, pool, NULL, ret_pool, err);
 }
 
-static int open_image(rados_ioctx_t io, const char *pool, const char *image, bool read_only,
-                      rbd_image_t *ret_image, struct error *err)
+int image_rbd_open(rados_ioctx_t io, const char *pool, const char *image, bool read_only,
+                   rbd_image_t *ret_image, struct error *err)
 {
 	int r = read_only ? rbd_open_read_only(io, image, ret_image, NULL)
 	                  : rbd_open(io, image, ret_image, NULL);
@@ -77,7 +69,7 @@ static int rbd_image_resize(struct store *store, const char *pool, const char *i
 	uint64_t now_bytes;
 	int r = open_pool(store, pool, &io, err);
 	if (r == 0)
-		r = open_image(io, pool, image, false, &opened, err);
+		r = image_rbd_open(io, pool, image, false, &opened, err);
 	if (r < 0)
 		return r;
 	r = rbd_get_size(opened, &now_bytes);
@@ -117,7 +109,7 @@ static int rbd_image_stat(struct store *store, const char *pool, const char *ima
 	struct image_info info = { 0 };
 	int r = open_pool(store, pool, &io, err);
 	if (r == 0)
-		r = open_image(io, pool, image, true, &opened, err);
+		r = image_rbd_open(io, pool, image, true, &opened, err);
 	if (r < 0)
 		return r;
 	r = rbd_stat(opened, &status, sizeof status);
@@ -143,7 +135,7 @@ static int on_snapshot(struct store *store, const char *pool, const char *image,
 	AUTO_IMAGE rbd_image_t opened = NULL;
 	int r = open_pool(store, pool, &io, err);
 	if (r == 0)
-		r = open_image(io, pool, image, false, &opened, err);
+		r = image_rbd_open(io, pool, image, false, &opened, err);
 	if (r < 0)
 		return r;
 	r = call(opened, snapshot);
@@ -176,26 +168,6 @@ static int rbd_snapshot_check(struct store *store, const char *pool, const char 
 	return on_snapshot(store, pool, image, snapshot, find_snapshot, "find", err);
 }
 
-static int rbd_snapshot_rollback(struct store *store, const char *pool, const char *image,
-                                 const char *snapshot, struct error *err)
-{
-	AUTO(cluster_client) struct cluster_client *data = NULL;
-	AUTO_POOL rados_ioctx_t io = NULL;
-	AUTO_IMAGE rbd_image_t opened = NULL;
-	/* What timed out may still land, on what hosts have written after it (H5): it waits. */
-	int r = cluster_client_connect_data(rados_store_of(store)->cluster, &data, err);
-	if (r == 0)
-		r = cluster_pool_open(data, pool, NULL, &io, err);
-	if (r == 0)
-		r = open_image(io, pool, image, false, &opened, err);
-	if (r < 0)
-		return r;
-	r = rbd_snap_rollback(opened, snapshot);
-	return r < 0 ? error_set(err, r, "cannot roll back to the snapshot %s/%s@%s: %s", pool,
-	                         image, snapshot, strerror(-r))
-	             : 0;
-}
-
 const struct image_ops rbd_image_ops = {
 	.create = rbd_image_create,
 	.resize = rbd_image_resize,
@@ -204,5 +176,5 @@ const struct image_ops rbd_image_ops = {
 	.snapshot_create = rbd_snapshot_create,
 	.snapshot_remove = rbd_snapshot_remove,
 	.snapshot_check = rbd_snapshot_check,
-	.snapshot_rollback = rbd_snapshot_rollback,
+	.snapshot_rollback = image_rbd_rollback,
 };

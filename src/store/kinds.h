@@ -52,7 +52,8 @@ struct image_ops {
 	int (*snapshot_check)(struct store *store, const char *pool, const char *image,
 	                      const char *snapshot, struct error *err);
 	int (*snapshot_rollback)(struct store *store, const char *pool, const char *image,
-	                         const char *snapshot, struct error *err);
+	                         const char *snapshot, const struct image_consent *consent,
+	                         struct error *err);
 };
 
 struct store {

@@ -21,7 +21,7 @@
 /* ---- snapshots ---- */
 
 static int found, rolled_back; /* results */
-static atomic_uint rollbacks;
+static atomic_uint attempts, refusals, rollbacks;
 
 int image_snapshot_check(struct store *store, const char *pool, const char *image,
                          const char *snapshot, struct error *err)
@@ -29,11 +29,26 @@ int image_snapshot_check(struct store *store, const char *pool, const char *imag
 	return found < 0 ? error_set(err, found, "cannot find it") : 0;
 }
 
+/* What others do before the API has the lock. */
+static void (*before_lock)(struct store *store);
+static struct store *others;
+
 int image_snapshot_rollback(struct store *store, const char *pool, const char *image,
-                            const char *snapshot, struct error *err)
+                            const char *snapshot, const struct image_consent *consent,
+                            struct error *err)
 {
-	rollbacks++;
 	ASSERT_STR_EQ(snapshot, "before");
+	attempts++;
+	if (before_lock)
+		before_lock(others);
+	if (rolled_back == -EROFS)
+		return error_set(err, rolled_back, "the reason");
+	int r = consent->ask(consent->argument, err);
+	if (r < 0) {
+		refusals++;
+		return r;
+	}
+	rollbacks++;
 	return rolled_back < 0 ? error_set(err, rolled_back, "the reason") : 0;
 }
 
@@ -97,7 +112,8 @@ static void start_site(struct site *site)
 	};
 	struct error err = { 0 };
 	found = rolled_back = 0;
-	rollbacks = 0;
+	attempts = refusals = rollbacks = 0;
+	before_lock = NULL;
 	world_start(&site->world, "minimum_gateways = 1", NULL);
 	world_add_member(&site->world, GW1);
 	ASSERT_EQ(registration_new(site->world.members[0].store, GW1, &site->registration, &err),
@@ -334,6 +350,114 @@ TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
 	ASSERT_EQ(row.state, ROLLBACK_FAILED);
 }
 
+/* A gateway takes the disk and gives it back, and has carried the rollback out, or not. */
+static void serve_disk(struct store *store, const char *problem, bool ends)
+{
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	struct owner_record record = { 0 };
+	struct owner_claim claim = { GW1, "aa", "", "", "start" };
+	ASSERT_EQ(rollback_read(store, DISK, &row, NULL), 0);
+	ASSERT_EQ(owner_record_read(store, DISK, &record, NULL), 0);
+	claim.epoch = record.epoch + 1;
+	ASSERT_EQ(owner_record_take(store, DISK, &record, &claim, NULL), 0);
+	if (ends)
+		ASSERT_EQ(rollback_end(store, DISK, &row, problem, &record, NULL), 0);
+	ASSERT_EQ(owner_record_release(store, DISK, &record, "", "stop", NULL), 0);
+	owner_record_done(&record);
+}
+
+static void carry_out(struct store *store)
+{
+	serve_disk(store, NULL, true);
+}
+
+static void fail_to_carry_out(struct store *store)
+{
+	serve_disk(store, "the gateway's reason", true);
+}
+
+static void take_and_give_back(struct store *store)
+{
+	serve_disk(store, NULL, false);
+}
+
+/* Of the instance that is registered: it waits for the lock. */
+static void take(struct store *store)
+{
+	struct registration_row gateway;
+	struct owner_record record = { 0 };
+	struct owner_claim claim = { .gateway = GW2, .client = "", .image = "", .why = "start" };
+	ASSERT_EQ(registration_read(store, GW2, &gateway, NULL), 0);
+	ASSERT_EQ(owner_record_read(store, DISK, &record, NULL), 0);
+	claim.instance = gateway.instance;
+	claim.epoch = record.epoch + 1;
+	ASSERT_EQ(owner_record_take(store, DISK, &record, &claim, NULL), 0);
+	owner_record_done(&record);
+	registration_row_done(&gateway);
+}
+
+TEST(an_api_that_gets_the_lock_late_leaves_what_a_gateway_has_served_since)
+{
+	static const struct {
+		const char *what;
+		void (*before_lock)(struct store *store);
+		long status;
+		const char *message;
+		unsigned rollbacks;
+	} rows[] = {
+		{ "carried out", carry_out, 200, "disk snapshot rolled back to snapshot", 0 },
+		{ "failed", fail_to_carry_out, 400,
+		  "failed to rollback snapshot: the gateway's reason", 0 },
+		{ "not carried out", take_and_give_back, 200,
+		  "disk snapshot rolled back to snapshot", 1 },
+	};
+	AUTO_SITE struct site site = { 0 };
+	struct error err = { 0 };
+	start_site(&site);
+	ASSERT_EQ(registration_set_state(site.registration, GATEWAY_STOPPED, &err), 0);
+	others = site.world.members[0].store;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].what);
+		rollbacks = 0;
+		before_lock = rows[i].before_lock;
+		ask(&site, "PUT", PATH, "mode=rollback", rows[i].status, rows[i].message);
+		ASSERT_EQ(rollbacks, rows[i].rollbacks);
+	}
+}
+
+/* Gets the lock when the API has given it back, and ends what it has taken. */
+static void *end_taken(void *argument)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	struct owner_record record = { 0 };
+	AUTO_ROLLBACK struct rollback row = { 0 };
+	uint64_t deadline_ms = clock_monotonic_ms() + 20000;
+	while (refusals < 1 && clock_monotonic_ms() < deadline_ms)
+		(void)nanosleep(&pause, NULL);
+	ASSERT_EQ(owner_record_read(others, DISK, &record, NULL), 0);
+	ASSERT_EQ(rollback_read(others, DISK, &row, NULL), 0);
+	ASSERT_EQ(row.state, ROLLBACK_ORDERED);
+	ASSERT_EQ(rollback_end(others, DISK, &row, NULL, &record, NULL), 0);
+	owner_record_done(&record);
+	return NULL;
+}
+
+TEST(an_api_leaves_it_to_a_gateway_that_waits_for_its_lock)
+{
+	AUTO_SITE struct site site = { 0 };
+	struct error err = { 0 };
+	start_site(&site);
+	world_add_member(&site.world, GW2);
+	others = site.world.members[1].store;
+	ASSERT_EQ(registration_set_state(site.registration, GATEWAY_STOPPED, &err), 0);
+	ASSERT_EQ(registration_new(others, GW2, &site.second, &err), 0);
+	before_lock = take;
+	ASSERT_EQ(pthread_create(&site.thread, NULL, end_taken, NULL), 0);
+	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	(void)pthread_join(site.thread, NULL);
+	ASSERT_EQ(rollbacks, 0);
+}
+
 struct other {
 	struct site *site;
 	const char *problem;
@@ -347,9 +471,9 @@ static void *end_other(void *argument)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	struct other *other = argument;
-	unsigned before = rollbacks;
+	unsigned before = attempts;
 	uint64_t deadline_ms = clock_monotonic_ms() + 20000;
-	while (rollbacks < before + 2 && clock_monotonic_ms() < deadline_ms)
+	while (attempts < before + 2 && clock_monotonic_ms() < deadline_ms)
 		(void)nanosleep(&pause, NULL);
 	if (other->anew) {
 		other->left = rollback_ask(other->site->world.members[0].store, DISK, "before", GW2,

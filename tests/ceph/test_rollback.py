@@ -3,8 +3,10 @@
 when a gateway or the API dies in the middle (docs/availability.md)."""
 import contextlib
 import json
+import os
 import pathlib
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
@@ -17,6 +19,7 @@ from initiator import READ_ONE, Session
 IN_PROGRESS = 0x020407
 DONE = "disk snapshot rolled back to snapshot"
 ROWS = "gateway.conf.rbdgate"
+HOLD = pathlib.Path(os.environ.get("RBDGATE_TEST_LIBRARIES", harness.BIN.parent.parent / "tests/ceph")) / "libhold.so"
 
 
 class Site(gateway_site.Site):
@@ -24,6 +27,12 @@ class Site(gateway_site.Site):
         names = {f"gw-{n}": f"10.77.0.{n}" for n in (1, 2)}
         super().__init__(stack, stack.enter_context(Network(names)), names, disks, osds=osds,
                          rbdgate={"return_after": 5})
+
+        self.holds = self.folder / "hold"  # where an API is to wait (hold.c)
+        self.holds.mkdir()
+        for gw in self.gateways:
+            gw.api.env = {**gw.env, "RBDGATE_HOLD": str(self.holds), "LD_PRELOAD": str(HOLD.resolve(strict=True)),
+                          "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
 
     def qemu_io(self, gateway, *commands, n=0):
         flat = [x for c in commands for x in ("-c", c)]
@@ -39,6 +48,25 @@ class Site(gateway_site.Site):
 
     def roll_back(self, gateway, disk, snapshot="before"):
         return gateway.request("PUT", f"/disksnap/rbd/{disk}/{snapshot}", timeout=300, mode="rollback")
+
+    @contextlib.contextmanager
+    def held(self, gateway, call, disk="disk_0"):
+        """An API that is asked for a rollback stops before this call of librbd, until the block ends; gives a function that
+        waits for its answer after that."""
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.roll_back(gateway, disk)), daemon=True)
+        (self.holds / call).touch()
+        thread.start()
+        try:
+            wait_for((self.holds / f"{call}.held").exists, f"the API before {call}")
+
+            def answer():
+                thread.join(60)
+                expect(answers, "no answer of the API")
+                return answers[0]
+            yield answer
+        finally:
+            (self.holds / call).unlink()
 
     def leave_row(self, disk, state):
         """As an API leaves it that dies."""
@@ -148,6 +176,71 @@ def without_gateways_the_api_does_it_and_a_request_whose_api_died_is_forgotten()
         expect_old(s)
 
 
+def serve_and_write(s, gateway):
+    """It carries the rollback out that the API has ordered, hosts write after it, and then nobody has the lock."""
+    gateway.io.start()
+    wait_for(lambda: s.state_at(gateway, "disk_0") == "ready", "the gateway to serve it", deadline_s=90)
+    expect_eq(s.row("disk_0"), None, "the row")
+    expect_old(s, [gateway])
+    s.qemu_io(gateway, "write -P 0x55 0 2M", "write -P 0x66 32M 1M", "read -P 0x55 0 2M", "read -P 0x66 32M 1M")
+    gateway.io.stop()
+
+
+def expect_written(s, gateway):
+    gateway.io.start()
+    wait_for(lambda: s.state_at(gateway, "disk_0") == "ready", "the gateway to serve it again")
+    s.qemu_io(gateway, "read -P 0x55 0 2M", "read -P 0x66 32M 1M")
+
+
+@case
+def an_api_that_slept_before_it_had_the_lock_leaves_what_hosts_have_written_since():
+    with site(["disk_0"]) as s:
+        s.make_disks()
+        snap(s)
+        first, other = s.gateways
+        for gw in s.gateways:
+            gw.io.stop()
+        with s.held(first, "rados_connect") as answer:
+            serve_and_write(s, other)
+        expect_eq(answer(), (200, {"message": DONE}), "a gateway did it")
+        expect_written(s, other)
+
+
+@case
+def a_gateway_that_starts_while_an_api_has_the_lock_waits_for_it():
+    with site(["disk_0"]) as s:
+        s.make_disks()
+        snap(s)
+        first, other = s.gateways
+        for gw in s.gateways:
+            gw.io.stop()
+        with s.held(first, "rbd_snap_rollback") as answer:
+            other.io.start()
+            wait_for(lambda: "which has its exclusive lock" in other.io.log.read_text(), "the gateway to try", deadline_s=60)
+            expect_eq(s.state_at(other, "disk_0"), "standby", "what it tells")
+            expect_eq(s.row("disk_0")["state"], "ordered", "the row")
+        expect_eq(answer(), (200, {"message": DONE}), "somebody did it")
+        wait_for(lambda: s.state_at(other, "disk_0") == "ready", "the gateway to serve it", deadline_s=60)
+        expect_old(s, [other])
+
+
+@case
+def an_api_that_froze_with_the_lock_is_fenced_before_hosts_write():
+    with site(["disk_0"]) as s:
+        s.cluster.run("ceph", "tell", "osd.0", "config", "set", "osd_client_watch_timeout", 3)
+        s.make_disks()
+        snap(s)
+        first, other = s.gateways
+        for gw in s.gateways:
+            gw.io.stop()
+        with s.held(first, "rbd_snap_rollback") as answer:
+            first.api.freeze()
+            serve_and_write(s, other)
+        first.api.thaw()
+        expect_eq(answer(), (200, {"message": DONE}), "a gateway did it")
+        expect_written(s, other)
+
+
 def osd_of(s, name):
     answer = s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json")
     return json.loads(answer)["acting_primary"]
@@ -193,6 +286,7 @@ def what_an_api_ordered_before_it_died_is_carried_out_though_the_owner_dies_in_t
         wait_for(lambda: sum(map(rollbacks, s.gateways)) == 1, "the rollback", deadline_s=30)
         owner = next(gw for gw in s.gateways if rollbacks(gw))
         other = s.others(owner)[0]
+        wait_for(lambda: {s.state_at(gw, disk) for gw in s.gateways} == {"operation"}, "both to know of it")
         for gw in s.gateways:
             session = s.session(gw)
             session.command([0] * 6)
