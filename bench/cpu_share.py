@@ -70,12 +70,14 @@ class Group:
 
 
 class CpuShares:
-    """Groups by name, `share` of a CPU each. Their processes have ended when it is left."""
+    """Groups by name, `share` of a CPU each; `at_once` of them work at the same time (all of them). Their
+    processes have ended when it is left."""
 
-    def __init__(self, names, share):
-        least, most = QUOTA_LEAST_US / PERIOD_US, len(os.sched_getaffinity(0)) / len(names)
+    def __init__(self, names, share, at_once=None):
+        count = at_once or len(names)
+        least, most = QUOTA_LEAST_US / PERIOD_US, len(os.sched_getaffinity(0)) / count
         if not least <= share <= most:
-            raise Unavailable(f"each of {len(names)} can have {least:g} to {most:.2g} of a CPU, not {share:g}")
+            raise Unavailable(f"each of {count} can have {least:g} to {most:.2g} of a CPU, not {share:g}")
         self.names, self.share, self.groups = names, share, {}
 
     def __enter__(self):

@@ -54,6 +54,10 @@ def a_part_that_cannot_be_had_is_refused():
     for share in (-1, 0, 0.1, float("nan"), cpus / 2 + 0.1):
         text = refusal_of(lambda part=share: cpu_share.CpuShares(["client", "owner"], part))
         expect(text.endswith(f"not {share:g}") and "\n" not in text, text)
+    names = ["client", "owner", "forwarded", "relay"]  # the last two never work at the same time
+    cpu_share.CpuShares(names, cpus / 3, at_once=3)
+    text = refusal_of(lambda: cpu_share.CpuShares(names, cpus / 3 + 0.1, at_once=3))
+    expect(text.startswith("each of 3 can have "), text)
 
 
 @case
