@@ -20,8 +20,8 @@ HOSTS = {"ceph-gw-1": "10.77.0.1", "ceph-gw-2": "10.77.0.2"}
 DISK = "rbd/disk_1"
 TIME_LIMIT_S = 480  # on a busy machine; 200 at rest
 STEPS = ("both_paths_with_the_right_priorities", "survives_hand_over", "survives_stop_and_start",
-         "survives_kill_of_the_owner", "survives_pulled_front", "fio_verified", "file_system_clean",
-         "no_error_reached_the_file_system", "one_path_goes_on_after_a_restart")
+         "survives_stop_of_the_owner_that_io_enters", "survives_kill_of_the_owner", "survives_pulled_front",
+         "fio_verified", "file_system_clean", "no_error_reached_the_file_system", "one_path_goes_on_after_a_restart")
 
 
 def front_of(address):
@@ -77,14 +77,16 @@ class Site(gateway_site.Site):
         gw = self.owner()
         self.down.append(gw)
         gw.io.stop()
+        return gw
 
     def kill_owner(self):
-        self.kill(self.owner().portal)
+        return self.kill(self.owner().portal)
 
     def kill(self, portal):
         gw = self.at(portal)
         self.down.append(gw)
         gw.io.kill()
+        return gw
 
     def start_again(self):
         while self.down:
@@ -98,7 +100,7 @@ class Site(gateway_site.Site):
             self.network.inside(self.network.hub, "ip", "link", "set", self.cable(name), "up")
 
     def do(self, what, *arguments):
-        """Returns the owner if that is what the guest wants to know."""
+        """Returns the gateway that it was done to, or that owns the LUN now."""
         return {"owner": self.owner, "move": self.move, "stop-owner": self.stop_owner,
                 "kill-owner": self.kill_owner, "kill": self.kill, "start": self.start_again,
                 "pull-front": self.pull_front, "plug-front": self.plug_front}[what](*arguments)
@@ -130,6 +132,7 @@ def run_guest(site):
         if line.startswith("do: "):
             asked += 1
             told = site.do(*line.split()[1:])
+            print(f"# {time.monotonic() - started:6.1f} done: {told.portal if told else '-'}", flush=True)
             (share / "told").write_text(f"{told.portal}\n" if told else "")
             (share / "told").rename(share / f"done.{asked}")
     guest.wait()

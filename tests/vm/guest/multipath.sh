@@ -180,6 +180,7 @@ wait_for 60 test -e beats
 through hand_over "move" - 0
 wait_for 60 prefers "$(<"/share/done.$asked")"
 through stop_and_start "stop-owner" "start" 0
+through stop_of_the_owner_that_io_enters "stop-owner" "start" 0
 through kill_of_the_owner "kill-owner" "start"
 io_runs_through
 through pulled_front "pull-front $carrier" "plug-front"
