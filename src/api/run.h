@@ -45,8 +45,10 @@ void run_balance_put(struct request *request);
 void run_maintenance_put(struct request *request);
 void run_maintenance_delete(struct request *request);
 
-/* run_rollback.c: is the disk in use here, and a part of run_snapshot_put() */
+/* disk_use.c: is the disk in use here */
 void run_local_disk_use(struct request *request);
+
+/* run_rollback.c: a part of run_snapshot_put() */
 void run_rollback(struct request *request, const json_t *object);
 
 /* run_snapshot.c */

@@ -1,9 +1,7 @@
 /* Rolling a disk back to a snapshot (docs/availability.md): refused while an initiator that may see
  * the disk is logged in at any gateway; then whoever owns it does it, before he serves it again, or
  * this API, if no gateway of ours is there. */
-#include "api/control.h"
-#include "api/owners.h"
-#include "api/peer.h"
+#include "api/disk_use.h"
 #include "api/run.h"
 #include "base/log.h"
 #include "base/reactor.h"
@@ -18,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+/* store_tell() reaches members, which the API is not: their names are those of gateways. */
 #define LOOK_EVERY_MS 100
 #define STOP_MS       8000   /* gateways stop serving it; before they forget the request */
 #define ROLLBACK_MS   590000 /* then it goes on without this request: clients wait for 600 s */
@@ -40,127 +39,9 @@ static void look_again_later(void)
 	(void)nanosleep(&pause, NULL);
 }
 
-/* ---- who uses it ---- */
-
-static bool session_sees(const json_t *object, const json_t *session, const char *id)
+static void survey_hosts(const struct course *course, struct disk_survey *ret_survey)
 {
-	const json_t *target = json_object_get(json_object_get(object, "targets"),
-	                                       json_text(session, "target", ""));
-	const json_t *client = json_object_get(json_object_get(target, "clients"),
-	                                       json_text(session, "initiator", ""));
-	if (!json_object_get(json_object_get(target, "disks"), id))
-		return false;
-	return !json_flag(target, "acl_enabled", true) ||
-	       json_object_get(json_object_get(client, "luns"), id);
-}
-
-/* {"state", "in_use"} of this gateway; NULL: its data path does not answer. */
-static json_t *local_use(const struct request *request, const json_t *object, const char *id)
-{
-	AUTO_JSON json_t *status = local_status(request);
-	const char *state = "";
-	bool in_use = false;
-	size_t i;
-	json_t *item;
-	if (!status)
-		return NULL;
-	json_array_foreach (json_object_get(status, "luns"), i, item)
-		if (strcmp(json_text(item, "name", ""), id) == 0) /* who takes it may serve it */
-			state = json_flag(item, "moving", false) ? "moving"
-			                                         : json_text(item, "state", "");
-	json_array_foreach (json_object_get(status, "sessions"), i, item)
-		in_use |= session_sees(object, item, id);
-	return json_pack("{s:s, s:b}", "state", state, "in_use", in_use);
-}
-
-void run_local_disk_use(struct request *request)
-{
-	AUTO_JSON json_t *object = NULL;
-	AUTO_STRING struct string id = { 0 };
-	if (!request_load(request, &object))
-		return;
-	string_format(&id, "%s/%s", request_argument(request, "pool"),
-	              request_argument(request, "image"));
-	json_t *use = id.text ? local_use(request, object, id.text) : NULL;
-	if (use)
-		answer(request, 200, use);
-	else
-		answer_message(request, 503, "rbd-target-io does not answer");
-}
-
-struct survey {
-	const json_t *gateways; /* as owners_read() tells them */
-	unsigned count, takers; /* that can have it, and that may take it */
-	char serves[256];       /* one that does not know yet that it must not; "": none */
-	char problem[512];      /* why it cannot be taken away from its hosts; "": it can */
-};
-
-static json_t *ask_gateway(const struct course *course, const char *gateway, const json_t *portal)
-{
-	AUTO_STRING struct string path = { 0 };
-	json_t *use = NULL;
-	if (strcmp(gateway, course->request->api->config.gateway_name) == 0)
-		return local_use(course->request, course->object, course->id);
-	string_format(&path, "/api/_diskuse/%s", course->id);
-	if (path.text)
-		(void)peer_get(course->request->api, gateway,
-		               json_object_get(portal, "portal_ip_addresses"), path.text, &use);
-	return use;
-}
-
-static void survey_gateway(const struct course *course, struct survey *survey, const char *gateway,
-                           const json_t *portal)
-{
-	char *problem = survey->problem;
-	const char *registered = json_text(json_object_get(survey->gateways, gateway), "state", "");
-	if (strcmp(registered, "stopped") == 0 || strcmp(registered, "fenced") == 0 || *problem)
-		return;
-	if (strcmp(registered, "unregistered") == 0) {
-		(void)snprintf(problem, sizeof survey->problem,
-		               "failed on %s. It is an upstream gateway, or was never started, and "
-		               "knows of no rollback: unmap the disk, and use rbd snap rollback",
-		               gateway);
-		return;
-	}
-	AUTO_JSON json_t *use = ask_gateway(course, gateway, portal);
-	const char *state = json_text(use, "state", "");
-	survey->count++;
-	survey->takers += strcmp(registered, "up") == 0;
-	if (!use)
-		(void)snprintf(problem, sizeof survey->problem,
-		               "failed on %s. It does not tell who is logged in: do rbd-target-io "
-		               "and rbd-target-api run there, of this release?",
-		               gateway);
-	else if (json_flag(use, "in_use", true)) /* compat: upstream's words */
-		(void)snprintf(problem, sizeof survey->problem,
-		               "failed on %s. deactivate failed - LUN %s in-use", gateway,
-		               course->image);
-	else if (*state && strcmp(state, "operation") != 0)
-		(void)snprintf(survey->serves, sizeof survey->serves, "%s", gateway);
-}
-
-static void survey_make(const struct course *course, struct survey *survey)
-{
-	AUTO_JSON json_t *owners = NULL;
-	struct error err = { 0 };
-	const char *iqn, *gateway;
-	json_t *target, *portal;
-	*survey = (struct survey){ 0 };
-	if (owners_read(course->request->api, course->object, &owners, &err) < 0) {
-		(void)snprintf(survey->problem, sizeof survey->problem, "%s", err.text);
-		return;
-	}
-	survey->gateways = json_object_get(owners, "gateways");
-	json_object_foreach (json_object_get(course->object, "targets"), iqn, target) {
-		if (!json_object_get(json_object_get(target, "disks"), course->id))
-			continue;
-		json_object_foreach (json_object_get(target, "portals"), gateway, portal)
-			survey_gateway(course, survey, gateway, portal);
-	}
-	survey->gateways = NULL;
-	if (!*survey->problem && survey->count > 0 && survey->takers == 0)
-		(void)snprintf(survey->problem, sizeof survey->problem,
-		               "no gateway may own it now: end a maintenance (undrain) first");
+	disk_survey_make(course->request, course->object, course->id, ret_survey);
 }
 
 /* ---- the row ---- */
@@ -233,7 +114,7 @@ static bool read_object_anew(struct course *course)
 /* Nobody serves it from then on. Who logged in before that, or was given the disk, is found now, by
  * a survey that began after all had stopped; who does so later can read nothing of the old state.
  * False: answered. */
-static bool await_stop(struct course *course, struct survey *survey)
+static bool await_stop(struct course *course, struct disk_survey *survey)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + STOP_MS;
 	bool all_stopped = false;
@@ -242,7 +123,7 @@ static bool await_stop(struct course *course, struct survey *survey)
 			take_row_back(course);
 			return false;
 		}
-		survey_make(course, survey);
+		survey_hosts(course, survey);
 		if (*survey->problem || (all_stopped && !*survey->serves))
 			break;
 		all_stopped = !*survey->serves;
@@ -448,9 +329,7 @@ static bool give_order(struct course *course)
 		return true;
 	if (rollback_read(course->store, course->id, &now, NULL) == 0 &&
 	    now.state == ROLLBACK_ORDERED && strcmp(now.token, course->row.token) == 0) {
-		rollback_done(&course->row);
-		course->row = now;
-		now = (struct rollback){ 0 };
+		rollback_move(&course->row, &now);
 		return true;
 	}
 	take_row_back(course);
@@ -459,8 +338,8 @@ static bool give_order(struct course *course)
 
 static void carry_out(struct course *course)
 {
-	struct survey survey;
-	survey_make(course, &survey); /* first: hosts that use the disk notice nothing */
+	struct disk_survey survey;
+	survey_hosts(course, &survey); /* first: hosts that use the disk notice nothing */
 	if (*survey.problem) {
 		(void)refuse(course, "deactivate disk", survey.problem);
 		return;

@@ -28,6 +28,19 @@ void rollback_done(struct rollback *rollback)
 	*rollback = (struct rollback){ .state = ROLLBACK_NONE };
 }
 
+void rollback_move(struct rollback *to, struct rollback *from)
+{
+	rollback_done(to);
+	*to = *from;
+	*from = (struct rollback){ .state = ROLLBACK_NONE };
+}
+
+bool rollback_is_same(const struct rollback *one, const struct rollback *other)
+{
+	return one->text && other->text ? strcmp(one->text, other->text) == 0
+	                                : one->text == other->text;
+}
+
 static char *key_of(const char *lun)
 {
 	struct string key = { 0 };
@@ -138,9 +151,7 @@ static int replace(struct store *store, const char *lun, struct rollback *rollba
 	int r = store_put_row(store, key, rollback->text, owned, err);
 	if (r < 0)
 		return r;
-	rollback_done(rollback);
-	*rollback = changed;
-	changed = (struct rollback){ 0 };
+	rollback_move(rollback, &changed);
 	/* Who misses it looks every second. */
 	(void)!store_tell(store, ROLLBACK_WAKE, NULL);
 	return 0;

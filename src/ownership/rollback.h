@@ -31,6 +31,10 @@ struct rollback {
 /* What is left is NONE. */
 void rollback_done(struct rollback *rollback);
 #define AUTO_ROLLBACK __attribute__((cleanup(rollback_done)))
+/* *to is done with and becomes *from, of which NONE is left. */
+void rollback_move(struct rollback *to, struct rollback *from);
+/* The same text stood in the row, or there was none. */
+bool rollback_is_same(const struct rollback *one, const struct rollback *other);
 
 /* What store_tell() says after a change of these rows. */
 #define ROLLBACK_WAKE "{\"wake\":\"rollback\"}"

@@ -11,17 +11,16 @@
 /* What a look found that began before the row was read, or changed, here is no news. */
 void disk_saw_rollback(struct disk *disk, const struct rollback *rollback, uint64_t since_ms)
 {
-	const char *text = rollback ? rollback->text : NULL, *known = disk->rollback.text;
-	struct rollback seen = { 0 };
+	static const struct rollback none = { .state = ROLLBACK_NONE };
+	AUTO_ROLLBACK struct rollback seen = { 0 };
 	if (since_ms <= disk->rollback_read_ms ||
-	    (text && known ? strcmp(text, known) == 0 : text == known))
+	    rollback_is_same(rollback ? rollback : &none, &disk->rollback))
 		return;
-	if (text && rollback_parse(text, &seen) < 0)
+	if (rollback && rollback->text && rollback_parse(rollback->text, &seen) < 0)
 		return; /* no memory: it is looked at again soon */
-	rollback_done(&disk->rollback);
-	disk->rollback = seen;
+	rollback_move(&disk->rollback, &seen);
 	disk->rollback_seen_ms = reactor_now_ms(disk->host->manager);
-	if (seen.state == ROLLBACK_UNKNOWN)
+	if (disk->rollback.state == ROLLBACK_UNKNOWN)
 		log_limited(LOG_LEVEL_WARNING, 10000, "%s: %s", disk_name(disk),
 		            DISK_ROLLBACK_UNKNOWN);
 }
@@ -57,9 +56,7 @@ void disk_return_rollback(struct disk *disk)
 {
 	if (!disk->rollback_changed)
 		return;
-	rollback_done(&disk->rollback);
-	disk->rollback = disk->job_rollback;
-	disk->job_rollback = (struct rollback){ 0 };
+	rollback_move(&disk->rollback, &disk->job_rollback);
 	disk->rollback_changed = false;
 	disk->rollback_seen_ms = disk->rollback_read_ms = reactor_now_ms(disk->host->manager);
 }

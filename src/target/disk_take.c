@@ -157,16 +157,14 @@ static int claim_rows(struct disk *disk, enum reservation_load how, struct error
 /* One that came after the decision is decided about first, unless it can be carried out at once. */
 static int read_rollback(struct disk *disk, struct error *err)
 {
-	struct rollback fresh = { 0 };
-	const char *known = disk->job_rollback.text;
+	AUTO_ROLLBACK struct rollback fresh = { 0 };
 	int r = rollback_read(disk->host->store, disk_name(disk), &fresh, err);
 	if (r < 0)
 		return r;
-	bool same = known && fresh.text ? strcmp(known, fresh.text) == 0 : known == fresh.text;
-	rollback_done(&disk->job_rollback);
-	disk->job_rollback = fresh;
+	bool same = rollback_is_same(&disk->job_rollback, &fresh);
+	rollback_move(&disk->job_rollback, &fresh);
 	disk->rollback_changed |= !same;
-	if (same || rollback_allows(&fresh, true, 0, 0))
+	if (same || rollback_allows(&disk->job_rollback, true, 0, 0))
 		return 0;
 	return error_set(err, -ECANCELED, "%s: a rollback of it is being asked for",
 	                 disk_name(disk));

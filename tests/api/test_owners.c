@@ -1,17 +1,12 @@
 /* Owners of LUNs and gateways in maintenance, over HTTP, on rows that gateways would have written.
  */
-#include "api_world.h"
+#include "target_world.h"
 
 #include "base/reactor.h"
 #include "ownership/history.h"
 #include "ownership/maintenance.h"
 #include "ownership/record.h"
 #include "ownership/registration.h"
-
-#define TARGET "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
-#define GW1    "gw1.example.com"
-#define GW2    "gw2.example.com"
-#define DISK   "rbd/disk_1"
 
 #define DEADLINE_MS 20000
 
@@ -21,38 +16,8 @@ struct pair {
 	struct registration *registrations[2];
 };
 
-static json_t *ask(const struct pair *pair, const char *method, const char *path, const char *form,
-                   long status)
-{
-	AUTO_FREE char *text = NULL;
-	struct call call = { .method = method, .path = path, .form = form, .user = "admin:admin" };
-	TEST_ROW("%s %s %s", method, path, form ? form : "");
-	long got = world_call(&pair->world, &call, &text, NULL);
-	if (got != status)
-		fail_msg("%ld %s", got, text);
-	json_t *body = json_loads(text, 0, NULL);
-	ASSERT_NOT_NULL(body);
-	return body;
-}
-
-static void expect_message(const struct pair *pair, const char *method, const char *path,
-                           const char *form, long status, const char *message)
-{
-	AUTO_JSON json_t *body = ask(pair, method, path, form, status);
-	ASSERT_STR_EQ(json_text(body, "message", ""), message);
-}
-
 static void start_pair(struct pair *pair)
 {
-	static const struct {
-		const char *path, *form;
-	} rows[] = {
-		{ "/api/target/" TARGET, NULL },
-		{ "/api/gateway/" TARGET "/" GW1, "ip_address=10.9.0.1&skipchecks=true" },
-		{ "/api/gateway/" TARGET "/" GW2, "ip_address=10.9.0.2&skipchecks=true" },
-		{ "/api/disk/" DISK, "mode=create&size=64M" },
-		{ "/api/targetlun/" TARGET, "disk=" DISK },
-	};
 	static const char *const names[] = { GW1, GW2 };
 	struct error err = { 0 };
 	world_start(&pair->world, "", NULL);
@@ -63,8 +28,7 @@ static void start_pair(struct pair *pair)
 			fail_msg("%s", err.text);
 	}
 	world_serve_control(&pair->world, GW1);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		json_decref(ask(pair, "PUT", rows[i].path, rows[i].form, 200));
+	world_make_target(&pair->world, 2);
 }
 
 static void stop_pair(struct pair *pair)
@@ -111,7 +75,7 @@ TEST(owners_and_gateways_are_told_as_their_rows_say)
 {
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
-	AUTO_JSON json_t *before = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	AUTO_JSON json_t *before = world_ask(&pair.world, "GET", "/api/rbdgate/owners", NULL, 200);
 	ASSERT_STR_EQ(json_text(lun_of(before), "state", ""), "none");
 	ASSERT_STR_EQ(json_text(lun_of(before), "preferred_owner", ""), GW1);
 	ASSERT_STR_EQ(json_text(gateway_of(before, GW1), "state", ""), "up");
@@ -124,7 +88,7 @@ TEST(owners_and_gateways_are_told_as_their_rows_say)
 	                               registration_instance(pair.registrations[0]), GW2, "silent",
 	                               NULL),
 	          0);
-	AUTO_JSON json_t *after = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	AUTO_JSON json_t *after = world_ask(&pair.world, "GET", "/api/rbdgate/owners", NULL, 200);
 	const json_t *lun = lun_of(after), *gw1 = gateway_of(after, GW1);
 	const json_t *gw2 = gateway_of(after, GW2);
 	ASSERT_STR_EQ(json_text(lun, "owner", ""), GW2);
@@ -139,10 +103,10 @@ TEST(owners_and_gateways_are_told_as_their_rows_say)
 	ASSERT_STR_EQ(json_text(gw2, "interconnect", ""), "10.9.0.2:3262");
 	ASSERT_EQ(json_number(gw2, "luns", -1), 1);
 
-	AUTO_JSON json_t *info = ask(&pair, "GET", "/api/gatewayinfo", NULL, 200);
+	AUTO_JSON json_t *info = world_ask(&pair.world, "GET", "/api/gatewayinfo", NULL, 200);
 	ASSERT_EQ(json_number(info, "num_sessions", -1), 0);
 	ASSERT_TRUE(json_equal(json_object_get(info, "rbdgate"), after));
-	AUTO_JSON json_t *overview = ask(&pair, "GET", "/api/overview", NULL, 200);
+	AUTO_JSON json_t *overview = world_ask(&pair.world, "GET", "/api/overview", NULL, 200);
 	ASSERT_TRUE(json_equal(json_object_get(overview, "owners"), after));
 }
 
@@ -160,7 +124,8 @@ TEST(the_lock_owner_of_a_disk_is_the_owner_of_its_record)
 			take(&pair, GW2, "start");
 		if (i == 2)
 			release(&pair, "");
-		AUTO_JSON json_t *disk = ask(&pair, "GET", "/api/disk/" DISK, NULL, 200);
+		AUTO_JSON json_t *disk =
+		        world_ask(&pair.world, "GET", "/api/disk/" DISK, NULL, 200);
 		const json_t *shown = json_object_get(disk, "status");
 		ASSERT_STR_EQ(json_text(shown, "lock_owner", "?"), owners[i]);
 		ASSERT_STR_EQ(json_text(shown, "state", ""), "Online");
@@ -192,7 +157,7 @@ static json_t *await_newest(const struct pair *pair, const char *kind)
 	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
 	for (;;) {
 		AUTO_JSON json_t *history =
-		        ask(pair, "GET", "/api/rbdgate/history?count=1", NULL, 200);
+		        world_ask(&pair->world, "GET", "/api/rbdgate/history?count=1", NULL, 200);
 		json_t *events = json_object_get(history, "events");
 		if (strcmp(json_text(json_array_get(events, 0), "kind", ""), kind) == 0)
 			return json_incref(events);
@@ -207,7 +172,8 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	start_pair(&pair);
 	take(&pair, GW1, "start");
 	ASSERT_EQ(maintenance_set(pair.world.store, GW2, true, GW1, NULL, NULL), 0);
-	AUTO_JSON json_t *later = ask(&pair, "PUT", "/api/rbdgate/owner/" DISK, "owner=gw2", 200);
+	AUTO_JSON json_t *later =
+	        world_ask(&pair.world, "PUT", "/api/rbdgate/owner/" DISK, "owner=gw2", 200);
 	ASSERT_STR_EQ(json_text(later, "message", ""),
 	              "Preferred owner of " DISK " is " GW2 "; for now its owner is " GW1
 	              ": it moves when " GW2 " can take it");
@@ -215,15 +181,16 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	ASSERT_STR_EQ(json_text(later, "owner", ""), GW1);
 
 	take(&pair, GW2, "return");
-	AUTO_JSON json_t *there = ask(&pair, "PUT", "/api/rbdgate/owner/" DISK, "owner=" GW2, 200);
+	AUTO_JSON json_t *there =
+	        world_ask(&pair.world, "PUT", "/api/rbdgate/owner/" DISK, "owner=" GW2, 200);
 	ASSERT_STR_EQ(json_text(there, "message", ""), "Preferred owner of " DISK " is " GW2);
 	ASSERT_TRUE(json_flag(there, "moved", false));
-	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
+	AUTO_JSON json_t *config = world_ask(&pair.world, "GET", "/api/config", NULL, 200);
 	const json_t *gateways = json_object_get(config, "gateways");
 	ASSERT_EQ(json_number(json_object_get(gateways, GW1), "active_luns", -1), 0);
 	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
-	expect_message(&pair, "PUT", "/api/rbdgate/owner/rbd/none", "owner=" GW2, 404,
-	               "rbd image rbd/none not found");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/owner/rbd/none", "owner=" GW2, 404,
+	             "rbd image rbd/none not found");
 	/* Said twice, changed once. */
 	AUTO_JSON json_t *events = end_and_list_events(&pair);
 	ASSERT_EQ(json_array_size(events), 1);
@@ -236,33 +203,33 @@ TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
 	static const char path[] = "/api/rbdgate/balance/" TARGET;
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
-	expect_message(&pair, "PUT", path, NULL, 200,
-	               "The gateways of " TARGET " have their shares already");
+	world_expect(&pair.world, "PUT", path, NULL, 200,
+	             "The gateways of " TARGET " have their shares already");
 	for (int i = 2; i <= 3; i++) {
 		char disk[64], lun[64], owner[64];
 		(void)snprintf(disk, sizeof disk, "/api/disk/rbd/disk_%d", i);
 		(void)snprintf(lun, sizeof lun, "disk=rbd/disk_%d", i);
 		(void)snprintf(owner, sizeof owner, "/api/rbdgate/owner/rbd/disk_%d", i);
-		json_decref(ask(&pair, "PUT", disk, "mode=create&size=64M", 200));
-		json_decref(ask(&pair, "PUT", "/api/targetlun/" TARGET, lun, 200));
-		json_decref(ask(&pair, "PUT", owner, "owner=" GW1, 200));
+		world_put(&pair.world, disk, "mode=create&size=64M");
+		world_put(&pair.world, "/api/targetlun/" TARGET, lun);
+		world_put(&pair.world, owner, "owner=" GW1);
 	}
-	expect_message(&pair, "PUT", path, NULL, 200,
-	               "1 preferred owner(s) changed: rbd/disk_1 to " GW2);
+	world_expect(&pair.world, "PUT", path, NULL, 200,
+	             "1 preferred owner(s) changed: rbd/disk_1 to " GW2);
 	AUTO_JSON json_t *events = await_newest(&pair, "balance");
 	expect_event(events, 0, "balance", "",
 	             "1 preferred owner(s) changed: rbd/disk_1 to " GW2 ", asked for at " GW1);
-	AUTO_JSON json_t *config = ask(&pair, "GET", "/api/config", NULL, 200);
+	AUTO_JSON json_t *config = world_ask(&pair.world, "GET", "/api/config", NULL, 200);
 	const json_t *gateways = json_object_get(config, "gateways");
 	ASSERT_EQ(json_number(json_object_get(gateways, GW2), "active_luns", -1), 1);
-	expect_message(&pair, "PUT", "/api/rbdgate/balance/iqn.2003-01.com.example:none", NULL, 404,
-	               "Target iqn.2003-01.com.example:none does not exist");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/balance/iqn.2003-01.com.example:none", NULL,
+	             404, "Target iqn.2003-01.com.example:none does not exist");
 	world_add_member(&pair.world, "gw3.example.com"); /* has never run our rbd-target-io */
-	json_decref(ask(&pair, "PUT", "/api/gateway/" TARGET "/gw3.example.com",
-	                "ip_address=10.9.0.3&skipchecks=true", 200));
-	expect_message(&pair, "PUT", path, NULL, 400,
-	               "LUNs of " TARGET " have no lasting owners (beside upstream gateways: "
-	               "gw3.example.com): nothing to balance");
+	world_put(&pair.world, "/api/gateway/" TARGET "/gw3.example.com",
+	          "ip_address=10.9.0.3&skipchecks=true");
+	world_expect(&pair.world, "PUT", path, NULL, 400,
+	             "LUNs of " TARGET " have no lasting owners (beside upstream gateways: "
+	             "gw3.example.com): nothing to balance");
 }
 
 TEST(a_drain_is_over_when_the_gateway_owns_nothing)
@@ -271,22 +238,22 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
 	take(&pair, GW1, "start");
-	AUTO_JSON json_t *left = ask(&pair, "PUT", path, "timeout=0", 503);
+	AUTO_JSON json_t *left = world_ask(&pair.world, "PUT", path, "timeout=0", 503);
 	ASSERT_STR_EQ(json_text(left, "message", ""),
 	              "Gateway " GW1 " is in maintenance, but still owns 1 LUN(s): " DISK);
 	ASSERT_EQ(json_array_size(json_object_get(left, "left")), 1);
 	ASSERT_STR_EQ(json_string_value(json_array_get(json_object_get(left, "left"), 0)), DISK);
 
 	release(&pair, GW2);
-	expect_message(&pair, "PUT", path, NULL, 200,
-	               "Gateway " GW1 " is in maintenance and owns nothing");
-	AUTO_JSON json_t *drained = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	world_expect(&pair.world, "PUT", path, NULL, 200,
+	             "Gateway " GW1 " is in maintenance and owns nothing");
+	AUTO_JSON json_t *drained = world_ask(&pair.world, "GET", "/api/rbdgate/owners", NULL, 200);
 	ASSERT_STR_EQ(json_text(gateway_of(drained, GW1), "state", ""), "maintenance");
 	ASSERT_TRUE(json_flag(gateway_of(drained, GW1), "maintenance", false));
 	ASSERT_STR_EQ(json_text(lun_of(drained), "next", ""), GW2);
 
-	expect_message(&pair, "DELETE", path, NULL, 200, "Gateway " GW1 " may own LUNs again");
-	AUTO_JSON json_t *back = ask(&pair, "GET", "/api/rbdgate/owners", NULL, 200);
+	world_expect(&pair.world, "DELETE", path, NULL, 200, "Gateway " GW1 " may own LUNs again");
+	AUTO_JSON json_t *back = world_ask(&pair.world, "GET", "/api/rbdgate/owners", NULL, 200);
 	ASSERT_STR_EQ(json_text(gateway_of(back, GW1), "state", ""), "up");
 	/* Asked for twice, and once. */
 	AUTO_JSON json_t *events = end_and_list_events(&pair);
@@ -300,20 +267,20 @@ TEST(the_last_gateway_that_can_serve_is_drained_only_by_force)
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
 	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400,
-	               "No other gateway could take the LUNs of " GW1
-	               " now: it would keep them until one can. Start another gateway, end its "
-	               "maintenance, or force it (confirm=true)");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400,
+	             "No other gateway could take the LUNs of " GW1
+	             " now: it would keep them until one can. Start another gateway, end its "
+	             "maintenance, or force it (confirm=true)");
 	take(&pair, GW1, "start");
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 503,
-	               "Gateway " GW1 " is in maintenance, but still owns 1 LUN(s): " DISK);
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 503,
+	             "Gateway " GW1 " is in maintenance, but still owns 1 LUN(s): " DISK);
 	release(&pair, "");
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 200,
-	               "Gateway " GW1 " is in maintenance and owns nothing");
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/gw9", NULL, 404,
-	               "Gateway gw9 does not exist in configuration");
-	expect_message(&pair, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=x", 400,
-	               "timeout must be a number from 0 to 300");
-	expect_message(&pair, "GET", "/api/rbdgate/history?count=0", NULL, 400,
-	               "count must be a number from 1 to 1000");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true", 200,
+	             "Gateway " GW1 " is in maintenance and owns nothing");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/gw9", NULL, 404,
+	             "Gateway gw9 does not exist in configuration");
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=x", 400,
+	             "timeout must be a number from 0 to 300");
+	world_expect(&pair.world, "GET", "/api/rbdgate/history?count=0", NULL, 400,
+	             "count must be a number from 1 to 1000");
 }

@@ -1,6 +1,6 @@
 /* PUT disksnap, mode=rollback: over HTTP, on rows that a gateway would have written. Snapshots are
  * the test's. */
-#include "api_world.h"
+#include "target_world.h"
 
 #include "base/reactor.h"
 #include "ownership/record.h"
@@ -10,12 +10,8 @@
 
 #include <stdatomic.h>
 
-#define TARGET "iqn.2003-01.com.redhat.iscsi-gw:iscsi-igw"
 #define CLIENT "iqn.1994-05.com.redhat:one"
 #define OTHER  "iqn.1994-05.com.redhat:other" /* who has no entry */
-#define GW1    "gw1.example.com"
-#define GW2    "gw2.example.com"
-#define DISK   "rbd/disk_1"
 #define PATH   "/api/disksnap/" DISK "/before"
 
 /* ---- snapshots ---- */
@@ -79,20 +75,6 @@ struct site {
 
 enum { SERVES, SERVES_CLIENT, STOPS, STOPS_CLIENT };
 
-static void ask(const struct site *site, const char *method, const char *path, const char *form,
-                long status, const char *message)
-{
-	AUTO_FREE char *text = NULL;
-	struct call call = { .method = method, .path = path, .form = form, .user = "admin:admin" };
-	TEST_ROW("%s %s %s", method, path, form ? form : "");
-	long got = world_call(&site->world, &call, &text, NULL);
-	if (got != status)
-		fail_msg("%ld %s", got, text);
-	AUTO_JSON json_t *body = json_loads(text, 0, NULL);
-	if (message)
-		ASSERT_STR_EQ(json_text(body, "message", ""), message);
-}
-
 static void say(struct site *site, unsigned what)
 {
 	site->world.control_now = site->text[what];
@@ -100,16 +82,6 @@ static void say(struct site *site, unsigned what)
 
 static void start_site(struct site *site)
 {
-	static const struct {
-		const char *path, *form;
-	} rows[] = {
-		{ "/api/target/" TARGET, NULL },
-		{ "/api/gateway/" TARGET "/" GW1, "ip_address=10.9.0.1&skipchecks=true" },
-		{ "/api/disk/" DISK, "mode=create&size=64M" },
-		{ "/api/targetlun/" TARGET, "disk=" DISK },
-		{ "/api/client/" TARGET "/" CLIENT, NULL },
-		{ "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK },
-	};
 	struct error err = { 0 };
 	found = rolled_back = 0;
 	attempts = refusals = rollbacks = 0;
@@ -119,8 +91,9 @@ static void start_site(struct site *site)
 	ASSERT_EQ(registration_new(site->world.members[0].store, GW1, &site->registration, &err),
 	          0);
 	world_serve_control(&site->world, GW1);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		ask(site, "PUT", rows[i].path, rows[i].form, 200, NULL);
+	world_make_target(&site->world, 1);
+	world_put(&site->world, "/api/client/" TARGET "/" CLIENT, NULL);
+	world_put(&site->world, "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK);
 	for (unsigned i = 0; i < ARRAY_LEN(site->text); i++)
 		(void)snprintf(site->text[i], sizeof site->text[i],
 		               "{\"serving\":true,\"sessions\":[{\"target\":\"" TARGET
@@ -151,7 +124,7 @@ static void stop_site(struct site *site)
 static void map_disk(struct site *site)
 {
 	site->disk_comes = false;
-	ask(site, "PUT", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+	world_put(&site->world, "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK);
 }
 
 static void *follow(void *argument)
@@ -180,7 +153,7 @@ static void expect_rollback(struct site *site, long status, const char *message)
 	AUTO_ROLLBACK struct rollback row = { 0 };
 	site->stop = false;
 	ASSERT_EQ(pthread_create(&site->thread, NULL, follow, site), 0);
-	ask(site, "PUT", PATH, "mode=rollback", status, message);
+	world_expect(&site->world, "PUT", PATH, "mode=rollback", status, message);
 	site->stop = true;
 	(void)pthread_join(site->thread, NULL);
 	say(site, SERVES);
@@ -219,7 +192,7 @@ TEST(it_is_refused_while_a_session_can_see_the_disk)
 	AUTO_SITE struct site site = { 0 };
 	start_site(&site);
 	say(&site, SERVES_CLIENT);
-	ask(&site, "PUT", PATH, "mode=rollback", 400, IN_USE);
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400, IN_USE);
 	AUTO_ROLLBACK struct rollback row = { 0 };
 	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
 	ASSERT_EQ(row.state, ROLLBACK_NONE);
@@ -227,11 +200,12 @@ TEST(it_is_refused_while_a_session_can_see_the_disk)
 	site.login_comes = true;
 	expect_rollback(&site, 400, IN_USE);
 	/* Without ACLs everybody sees it. */
-	ask(&site, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+	world_expect(&site.world, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200,
+	             NULL);
 	expect_rollback(&site, 200, NULL);
 	site.login_comes = false;
-	ask(&site, "DELETE", "/api/client/" TARGET "/" CLIENT, NULL, 200, NULL);
-	ask(&site, "PUT", "/api/targetauth/" TARGET, "action=disable_acl", 200, NULL);
+	world_expect(&site.world, "DELETE", "/api/client/" TARGET "/" CLIENT, NULL, 200, NULL);
+	world_put(&site.world, "/api/targetauth/" TARGET, "action=disable_acl");
 	expect_rollback(&site, 400, IN_USE);
 }
 
@@ -239,7 +213,8 @@ TEST(a_session_that_is_given_the_disk_while_others_stop_is_found)
 {
 	AUTO_SITE struct site site = { 0 };
 	start_site(&site);
-	ask(&site, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200, NULL);
+	world_expect(&site.world, "DELETE", "/api/clientlun/" TARGET "/" CLIENT, "disk=" DISK, 200,
+	             NULL);
 	site.disk_comes = site.login_comes = true;
 	expect_rollback(&site, 400, IN_USE);
 }
@@ -268,11 +243,12 @@ TEST(a_gateway_that_may_own_it_is_there)
 {
 	AUTO_SITE struct site site = { 0 };
 	start_site(&site);
-	ask(&site, "PUT", "/api/rbdgate/maintenance/" GW1, "force=true&timeout=0", 200, NULL);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to deactivate disk: no gateway may own it now: end a maintenance (undrain) "
-	    "first");
-	ask(&site, "DELETE", "/api/rbdgate/maintenance/" GW1, NULL, 200, NULL);
+	world_put(&site.world, "/api/rbdgate/maintenance/" GW1, "force=true&timeout=0");
+	world_expect(
+	        &site.world, "PUT", PATH, "mode=rollback", 400,
+	        "failed to deactivate disk: no gateway may own it now: end a maintenance (undrain) "
+	        "first");
+	world_expect(&site.world, "DELETE", "/api/rbdgate/maintenance/" GW1, NULL, 200, NULL);
 	expect_rollback(&site, 200, NULL);
 }
 
@@ -282,13 +258,14 @@ TEST(what_can_be_seen_before_is_answered_before)
 	start_site(&site);
 	say(&site, SERVES_CLIENT);
 	found = -ENOENT;
-	ask(&site, "PUT", PATH, "mode=rollback", 404, "snapshot before does not exist");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 404,
+	             "snapshot before does not exist");
 	found = -EIO;
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to rollback snapshot: cannot find it");
-	ask(&site, "PUT", "/api/disksnap/rbd/none/before", "mode=rollback", 404,
-	    "rbd image rbd/none not found");
-	ask(&site, "PUT", PATH, "mode=zap", 400, "mode is invalid");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to rollback snapshot: cannot find it");
+	world_expect(&site.world, "PUT", "/api/disksnap/rbd/none/before", "mode=rollback", 404,
+	             "rbd image rbd/none not found");
+	world_expect(&site.world, "PUT", PATH, "mode=zap", 400, "mode is invalid");
 }
 
 /* One that is not of ours, and one that does not answer. */
@@ -298,17 +275,19 @@ TEST(gateways_that_do_not_tell_are_named)
 	struct error err = { 0 };
 	start_site(&site);
 	world_add_member(&site.world, GW2);
-	ask(&site, "PUT", "/api/gateway/" TARGET "/" GW2, "ip_address=10.9.0.2&skipchecks=true",
-	    200, NULL);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to deactivate disk: failed on " GW2
-	    ". It is an upstream gateway, or was never started, and knows of no rollback: unmap "
-	    "the disk, and use rbd snap rollback");
+	world_expect(&site.world, "PUT", "/api/gateway/" TARGET "/" GW2,
+	             "ip_address=10.9.0.2&skipchecks=true", 200, NULL);
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to deactivate disk: failed on " GW2
+	             ". It is an upstream gateway, or was never started, and knows of no rollback: "
+	             "unmap "
+	             "the disk, and use rbd snap rollback");
 	ASSERT_EQ(registration_new(site.world.members[1].store, GW2, &site.second, &err), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to deactivate disk: failed on " GW2
-	    ". It does not tell who is logged in: do rbd-target-io and rbd-target-api run there, "
-	    "of this release?");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to deactivate disk: failed on " GW2
+	             ". It does not tell who is logged in: do rbd-target-io and rbd-target-api run "
+	             "there, "
+	             "of this release?");
 	ASSERT_EQ(registration_set_state(site.second, GATEWAY_STOPPED, &err), 0);
 	expect_rollback(&site, 200, NULL);
 }
@@ -321,10 +300,12 @@ TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
 	AUTO_ROLLBACK struct rollback row = { 0 };
 	start_site(&site);
 	ASSERT_EQ(registration_set_state(site.registration, GATEWAY_STOPPED, &err), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 200,
+	             "disk snapshot rolled back to snapshot");
 	ASSERT_EQ(rollbacks, 1);
 	rolled_back = -EIO;
-	ask(&site, "PUT", PATH, "mode=rollback", 400, "failed to rollback snapshot: the reason");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to rollback snapshot: the reason");
 	ASSERT_EQ(rollbacks, 2);
 	/* What an API left that died in the middle. */
 	rolled_back = 0;
@@ -332,18 +313,20 @@ TEST(without_gateways_the_api_does_it_unless_one_died_with_the_disk)
 	ASSERT_EQ(row.state, ROLLBACK_FAILED);
 	ASSERT_EQ(rollback_ask(site.world.store, DISK, "other", GW2, &row, NULL), 0);
 	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to rollback snapshot: one to another snapshot is under way");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to rollback snapshot: one to another snapshot is under way");
 	ASSERT_EQ(rollback_ask(site.world.store, DISK, "before", GW2, &row, NULL), 0);
 	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 200,
+	             "disk snapshot rolled back to snapshot");
 	ASSERT_EQ(rollbacks, 3);
 	const struct owner_claim claim = { GW1, "aa", "", "", "start", .epoch = 1 };
 	ASSERT_EQ(owner_record_take(site.world.store, DISK, &record, &claim, &err), 0);
 	owner_record_done(&record);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to deactivate disk: gateway " GW1 " had the disk last, and has not given it "
-	    "back: start any gateway of its target");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to deactivate disk: gateway " GW1
+	             " had the disk last, and has not given it "
+	             "back: start any gateway of its target");
 	ASSERT_EQ(rollbacks, 3);
 	rollback_done(&row);
 	ASSERT_EQ(rollback_read(site.world.store, DISK, &row, NULL), 0);
@@ -420,7 +403,8 @@ TEST(an_api_that_gets_the_lock_late_leaves_what_a_gateway_has_served_since)
 		TEST_ROW("%s", rows[i].what);
 		rollbacks = 0;
 		before_lock = rows[i].before_lock;
-		ask(&site, "PUT", PATH, "mode=rollback", rows[i].status, rows[i].message);
+		world_expect(&site.world, "PUT", PATH, "mode=rollback", rows[i].status,
+		             rows[i].message);
 		ASSERT_EQ(rollbacks, rows[i].rollbacks);
 	}
 }
@@ -453,7 +437,8 @@ TEST(an_api_leaves_it_to_a_gateway_that_waits_for_its_lock)
 	ASSERT_EQ(registration_new(others, GW2, &site.second, &err), 0);
 	before_lock = take;
 	ASSERT_EQ(pthread_create(&site.thread, NULL, end_taken, NULL), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 200,
+	             "disk snapshot rolled back to snapshot");
 	(void)pthread_join(site.thread, NULL);
 	ASSERT_EQ(rollbacks, 0);
 }
@@ -497,7 +482,8 @@ TEST(a_request_that_comes_while_another_api_does_it_ends_nothing)
 	rolled_back = -EROFS;
 	struct other other = { .site = &site, .row = &row };
 	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 200, "disk snapshot rolled back to snapshot");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 200,
+	             "disk snapshot rolled back to snapshot");
 	(void)pthread_join(site.thread, NULL);
 	ASSERT_TRUE(other.left);
 	/* Nor is it told that it was done where it was not. */
@@ -506,8 +492,8 @@ TEST(a_request_that_comes_while_another_api_does_it_ends_nothing)
 	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
 	other = (struct other){ .site = &site, .row = &row, .problem = "the other's reason" };
 	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 400,
-	    "failed to rollback snapshot: the other's reason");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to rollback snapshot: the other's reason");
 	(void)pthread_join(site.thread, NULL);
 	ASSERT_TRUE(other.left);
 	/* Nor that it was done where nobody can tell. */
@@ -517,12 +503,14 @@ TEST(a_request_that_comes_while_another_api_does_it_ends_nothing)
 	ASSERT_EQ(rollback_order(site.world.store, DISK, &row, NULL), 0);
 	other = (struct other){ .site = &site, .row = &row, .anew = true };
 	ASSERT_EQ(pthread_create(&site.thread, NULL, end_other, &other), 0);
-	ask(&site, "PUT", PATH, "mode=rollback", 503,
-	    "Another rollback of " DISK " was asked for since: the log of its gateways tells how "
-	    "this one ended");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 503,
+	             "Another rollback of " DISK
+	             " was asked for since: the log of its gateways tells how "
+	             "this one ended");
 	(void)pthread_join(site.thread, NULL);
 	ASSERT_TRUE(other.left);
 	ASSERT_EQ(rollback_end(site.world.store, DISK, &row, NULL, NULL, NULL), 0);
 	/* Who gave the order himself, and finds the lock taken, takes it back. */
-	ask(&site, "PUT", PATH, "mode=rollback", 400, "failed to rollback snapshot: the reason");
+	world_expect(&site.world, "PUT", PATH, "mode=rollback", 400,
+	             "failed to rollback snapshot: the reason");
 }

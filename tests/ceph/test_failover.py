@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """High availability on a real Ceph cluster: gateways in namespaces of their own, commands through every
 path, and gateways that die, freeze, are cut off, stop and come back (docs/availability.md)."""
-import contextlib
+import functools
 import json
 import pathlib
 import subprocess
@@ -23,7 +23,7 @@ WRITE_8_BLOCKS = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8]
 class Site(gateway_site.Site):
     """The initiators are on the hub, beside the cluster."""
 
-    def __init__(self, stack, gateways, osds=1, return_after=5):
+    def __init__(self, stack, gateways=2, osds=1, return_after=5):
         names = {f"gw-{n}": f"10.77.0.{n}" for n in range(1, gateways + 1)}
         super().__init__(stack, stack.enter_context(Network(names)), names, [f"disk_{n}" for n in range(DISKS)],
                          osds=osds, rbdgate={"return_after": return_after})
@@ -169,20 +169,7 @@ def check_acknowledged(s, writer, gateway, n=0):
         s.qemu_io(gateway, *(f"read -P {p} {b * writer.step} 4096" for b, p in items[start:start + 256]), n=n)
 
 
-@contextlib.contextmanager
-def site(gateways=2, **options):
-    with contextlib.ExitStack() as stack:
-        s = Site(stack, gateways, **options)
-        try:
-            s.start()
-            yield s
-            for gw in s.gateways:
-                if gw.io.running():
-                    gw.api.kill()
-                    gw.io.stop()
-        except BaseException:
-            s.logs()
-            raise
+site = functools.partial(gateway_site.running, Site)
 
 
 @case

@@ -2,6 +2,7 @@
 """A disk is rolled back to a snapshot, on a real Ceph cluster: never under a host, and to the end by whoever is left
 when a gateway or the API dies in the middle (docs/availability.md)."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -82,21 +83,7 @@ class Site(gateway_site.Site):
         return json.loads((self.folder / "row").read_text())
 
 
-@contextlib.contextmanager
-def site(disks, **options):
-    with contextlib.ExitStack() as stack:
-        s = Site(stack, disks, **options)
-        try:
-            s.start_gateways()
-            s.make_target()
-            yield s
-            for gw in s.gateways:
-                if gw.io.running():
-                    gw.api.kill()
-                    gw.io.stop()
-        except BaseException:
-            s.logs()
-            raise
+site = functools.partial(gateway_site.running, Site)
 
 
 def snap(s, disk="disk_0", n=0):
@@ -115,7 +102,6 @@ def expect_old(s, gateways=None, n=0):
 @case
 def a_rollback_waits_for_the_last_host_to_log_out_and_all_paths_read_the_old_data():
     with site(["disk_0"]) as s:
-        s.make_disks()
         snap(s)
         for gw in s.gateways:
             for other in s.gateways:
@@ -153,7 +139,6 @@ def a_rollback_waits_for_the_last_host_to_log_out_and_all_paths_read_the_old_dat
 @case
 def without_gateways_the_api_does_it_and_a_request_whose_api_died_is_forgotten():
     with site(["disk_0"]) as s:
-        s.make_disks()
         snap(s)
         first = s.gateways[0]
         s.leave_row("disk_0", "asked")
@@ -195,7 +180,6 @@ def expect_written(s, gateway):
 @case
 def an_api_that_slept_before_it_had_the_lock_leaves_what_hosts_have_written_since():
     with site(["disk_0"]) as s:
-        s.make_disks()
         snap(s)
         first, other = s.gateways
         for gw in s.gateways:
@@ -209,7 +193,6 @@ def an_api_that_slept_before_it_had_the_lock_leaves_what_hosts_have_written_sinc
 @case
 def a_gateway_that_starts_while_an_api_has_the_lock_waits_for_it():
     with site(["disk_0"]) as s:
-        s.make_disks()
         snap(s)
         first, other = s.gateways
         for gw in s.gateways:
@@ -228,7 +211,6 @@ def a_gateway_that_starts_while_an_api_has_the_lock_waits_for_it():
 def an_api_that_froze_with_the_lock_is_fenced_before_hosts_write():
     with site(["disk_0"]) as s:
         s.cluster.run("ceph", "tell", "osd.0", "config", "set", "osd_client_watch_timeout", 3)
-        s.make_disks()
         snap(s)
         first, other = s.gateways
         for gw in s.gateways:

@@ -89,3 +89,20 @@ class Site:
         for gw in self.gateways:
             for line in tail(gw.io.log, lines).splitlines():
                 print(f"# {gw.name}: {line}", flush=True)
+
+
+@contextlib.contextmanager
+def running(make, *arguments, **options):
+    """A site of that class from its start to its end. Gateways that run then stop well; what failed shows its logs."""
+    with contextlib.ExitStack() as stack:
+        s = make(stack, *arguments, **options)
+        try:
+            s.start()
+            yield s
+            for gw in s.gateways:
+                if gw.io.running():
+                    gw.api.kill()
+                    gw.io.stop()
+        except BaseException:
+            s.logs()
+            raise

@@ -49,6 +49,26 @@ TEST(a_rollback_is_asked_for_ordered_and_over)
 	expect_state(store, ROLLBACK_NONE);
 }
 
+TEST(one_that_is_moved_leaves_none_and_is_told_by_its_text)
+{
+	AUTO_ROLLBACK struct rollback one = { 0 }, other = { 0 };
+	ASSERT_TRUE(rollback_is_same(&one, &other));
+	ASSERT_EQ(rollback_parse("{\"snapshot\":\"s\",\"token\":\"t\"}", &one), 0);
+	ASSERT_FALSE(rollback_is_same(&one, &other));
+	ASSERT_FALSE(rollback_is_same(&other, &one));
+	ASSERT_EQ(rollback_parse(one.text, &other), 0);
+	ASSERT_TRUE(rollback_is_same(&one, &other));
+	rollback_move(&other, &one);
+	ASSERT_EQ(one.state, ROLLBACK_NONE);
+	ASSERT_NULL(one.text);
+	ASSERT_STR_EQ(other.snapshot, "s");
+	ASSERT_FALSE(rollback_is_same(&one, &other));
+	rollback_done(&other);
+	ASSERT_EQ(rollback_parse("{}", &other), 0); /* another text, not to be read as well */
+	ASSERT_EQ(rollback_parse("damaged", &one), 0);
+	ASSERT_FALSE(rollback_is_same(&one, &other));
+}
+
 /* Who was fenced meanwhile must not say that it is over: the next owner is in the middle of it. */
 TEST(only_the_owner_of_the_record_ends_it)
 {

@@ -209,6 +209,17 @@ void rollback_done(struct rollback *rollback)
 	*rollback = (struct rollback){ 0 };
 }
 
+void rollback_move(struct rollback *to, struct rollback *from)
+{
+	*to = *from;
+	*from = (struct rollback){ 0 };
+}
+
+bool rollback_is_same(const struct rollback *one, const struct rollback *other)
+{
+	return one->text == other->text;
+}
+
 bool rollback_allows(const struct rollback *rollback, bool takes, uint64_t since_ms,
                      uint64_t now_ms)
 {
