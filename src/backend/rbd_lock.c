@@ -200,12 +200,19 @@ static int drop(struct rbd_disk *disk, const char *kind, const char *client, con
 	return r < 0 && r != -ENOENT ? fail(disk, r, "break the exclusive lock", err) : 0;
 }
 
+/* In doubt: true. */
+static bool has_object_map(struct rbd_disk *disk)
+{
+	uint64_t features;
+	return rbd_get_features(disk->image, &features) < 0 || features & RBD_FEATURE_OBJECT_MAP;
+}
+
 /* Breaks the lock of an owner that writes no more. Not by librbd, which would fence him once more.
- * The object map, which he locked as well, is freed here because librbd would try to lock it first.
- */
+ * The object map, which he locked as well, is freed here because librbd would try to lock it first;
+ * where there is none, nobody is asked: it may be an OSD that does not answer. */
 static int drop_lock(struct rbd_disk *disk, const struct holder *holder, struct error *err)
 {
-	int r = drop(disk, "rbd_object_map", holder->client, "", err);
+	int r = has_object_map(disk) ? drop(disk, "rbd_object_map", holder->client, "", err) : 0;
 	return r == 0 ? drop(disk, "rbd_header", holder->client, holder->cookie, err) : r;
 }
 

@@ -392,14 +392,15 @@ static bool is_fenced(void *argument, const char *owner_address, uint64_t *ret_s
 	return is_ours(argument, owner_address);
 }
 
-TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
+/* From one whom another client has fenced, and who lives on. */
+static void take_from_fenced(const char *image, uint64_t features, const char *expected)
 {
 	char address[128];
-	test_image("broken", SIZE, TEST_FEATURES);
-	pid_t child = spawn_owner("broken", address, sizeof address); /* lives on */
+	test_image(image, SIZE, features);
+	pid_t child = spawn_owner(image, address, sizeof address);
 	AUTO(cluster_client) struct cluster_client *other = test_client();
 	AUTO(cluster_client) struct cluster_client *client = test_client();
-	AUTO(backend) struct backend *backend = test_open(client, "broken", NULL);
+	AUTO(backend) struct backend *backend = test_open(client, image, NULL);
 	struct backend_lock_policy policy = { .is_fenced = is_fenced, .argument = address };
 	struct error err = { 0 };
 	ASSERT_EQ(cluster_wait_for_map(client, &err), 0); /* of before: says nothing of him */
@@ -409,11 +410,23 @@ TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	watch_order(client); /* which knows nothing of the fence yet */
 	ASSERT_EQ(backend_acquire(backend, &policy, &err), 0);
-	ASSERT_STR_EQ(order, "who map free-object-map break acquire ");
+	ASSERT_STR_EQ(order, expected);
 	ASSERT_FALSE(cluster_has_fenced(client, address));
 	test_fill(backend, 0, 4096, 3);
 	ASSERT_EQ(kill(child, SIGKILL), 0);
 	ASSERT_EQ(waitpid(child, NULL, 0), child);
+}
+
+TEST(the_lock_of_one_that_is_fenced_is_broken_without_fencing_him_again)
+{
+	take_from_fenced("broken", TEST_FEATURES, "who map free-object-map break acquire ");
+}
+
+/* An OSD that is silent may have been asked for it. */
+TEST(an_object_map_is_freed_only_where_there_is_one)
+{
+	take_from_fenced("mapless", RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK,
+	                 "who map break acquire ");
 }
 
 /* As when hundreds of images of one owner are taken over: one question to the monitors for all. */

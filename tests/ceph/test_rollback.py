@@ -223,35 +223,38 @@ def an_api_that_froze_with_the_lock_is_fenced_before_hosts_write():
         expect_written(s, other)
 
 
-def osd_of(s, name):
-    answer = s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json")
-    return json.loads(answer)["acting_primary"]
+def placement(s, name):
+    return json.loads(s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json"))
 
 
-def place(s, name, osd):
-    """librbd reads it whenever it reads a header anew, in the middle of a take as well."""
-    answer = json.loads(s.cluster.run("ceph", "osd", "map", "rbd", name, "--format", "json"))
-    if answer["acting_primary"] != osd:
-        s.cluster.run("ceph", "osd", "pg-upmap-items", answer["pgid"], answer["acting_primary"], osd)
-        wait_for(lambda: osd_of(s, name) == osd, f"{name} at OSD {osd}", deadline_s=60)
+def place(s, names, osd):
+    for name in names:
+        there = placement(s, name)
+        if there["acting_primary"] != osd:
+            s.cluster.run("ceph", "osd", "pg-upmap-items", there["pgid"], there["acting_primary"], osd)
+    for name in names:
+        wait_for(lambda name=name: placement(s, name)["acting_primary"] == osd, f"{name} at OSD {osd}", deadline_s=60)
 
 
 def make_disk_with_header_beside_rows(s):
-    """What taking it needs answers while the other OSD is silent, which has some of the data."""
-    rows = osd_of(s, ROWS)
-    place(s, "rbd_info", rows)
+    """What taking it needs answers while the other OSD is silent, which has some of the data, and would have the object map
+    if there were one."""
+    rows = placement(s, ROWS)["acting_primary"]
     for n in range(64):
         name = f"disk_{n}"
-        if osd_of(s, f"rbd_id.{name}") != rows:
-            continue
         s.cluster.run("rbd", "create", "--size", "64M", "--image-feature", "exclusive-lock", f"rbd/{name}")
-        header = json.loads(s.cluster.run("rbd", "info", f"rbd/{name}", "--format", "json"))["id"]
-        # The object map's lock is broken with the header's, whether there is a map or not.
-        if all(osd_of(s, f"{kind}.{header}") == rows for kind in ("rbd_header", "rbd_object_map")):
+        image = json.loads(s.cluster.run("rbd", "info", f"rbd/{name}", "--format", "json"))["id"]
+        # librbd reads rbd_info whenever it reads a header anew, in the middle of a take as well.
+        needed = [ROWS, "rbd_info", f"rbd_id.{name}", f"rbd_header.{image}"]
+        silent = [f"rbd_object_map.{image}", f"rbd_data.{image}.{0:016x}"]
+        groups = [{placement(s, name)["pgid"] for name in names} for names in (needed, silent)]
+        if not groups[0] & groups[1]:
+            place(s, needed, rows)
+            place(s, silent, 1 - rows)
             s.gateways[0].call("PUT", f"/disk/rbd/{name}", mode="create", create_image="false")
             s.gateways[0].call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{name}")
             return name, 1 - rows
-    raise harness.Failure("no image has its header there")
+    raise harness.Failure("no image has its header and its data in different placement groups")
 
 
 def rollbacks(gateway):
