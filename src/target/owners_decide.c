@@ -103,12 +103,12 @@ static void set_port_groups(struct owners *owners, const struct plan_disk *wante
 
 /* ---- orders ---- */
 
-/* An active record whose owner is not there, and was not there when it was looked for later. */
+/* An active record whose owner is not there, and was not there when it was looked for later; or is
+ * known to be over. */
 static void find_past(struct owners *owners, const struct disk *disk)
 {
 	const struct owner_record *record = disk_record(disk);
-	if (record->state != OWNER_ACTIVE || strcmp(record->gateway, owners->config.gateway) == 0 ||
-	    owners->known_since_ms <= disk_record_seen_ms(disk))
+	if (record->state != OWNER_ACTIVE || strcmp(record->gateway, owners->config.gateway) == 0)
 		return;
 	const struct member *member =
 	        members_find_instance(&owners->members, record->gateway, record->instance);
@@ -129,6 +129,9 @@ static struct disk_order order_from(const struct owners *owners,
 		[DECIDE_STAND_BY] = DISK_STANDBY,
 	};
 	struct disk_order order = { .role = roles[result->decision], .why = result->why };
+	bool over = member && !member->current && member->health != MEMBER_ABSENT;
+	if (!over && owners->known_since_ms <= disk_record_seen_ms(disk))
+		return;
 	if (result->decision == DECIDE_HAND_OVER)
 		order.next = roll->rows[result->member].gateway;
 	if (result->decision == DECIDE_FORWARD) {
@@ -269,7 +272,6 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 		.on_demand = on_demand ? disk_moves(disk) : NULL,
 	};
 	bool waits = false;
-	find_past(owners, disk);
 	decide(&input, &result);
 	note_again(owners, result.again_ms);
 	struct disk_order order = order_from(owners, &result, roll, disk);
@@ -358,3 +360,9 @@ void owners_decide(struct owners *owners)
 	}
 	check_left(owners, &roll);
 }
+	/* First: who turns out to have more that must be fenced is not fenced yet, for any disk. */
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		if (disk && (all || disk_marked(disk)))
+			find_past(owners, disk);
+	}

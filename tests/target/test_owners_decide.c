@@ -482,11 +482,20 @@ TEST(all_clients_that_records_name_of_an_instance_of_the_past_are_to_be_fenced)
 	ASSERT_EQ(past->client_count, 2);
 	/* One more, when it was fenced already. */
 	past->health = MEMBER_FENCED;
+	disks[2].waited_for = true;
 	(void)snprintf(disks[2].record.client, sizeof disks[2].record.client, "10.0.0.3:0/9");
 	decide_all(&world);
 	ASSERT_EQ(past->client_count, 3);
 	ASSERT_EQ(past->health, MEMBER_SUSPECT);
 	ASSERT_EQ(disks[2].order.role, DISK_WAIT);
+	/* And one that comes with the look by which it is known to be over. */
+	past->health = MEMBER_FENCED;
+	disks[1].waited_for = true;
+	disks[1].seen_ms = world.owners.known_since_ms;
+	(void)snprintf(disks[1].record.client, sizeof disks[1].record.client, "10.0.0.3:0/8");
+	decide_all(&world);
+	ASSERT_EQ(past->client_count, 4);
+	ASSERT_EQ(disks[1].order.role, DISK_WAIT);
 	list_remove(&world.peer.link); /* it is not theirs to free */
 	members_done(&world.owners.members);
 	world_done(&world);
