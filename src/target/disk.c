@@ -119,23 +119,41 @@ static void disk_gone(struct disk *disk)
 	closed(argument);
 }
 
+/* Others would forward to this gateway for as long as it lives. Who ends leaves it to those who see
+ * that it has. */
+static bool leaves_record(const struct disk *disk)
+{
+	return disk_record_is_own(disk) && !disk->superseded && !disk->host->ending;
+}
+
+static void step_going(struct disk *disk)
+{
+	/* Sessions may have it yet: nothing is wanted any more, and nobody sends again what
+	 * an owner elsewhere does not execute. */
+	if (lun_get_state(disk->lun) != LUN_STANDBY)
+		lun_set_state(disk->lun, LUN_STANDBY);
+	if (!leaves_record(disk))
+		disk_gone(disk);
+	else if (!timer_armed(&disk->retry))
+		disk_start_release(disk, false);
+}
+
 static void step_closed(struct disk *disk)
 {
 	disk->resize_wanted = false;
 	if (disk->gone_wanted) {
-		/* Sessions may have it yet: nothing is wanted any more, and nobody sends again what
-		 * an owner elsewhere does not execute. */
-		if (lun_get_state(disk->lun) != LUN_STANDBY)
-			lun_set_state(disk->lun, LUN_STANDBY);
-		disk_gone(disk);
+		step_going(disk);
 		return;
 	}
 	disk_show_order(disk);
-	if (disk->order.role == DISK_STANDBY) {
+	if (disk->order.role == DISK_STANDBY)
 		disk->problem = (struct error){ 0 };
-		if (disk_record_is_own(disk) && !timer_armed(&disk->retry))
-			disk_start_release(disk, false); /* it was lost before it could be given */
-	} else if (!timer_armed(&disk->retry)) {
+	if (timer_armed(&disk->retry))
+		return;
+	if (disk_gives_record(disk) && disk_record_is_own(disk)) {
+		/* It was lost before it could be given; opening may fail here alone. */
+		disk_start_release(disk, false);
+	} else if (disk->order.role != DISK_STANDBY) {
 		disk->lost = false; /* told of an earlier backend */
 		disk->on_demand = disk->order.on_demand;
 		disk_start_open(disk);
@@ -287,6 +305,7 @@ void disk_close(struct disk *disk, void (*closed)(void *argument), void *argumen
 	disk->gone_wanted = true;
 	disk->closed = closed;
 	disk->closed_argument = argument;
+	reactor_disarm(disk->host->manager, &disk->retry);
 	if (disk->busy)
 		return; /* the end of that action steps on */
 	if (disk->phase != CLOSED) {

@@ -34,6 +34,7 @@ struct disk_host {
 	struct relay *relay;       /* NULL: nothing is ever forwarded */
 	struct lun_registry *luns; /* where peers find LUNs by name */
 	const char *gateway;
+	bool ending; /* disks that are closed then give back what they can, and do not insist */
 	/* On the manager: the disk has settled, or what it says about itself has changed. */
 	void (*changed)(struct disk_host *host, struct disk *disk);
 	/* On the manager: its record was changed by this gateway. */

@@ -57,5 +57,6 @@ bool disk_on_wrong_client(const struct disk *disk)
 bool disk_gives_record(const struct disk *disk)
 {
 	return disk->order.role == DISK_GIVE || disk->order.role == DISK_OFFER ||
-	       disk->order.role == DISK_KEEP_OFF || disk->order.role == DISK_ROLL_BACK;
+	       disk->order.role == DISK_KEEP_OFF || disk->order.role == DISK_STANDBY ||
+	       disk->order.role == DISK_ROLL_BACK;
 }

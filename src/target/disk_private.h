@@ -75,6 +75,7 @@ struct disk {
 	bool rollback_changed;          /* by that job, or since it was decided */
 	enum reservation_load load_due; /* by a take that failed; else HANDED_OVER */
 	bool close_wanted, others_up, on_demand, released;
+	bool superseded;            /* what was to be released was another's already */
 	bool kept;                  /* released: served until then, and the lock given back well */
 	uint64_t job_kept_since_ms; /* the last owner, until it gave it back; 0: unknown */
 	uint64_t served_epoch;      /* the last one by which it was served here */

@@ -280,6 +280,7 @@ void disk_release(struct disk *disk)
 		                         disk->job_next, disk->job_why, err);
 		disk->released = r == 0;
 		disk->kept = disk->released && disk->phase == DRAINED;
+		disk->superseded = r == -ECANCELED;
 		if (r == -ECANCELED) /* it was not ours any more */
 			r = read_record(disk, err);
 	}

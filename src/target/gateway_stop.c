@@ -165,6 +165,7 @@ static void server_message(struct message *message)
 {
 	struct gateway *gateway = container_of(message, struct gateway, stop.server_message);
 	reactor_disarm(gateway->manager, &gateway->stop.look);
+	gateway->host.ending = true;
 	disk_set_close_all(&gateway->disks);
 	next_stage(gateway, STOP_DISKS);
 }

@@ -748,3 +748,96 @@ TEST(on_demand_what_another_process_holds_is_busy_and_not_taken_again_without_an
 	ASSERT_STR_EQ(disk_problem(world.disk), "");
 	world_done(&world);
 }
+
+/* ---- a record that is left when the image is closed ---- */
+
+/* As when its client was fenced, and no image can be opened since: the record is still ours. */
+static void leave_record(struct world *world, struct owner_record *ret_record)
+{
+	struct owner_claim claim = { .gateway = "gw-1",
+		                     .instance = registration_instance(world->host.registration),
+		                     .client = "",
+		                     .image = "",
+		                     .why = "start" };
+	ASSERT_EQ(owner_record_read(world->host.store, "rbd/x", ret_record, NULL), 0);
+	ASSERT_EQ(owner_record_next_epoch(world->host.store, ret_record, &claim.epoch, NULL), 0);
+	ASSERT_EQ(owner_record_take(world->host.store, "rbd/x", ret_record, &claim, NULL), 0);
+}
+
+static void world_with_left_record(struct world *world)
+{
+	struct owner_record record = { 0 };
+	struct disk_config config = config_for("x", "rbd/x");
+	world_init(world);
+	leave_record(world, &record);
+	ASSERT_EQ(disk_new(&world->host, &config, &world->disk), 0);
+	ASSERT_TRUE(disk_saw_record(world->disk, &record));
+	owner_record_done(&record);
+	disk_give_order(world->disk, &serve);
+	wait_problem(world);
+	ASSERT_TRUE(disk_record_is_own(world->disk));
+}
+
+static enum owner_state stored_state(struct world *world)
+{
+	struct owner_record record = { 0 };
+	ASSERT_EQ(owner_record_read(world->host.store, "rbd/x", &record, NULL), 0);
+	owner_record_done(&record);
+	return record.state;
+}
+
+static void close_disk(struct world *world)
+{
+	disk_close(world->disk, disk_closed, world);
+	uint64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	while (!world->closed && clock_monotonic_ms() < deadline_ms)
+		(void)reactor_turn(world->host.manager, 50);
+	ASSERT_TRUE(world->closed);
+}
+
+/* Another gateway may be able to. */
+TEST(what_cannot_be_opened_here_is_given_back_all_the_same)
+{
+	struct world world;
+	world_with_left_record(&world);
+	disk_give_order(world.disk, &give);
+	wait_clean(&world);
+	ASSERT_STR_EQ(disk_record(world.disk)->next, "gw-2");
+	ASSERT_EQ(world.moves, 1);
+	world_done(&world);
+}
+
+/* Else all others forward to a gateway that has no such disk any more, for as long as it lives. */
+TEST(a_disk_that_is_gone_leaves_no_record_of_this_gateway)
+{
+	struct world world;
+	world_with_left_record(&world);
+	close_disk(&world);
+	ASSERT_EQ(stored_state(&world), OWNER_CLEAN);
+	ASSERT_EQ(world.moves, 1);
+	means_done(&world.host);
+}
+
+TEST(who_ends_leaves_what_is_not_given_back_to_those_who_see_its_end)
+{
+	struct world world;
+	world_with_left_record(&world);
+	world.host.ending = true;
+	close_disk(&world);
+	ASSERT_EQ(stored_state(&world), OWNER_ACTIVE);
+	means_done(&world.host);
+}
+
+/* It was deleted and added again under its name: the record is the new disk's. */
+TEST(a_disk_that_is_gone_does_not_give_back_what_its_successor_has_taken)
+{
+	struct world world;
+	struct owner_record record = { 0 };
+	world_with_left_record(&world);
+	leave_record(&world, &record);
+	owner_record_done(&record);
+	close_disk(&world);
+	ASSERT_EQ(stored_state(&world), OWNER_ACTIVE);
+	ASSERT_EQ(world.moves, 0);
+	means_done(&world.host);
+}
