@@ -2,6 +2,8 @@
  * do now, and when to look again if nothing happens until then. */
 #include "ownership/decide.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 #define NEXT_MS        1000  /* the one that a LUN was handed to has it for himself */
@@ -39,12 +41,17 @@ static bool can_take(const struct decide_member *member)
 }
 
 /* The member of that name if it can take, else SIZE_MAX. */
-static size_t find_taker(const struct decide_input *input, const char *gateway)
+static size_t find_able(const char *gateway, const struct decide_member *members, size_t count)
 {
-	for (size_t i = 0; gateway && gateway[0] && i < input->member_count; i++)
-		if (strcmp(input->members[i].gateway, gateway) == 0 && can_take(&input->members[i]))
+	for (size_t i = 0; gateway && gateway[0] && i < count; i++)
+		if (strcmp(members[i].gateway, gateway) == 0 && can_take(&members[i]))
 			return i;
 	return SIZE_MAX;
+}
+
+static size_t find_taker(const struct decide_input *input, const char *gateway)
+{
+	return find_able(gateway, input->members, input->member_count);
 }
 
 /* Rendezvous hashing: everybody computes the same weights, the greatest wins; losing a gateway
@@ -81,6 +88,13 @@ size_t decide_heir(const char *lun, const struct decide_member *members, size_t 
 	return heir;
 }
 
+size_t decide_next(const char *lun, const char *preferred, const struct decide_member *members,
+                   size_t member_count)
+{
+	size_t member = find_able(preferred, members, member_count);
+	return member != SIZE_MAX ? member : decide_heir(lun, members, member_count);
+}
+
 static size_t heir_of(const struct decide_input *input)
 {
 	return decide_heir(input->lun, input->members, input->member_count);
@@ -110,12 +124,20 @@ static struct decision_result to_member(enum decision decision, size_t member, c
 /* We are being stopped, or are in maintenance. */
 static struct decision_result give_away(const struct decide_input *input)
 {
-	size_t member = find_taker(input, input->preferred);
-	if (member == SIZE_MAX)
-		member = heir_of(input);
+	size_t member =
+	        decide_next(input->lun, input->preferred, input->members, input->member_count);
 	if (member == SIZE_MAX)
 		return simply(DECIDE_SERVE, "nobody else can take it");
 	return to_member(DECIDE_HAND_OVER, member, "drain");
+}
+
+/* Since when its preferred owner could have it back. Not at once what it gave away when a gateway
+ * asked that cannot reach it: that one would ask again. */
+static uint64_t returnable_since_ms(const struct decide_input *input, size_t preferred)
+{
+	uint64_t up_since_ms = input->members[preferred].up_since_ms;
+	bool asked = text_starts(input->record->why, DECIDE_ASKED_FOR) && !input->requested;
+	return asked && input->seen_ms > up_since_ms ? input->seen_ms : up_since_ms;
 }
 
 static struct decision_result decide_ours(const struct decide_input *input)
@@ -125,7 +147,7 @@ static struct decision_result decide_ours(const struct decide_input *input)
 	size_t member = find_taker(input, input->preferred);
 	if (member == SIZE_MAX || member == 0)
 		return simply(DECIDE_SERVE, "ours");
-	uint64_t returns_ms = input->members[member].up_since_ms + input->return_after_ms;
+	uint64_t returns_ms = returnable_since_ms(input, member) + input->return_after_ms;
 	if (input->now_ms >= returns_ms)
 		return to_member(DECIDE_HAND_OVER, member, input->requested ? "request" : "return");
 	struct decision_result result = simply(DECIDE_SERVE, "ours until its preferred owner is "
@@ -220,8 +242,11 @@ static struct decision_result decide_free(const struct decide_input *input)
 	uint64_t until_ms;
 	size_t candidate = find_candidate(input, &until_ms);
 	bool is_next = strcmp(input->record->next, input->members[0].gateway) == 0;
+	bool asked = strcmp(input->record->why, DECIDE_ASKED_FOR) == 0;
 	if (candidate == 0)
-		return simply(DECIDE_TAKE, is_next ? "hand-over" : "start");
+		return simply(DECIDE_TAKE, !is_next ? "start"
+		                           : asked  ? DECIDE_ASKED_FOR
+		                                    : "hand-over");
 	if (!input->members[0].takes)
 		return hold(0, "nobody's, and this gateway takes nothing");
 	const char *why = candidate == SIZE_MAX ? "its preferred owner may be starting"

@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Why a LUN is given away, and taken: initiators wait for it at a gateway that cannot reach its
+ * owner. */
+#define DECIDE_ASKED_FOR "asked for"
+
 /* What is known of a gateway's present instance. */
 enum member_health {
 	MEMBER_ABSENT,     /* no registration, or stopped, or superseded */
@@ -77,3 +81,6 @@ void decide(const struct decide_input *input, struct decision_result *ret_result
 /* Which of those that take would own it if its owner died: by rendezvous hashing of names, so that
  * all survivors agree without talking. SIZE_MAX: none. */
 size_t decide_heir(const char *lun, const struct decide_member *members, size_t member_count);
+/* Who should have it next if the first one takes nothing: its preferred owner, or the heir. */
+size_t decide_next(const char *lun, const char *preferred, const struct decide_member *members,
+                   size_t member_count);

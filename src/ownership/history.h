@@ -11,8 +11,9 @@ struct store;
 /* What happened. Texts are borrowed. */
 struct history_event {
 	const char *gateway; /* who tells it */
-	/* Of a LUN: "start", "restart", "take-over", "hand-over", "demand", "lost", "hung"; of a
-	 * gateway: "condemn", "fence"; asked for by people: "owner", "balance", "drain". */
+	/* Of a LUN: "start", "restart", "take-over", "hand-over", "asked for", "demand", "lost",
+	 * "hung"; of a gateway: "condemn", "fence"; asked for by people: "owner", "balance",
+	 * "drain". */
 	const char *kind;
 	const char *lun;  /* or "" */
 	const char *text; /* one sentence for people */

@@ -138,10 +138,10 @@ const struct demand_moves *disk_moves(const struct disk *disk);
 /* Another preferred owner has been chosen, while it is ours. */
 void disk_note_request(struct disk *disk);
 bool disk_is_requested(const struct disk *disk);
-/* A gateway that cannot reach this one wants it. */
-void disk_ask_for(struct disk *disk, const char *gateway);
-/* "": nobody. Borrowed. */
-const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms);
+/* A gateway that cannot reach this one wants it, for `next`: itself, or one that it can reach. */
+void disk_ask_for(struct disk *disk, const char *next);
+/* That gateway, until somebody has taken the LUN since. "": none. Borrowed. */
+const char *disk_asked_for(const struct disk *disk, uint64_t *ret_asked_ms);
 /* It is open for writing here. */
 bool disk_is_owner(const struct disk *disk);
 /* It is the owner, or the record says so, or both. */

@@ -136,16 +136,17 @@ bool disk_is_requested(const struct disk *disk)
 	return disk->requested;
 }
 
-void disk_ask_for(struct disk *disk, const char *gateway)
+void disk_ask_for(struct disk *disk, const char *next)
 {
-	(void)snprintf(disk->asked_by, sizeof disk->asked_by, "%s", gateway);
+	(void)snprintf(disk->asked_for, sizeof disk->asked_for, "%s", next);
 	disk->asked_ms = reactor_now_ms(disk->host->manager);
+	disk->asked_epoch = disk->record.epoch;
 }
 
-const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
+const char *disk_asked_for(const struct disk *disk, uint64_t *ret_asked_ms)
 {
 	*ret_asked_ms = disk->asked_ms;
-	return disk->asked_by;
+	return disk->asked_epoch == disk->record.epoch ? disk->asked_for : "";
 }
 
 uint64_t disk_record_seen_ms(const struct disk *disk)

@@ -57,9 +57,9 @@ struct disk {
 	uint64_t rollback_read_ms; /* looks that began before know less */
 	bool rolled_back;          /* since it was taken last */
 	struct demand_moves moves;
-	bool requested; /* see disk_note_request(); since it was taken */
-	char asked_by[GATEWAY_NAME_MAX];
-	uint64_t asked_ms;
+	bool requested;                   /* see disk_note_request(); since it was taken */
+	char asked_for[GATEWAY_NAME_MAX]; /* who is to have it next; see disk_ask_for() */
+	uint64_t asked_ms, asked_epoch;
 
 	/* The action under way: set before it starts, read by its end. */
 	struct job job;

@@ -94,6 +94,23 @@ static void call_roll(const struct owners *owners, struct roll *roll)
 		roll->rows[0].takes = false;
 }
 
+bool owners_find_taker(const struct owners *owners, const struct plan_disk *wanted,
+                       char ret_gateway[GATEWAY_NAME_MAX])
+{
+	struct roll roll;
+	call_roll(owners, &roll);
+	size_t taker = 0;
+	if (!roll.rows[0].takes)
+		taker = owners_on_demand(owners, wanted)
+		                ? SIZE_MAX
+		                : decide_next(wanted->name, wanted->preferred, roll.rows,
+		                              roll.count);
+	if (taker == SIZE_MAX)
+		return false;
+	memcpy(ret_gateway, roll.rows[taker].gateway, GATEWAY_NAME_MAX);
+	return true;
+}
+
 static void set_port_groups(struct owners *owners, const struct plan_disk *wanted,
                             struct disk *disk)
 {
@@ -112,6 +129,9 @@ static void find_past(struct owners *owners, const struct disk *disk)
 		return;
 	const struct member *member =
 	        members_find_instance(&owners->members, record->gateway, record->instance);
+	bool over = member && !member->current && member->health != MEMBER_ABSENT;
+	if (!over && owners->known_since_ms <= disk_record_seen_ms(disk))
+		return;
 	/* Each record of one of the past may name another client of it. */
 	if (!member || member->health == MEMBER_ABSENT || !member->current)
 		members_add_past(&owners->members, record);
@@ -129,9 +149,6 @@ static struct disk_order order_from(const struct owners *owners,
 		[DECIDE_STAND_BY] = DISK_STANDBY,
 	};
 	struct disk_order order = { .role = roles[result->decision], .why = result->why };
-	bool over = member && !member->current && member->health != MEMBER_ABSENT;
-	if (!over && owners->known_since_ms <= disk_record_seen_ms(disk))
-		return;
 	if (result->decision == DECIDE_HAND_OVER)
 		order.next = roll->rows[result->member].gateway;
 	if (result->decision == DECIDE_FORWARD) {
@@ -146,16 +163,19 @@ static struct disk_order order_from(const struct owners *owners,
 	return order;
 }
 
-/* A gateway that cannot reach us asked for it: it has initiators that wait, and we have none. */
+/* A gateway that cannot reach us asked for it: it has initiators that wait, and we have none. Not
+ * any more when somebody has had it since, who may be giving it to us. */
 static void yield_to_asker(struct owners *owners, struct disk *disk, struct disk_order *order)
 {
 	uint64_t asked_ms;
-	const char *by = disk_asked_by(disk, &asked_ms);
+	const char *next = disk_asked_for(disk, &asked_ms);
 	uint64_t now_ms = reactor_now_ms(owners->config.manager);
-	if (!*by || now_ms >= asked_ms + YIELD_MS)
+	if (!*next || now_ms >= asked_ms + YIELD_MS)
 		return;
 	if (disk_record_is_own(disk))
-		*order = (struct disk_order){ .role = DISK_GIVE, .next = by, .why = "asked for" };
+		*order = (struct disk_order){ .role = DISK_GIVE,
+			                      .next = next,
+			                      .why = DECIDE_ASKED_FOR };
 	else if (order->role == DISK_SERVE && !disk_commands_wait(disk))
 		order->role = DISK_WAIT;
 }
@@ -351,6 +371,12 @@ void owners_decide(struct owners *owners)
 		owners->all_ms = reactor_now_ms(owners->config.manager);
 		owners->again_ms = 0;
 	}
+	/* First: who turns out to have more that must be fenced is not fenced yet, for any disk. */
+	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
+		const struct disk *disk = disk_set_at(set, i);
+		if (disk && (all || disk_marked(disk)))
+			find_past(owners, disk);
+	}
 	call_roll(owners, &roll);
 	count_moving(owners);
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
@@ -360,9 +386,3 @@ void owners_decide(struct owners *owners)
 	}
 	check_left(owners, &roll);
 }
-	/* First: who turns out to have more that must be fenced is not fenced yet, for any disk. */
-	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
-		const struct disk *disk = disk_set_at(set, i);
-		if (disk && (all || disk_marked(disk)))
-			find_past(owners, disk);
-	}

@@ -63,6 +63,10 @@ void owners_check_stopped(struct owners *owners);
 void owners_condemned(struct owners *owners, const char *why);
 
 /* owners_decide.c */
+/* Who would take that LUN for those who wait here, if its owner, which cannot be reached, gave it
+ * back. False: nobody would. */
+bool owners_find_taker(const struct owners *owners, const struct plan_disk *wanted,
+                       char ret_gateway[GATEWAY_NAME_MAX]);
 void owners_decide(struct owners *owners);
 
 /* owners_groups.c */

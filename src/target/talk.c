@@ -3,7 +3,7 @@
  *   {"wake": why}    the rows have changed
  *   {"record": ...}  this LUN was taken or given back: what stands in its row, and whether it was
  *                    served without a break until then
- *   {"ask": ...}     are you there, and may I have these LUNs?
+ *   {"ask": ...}     are you there, and may these gateways have these LUNs?
  *   {"answer": ...}  I am
  *   {"try": ...}     can you read this place? (hung.c)
  *   {"tried": ...}   I can
@@ -132,7 +132,7 @@ void talk_record(struct owners *owners, const struct disk *disk)
 		if (text && interconnect && member->has_peer)
 			(void)!interconnect_tell(interconnect, member->peer, text);
 	}
-	if (*disk_asked_by(disk, &asked_ms))
+	if (*disk_asked_for(disk, &asked_ms))
 		talk_wake(owners); /* he cannot be reached otherwise */
 }
 
@@ -155,19 +155,23 @@ static void heard_record(struct owners *owners, const json_t *message)
 
 /* ---- ask ---- */
 
-static json_t *wanted_luns(const struct owners *owners, const struct member *member)
+/* Those of LUNs that nobody would take stay where they are. */
+static void list_wanted(const struct owners *owners, const struct member *member, json_t *luns,
+                        json_t *takers)
 {
 	const struct disk_set *set = owners->config.disks;
-	json_t *luns = json_array();
+	char taker[GATEWAY_NAME_MAX];
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		struct disk *disk = disk_set_at(set, i);
 		if (!disk || !disk_commands_wait(disk) ||
 		    strcmp(disk_record(disk)->instance, member->instance) != 0)
 			continue;
-		(void)json_array_append_new(luns, json_string(disk_name(disk)));
 		disk_note_refusals(disk);
+		if (!owners_find_taker(owners, &set->plan->disks[i], taker))
+			continue;
+		(void)json_array_append_new(luns, json_string(disk_name(disk)));
+		(void)json_array_append_new(takers, json_string(taker));
 	}
-	return luns;
 }
 
 void talk_ask(struct owners *owners, struct member *member)
@@ -176,17 +180,19 @@ void talk_ask(struct owners *owners, struct member *member)
 	member->ask_number = ++owners->ask_number;
 	member->asked_ms = now_ms;
 	member->heard_ms = 0;
+	json_t *luns = json_array(), *takers = json_array();
+	list_wanted(owners, member, luns, takers);
 	send_letter(owners,
-	            json_pack("{s:{s:I, s:s, s:s, s:s, s:s, s:o}}", "ask", "number",
+	            json_pack("{s:{s:I, s:s, s:s, s:s, s:s, s:o, s:o}}", "ask", "number",
 	                      (json_int_t)member->ask_number, "from", owners->config.gateway,
 	                      "from_instance", owners->members.instance, "to", member->gateway,
-	                      "to_instance", member->instance, "luns",
-	                      wanted_luns(owners, member)));
+	                      "to_instance", member->instance, "luns", luns, "takers", takers));
 }
 
 /* ---- answer ---- */
 
-static void consider_lun(struct owners *owners, const char *name, const char *from)
+static void consider_lun(struct owners *owners, const char *name, const char *from,
+                         const char *taker)
 {
 	struct disk *disk = disk_set_find(owners->config.disks, name);
 	struct lun_counters counters;
@@ -195,8 +201,9 @@ static void consider_lun(struct owners *owners, const char *name, const char *fr
 	lun_get_counters(disk_lun(disk), &counters);
 	if (counters.last_own_io_ms && clock_monotonic_ms() < counters.last_own_io_ms + OWN_IO_MS)
 		return; /* kept */
-	log_info("%s: given to %s, which asked for it: it cannot reach this gateway", name, from);
-	disk_ask_for(disk, from);
+	log_info("%s: given to %s: %s, which cannot reach this gateway, asked for it", name, taker,
+	         from);
+	disk_ask_for(disk, taker);
 }
 
 /* Every I/O reactor has turned since the question came. The answer goes through the cluster, which
@@ -216,11 +223,15 @@ static void probed(void *argument, json_t *question)
 	            json_pack("{s:{s:I, s:s, s:s}}", "answer", "number",
 	                      json_number(ask, "number", 0), "to", json_text(ask, "from", ""),
 	                      "to_instance", json_text(ask, "from_instance", "")));
+	const char *from = json_text(ask, "from", "");
 	size_t index;
 	json_t *lun;
 	json_array_foreach (json_object_get(ask, "luns"), index, lun) {
+		/* Who speaks an earlier version means itself. */
+		const char *taker =
+		        json_string_value(json_array_get(json_object_get(ask, "takers"), index));
 		if (json_is_string(lun))
-			consider_lun(owners, json_string_value(lun), json_text(ask, "from", ""));
+			consider_lun(owners, json_string_value(lun), from, taker ? taker : from);
 	}
 	owners_changed(owners);
 }

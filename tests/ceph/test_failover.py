@@ -369,6 +369,34 @@ def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
 
 
 @case
+def who_takes_nothing_asks_an_owner_out_of_reach_only_for_what_another_one_would_take():
+    with site(3) as s:
+        owner = s.owner()
+        asker, taker = s.others(owner)
+        for gw in asker, taker:
+            owner.call("PUT", f"/rbdgate/maintenance/{gw.name}")
+        wait_for(lambda: all(s.state(owner, n) == "ready" and s.state(asker, n) == "forwarded" for n in range(DISKS)),
+                 "all LUNs at one")
+        before = rows(s, "owner/")
+        path = Path(asker, 0, namespace=s.network.hub)
+        expect_eq(path.command(READ_ONE, in_len=512).status, 0, "a read")
+        s.cut(owner, asker.address)
+        wait_for(lambda: s.state(asker, 0) == "failed", "the LUN to be unavailable there")
+
+        def asked_often():
+            path.command(READ_ONE, in_len=512)
+            return owner.io.log.read_text().count(f"{asker.name} asks whether this gateway lives") > 3
+        wait_for(asked_often, "questions", deadline_s=60)
+        expect_eq(rows(s, "owner/"), before, "records while nobody would take the LUN")
+        owner.call("DELETE", f"/rbdgate/maintenance/{taker.name}")
+        wait_for(lambda: path.command(READ_ONE, in_len=512).status == 0, "the LUN, at one that takes it")
+        expect_eq(s.state(taker, 0), "ready", "that one")
+        s.heal(owner)
+        owner.call("DELETE", f"/rbdgate/maintenance/{asker.name}")
+        wait_for(lambda: s.state(owner, 0) == "ready", "the return")
+
+
+@case
 def an_owner_without_the_cluster_is_replaced():
     with site() as s:
         owner = s.owner()

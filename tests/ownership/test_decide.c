@@ -105,6 +105,30 @@ TEST(it_returns_to_the_preferred_owner_when_that_has_been_healthy_long_enough)
 	assert_decision(&view, DECIDE_SERVE, 0, 0);
 }
 
+/* Its initiators cannot reach that one by the gateway that asked. */
+TEST(what_was_asked_for_returns_when_it_has_been_here_long_enough)
+{
+	struct view view;
+	view_init(&view, 3);
+	view.input.preferred = "gw-2";
+	view.record = (struct owner_record){ .state = OWNER_CLEAN, .epoch = 6 };
+	(void)snprintf(view.record.next, sizeof view.record.next, "gw-0");
+	(void)snprintf(view.record.why, sizeof view.record.why, "asked for");
+	view.input.seen_ms = NOW;
+	struct decision_result result;
+	decide(&view.input, &result);
+	ASSERT_EQ(result.decision, DECIDE_TAKE);
+	ASSERT_STR_EQ(result.why, "asked for");
+	own(&view, 0, 1);
+	(void)snprintf(view.record.why, sizeof view.record.why, "asked for from gw-2");
+	assert_decision(&view, DECIDE_SERVE, 0, NOW + RETURN_MS);
+	view.input.now_ms = NOW + RETURN_MS;
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+	view.input.now_ms = NOW;
+	view.input.requested = true; /* people want it there */
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+}
+
 TEST(who_takes_nothing_hands_over_to_the_preferred_owner_or_the_heir)
 {
 	struct view view;

@@ -62,3 +62,21 @@ TEST(an_owner_that_took_it_again_has_not_kept_it)
 	disk.record.state = OWNER_CLEAN; /* as the rows tell */
 	ASSERT_EQ(disk_kept_since_ms(&disk), 0);
 }
+
+/* Whoever has it by then may hand it to the gateway that gave it. */
+TEST(what_was_asked_for_is_asked_for_until_somebody_has_taken_it)
+{
+	struct disk disk = { .record = { .state = OWNER_ACTIVE, .epoch = 7 } };
+	struct disk_host host = { 0 };
+	uint64_t asked_ms;
+	ASSERT_EQ(reactor_new("manager", NULL, &host.manager), 0);
+	disk.host = &host;
+	ASSERT_STR_EQ(disk_asked_for(&disk, &asked_ms), "");
+	disk_ask_for(&disk, "gw-2");
+	ASSERT_STR_EQ(disk_asked_for(&disk, &asked_ms), "gw-2");
+	disk.record.state = OWNER_CLEAN;
+	ASSERT_STR_EQ(disk_asked_for(&disk, &asked_ms), "gw-2");
+	disk.record = (struct owner_record){ .state = OWNER_ACTIVE, .epoch = 8 };
+	ASSERT_STR_EQ(disk_asked_for(&disk, &asked_ms), "");
+	reactor_free(host.manager);
+}

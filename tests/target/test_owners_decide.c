@@ -21,9 +21,11 @@ struct disk {
 	struct rollback rollback;
 	uint64_t rollback_seen_ms;
 	bool marked, waited_for, anew, hangs;
+	const char *asked_for;
 	unsigned orders;
 };
 static struct disk disks[DISKS];
+static uint64_t now_ms;
 
 /* ---- what owners_decide.c calls ---- */
 
@@ -108,10 +110,10 @@ bool disk_commands_wait(const struct disk *disk)
 	return disk->waited_for;
 }
 
-const char *disk_asked_by(const struct disk *disk, uint64_t *ret_asked_ms)
+const char *disk_asked_for(const struct disk *disk, uint64_t *ret_asked_ms)
 {
-	*ret_asked_ms = 0;
-	return "";
+	*ret_asked_ms = now_ms;
+	return disk->asked_for ? disk->asked_for : "";
 }
 
 void disk_set_port_groups(struct disk *disk, const struct port_group *groups, size_t count)
@@ -122,8 +124,6 @@ uint64_t hung_for_ms(const struct owners *owners, const struct disk *disk)
 {
 	return disk->hangs ? 4000 : 0;
 }
-
-static uint64_t now_ms;
 
 const char *disk_name(const struct disk *disk)
 {
@@ -588,5 +588,75 @@ TEST(nobody_serves_what_is_rolled_back_but_for_who_takes_it)
 		ASSERT_EQ(disks[0].order.role, rows[i].role);
 	}
 	world.owners.seen = NULL;
+	world_done(&world);
+}
+
+TEST(what_is_asked_for_goes_to_the_gateway_that_would_take_it_and_is_not_taken_back_at_once)
+{
+	struct world world;
+	world_init(&world);
+	world.peer.health = MEMBER_UNREACHABLE;
+	disks[3].asked_for = "gw-2";
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_GIVE), 1);
+	ASSERT_STR_EQ(disks[3].order.next, "gw-2");
+	give_back(&disks[3]);
+	decide_all(&world);
+	ASSERT_EQ(disks[3].order.role, DISK_WAIT);
+	disks[3].waited_for = true; /* here, too */
+	decide_all(&world);
+	ASSERT_EQ(disks[3].order.role, DISK_SERVE);
+	disks[3].waited_for = false;
+	disks[3].asked_for = NULL; /* it was taken, and is given back to us */
+	decide_all(&world);
+	ASSERT_EQ(disks[3].order.role, DISK_SERVE);
+	world_done(&world);
+}
+
+/* An owner that cannot be reached gives what it is asked for: it must not be for nobody. */
+TEST(a_lun_is_asked_for_only_if_somebody_would_take_it)
+{
+	static const struct {
+		const char *name;
+		bool maintenance, cautious, on_demand; /* of this gateway, and of the LUN */
+		enum member_health third;
+		bool third_drained;
+		const char *taker;
+	} rows[] = {
+		{ "this gateway", false, false, false, MEMBER_UP, false, "gw-1" },
+		{ "this gateway, on demand", false, false, true, MEMBER_UP, false, "gw-1" },
+		{ "another one", true, false, false, MEMBER_UP, false, "gw-3" },
+		{ "nobody: it is drained as well", true, false, false, MEMBER_UP, true, NULL },
+		{ "nobody: it does not answer", true, false, false, MEMBER_SUSPECT, false, NULL },
+		{ "nobody: there is none", true, false, false, MEMBER_ABSENT, false, NULL },
+		{ "another one, of who is cautious", false, true, false, MEMBER_UP, false, "gw-3" },
+		{ "nobody: it waits for the owner", false, true, false, MEMBER_ABSENT, false,
+		  NULL },
+		{ "nobody asks for it there", true, false, true, MEMBER_UP, false, NULL },
+	};
+	struct world world;
+	char taker[GATEWAY_NAME_MAX];
+	static struct plan_group beside[] = { { .gateway = (char *)"upstream-1" } };
+	world_init(&world);
+	struct member third = {
+		.gateway = "gw-3", .instance = "three", .current = true, .state = GATEWAY_UP
+	};
+	list_append(&world.owners.members.list, &third.link);
+	world.peer.health = MEMBER_UNREACHABLE; /* the owner */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		TEST_ROW("%s", rows[i].name);
+		world.owners.members.maintenance = rows[i].maintenance;
+		world.owners.hung.cautious = rows[i].cautious;
+		third.health = rows[i].third;
+		third.maintenance = rows[i].third_drained;
+		struct plan_disk wanted = { .name = (char *)"rbd/disk",
+			                    .preferred = (char *)"gw-2",
+			                    .groups = beside,
+			                    .group_count = rows[i].on_demand };
+		bool found = owners_find_taker(&world.owners, &wanted, taker);
+		ASSERT_EQ(found, rows[i].taker != NULL);
+		if (found)
+			ASSERT_STR_EQ(taker, rows[i].taker);
+	}
 	world_done(&world);
 }
