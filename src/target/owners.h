@@ -58,7 +58,7 @@ void owners_moved(struct owners *owners, struct disk *disk);
 size_t owners_port_groups(const struct owners *owners, const struct plan_disk *wanted,
                           const struct disk *disk, struct port_group groups[PORT_GROUPS_MAX]);
 
-/* Somebody is there who would take this gateway's LUNs. */
+/* Somebody is there who would take LUNs of this gateway. */
 bool owners_have_heir(const struct owners *owners);
 /* This gateway is being stopped: it gives all its LUNs away, and takes none. */
 void owners_leave(struct owners *owners);

@@ -21,6 +21,7 @@
 
 struct roll {
 	struct decide_member rows[MEMBERS_MAX];
+	bool takes[MEMBERS_MAX]; /* any LUN; rows say it of the one that call_for() was about */
 	const struct member *members[MEMBERS_MAX]; /* [0] is this gateway: NULL */
 	size_t count;
 };
@@ -33,7 +34,7 @@ static bool may_take(const struct owners *owners, const struct member *member)
 	       !member->cautious && (!member->stalled || owners->members.stalled);
 }
 
-static void call_members(const struct owners *owners, struct roll *roll)
+static void call_roll(const struct owners *owners, struct roll *roll)
 {
 	const struct owners_config *config = &owners->config;
 	*roll = (struct roll){ .count = 1 };
@@ -57,6 +58,8 @@ static void call_members(const struct owners *owners, struct roll *roll)
 		row->up_since_ms = member->up_since_ms;
 		row->fenced_at_ms = member->since_ms;
 	}
+	for (size_t i = 0; i < roll->count; i++)
+		roll->takes[i] = roll->rows[i].takes;
 }
 
 /* Unless it is certain that no other gateway is there, or was since this one is: then sessions of
@@ -87,11 +90,39 @@ static bool others_take(const struct roll *roll)
 	return false;
 }
 
-static void call_roll(const struct owners *owners, struct roll *roll)
+/* A gateway has the disks of its own targets only. */
+static bool has_disk(const char *gateway, const struct plan_disk *wanted)
 {
-	call_members(owners, roll);
-	if (owners->hung.cautious && others_take(roll))
-		roll->rows[0].takes = false;
+	for (size_t i = 0; i < wanted->group_count; i++) {
+		if (strcmp(wanted->groups[i].gateway, gateway) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void call_for(const struct owners *owners, struct roll *roll, const struct plan_disk *wanted)
+{
+	for (size_t i = 1; i < roll->count; i++)
+		roll->rows[i].takes = roll->takes[i] && has_disk(roll->rows[i].gateway, wanted);
+	roll->rows[0].takes = roll->takes[0] && !(owners->hung.cautious && others_take(roll));
+}
+
+/* Another one would take that LUN. */
+static bool has_heir(const struct owners *owners, struct roll *roll, const struct plan_disk *wanted)
+{
+	call_for(owners, roll, wanted);
+	roll->rows[0].takes = false;
+	return decide_heir(wanted->name, roll->rows, roll->count) != SIZE_MAX;
+}
+
+static bool any_has_heir(const struct owners *owners, struct roll *roll)
+{
+	const struct plan *plan = owners->config.disks->plan;
+	for (size_t i = 0; plan && i < plan->disk_count; i++) {
+		if (has_heir(owners, roll, &plan->disks[i]))
+			return true;
+	}
+	return false;
 }
 
 bool owners_find_taker(const struct owners *owners, const struct plan_disk *wanted,
@@ -99,6 +130,7 @@ bool owners_find_taker(const struct owners *owners, const struct plan_disk *want
 {
 	struct roll roll;
 	call_roll(owners, &roll);
+	call_for(owners, &roll, wanted);
 	size_t taker = 0;
 	if (!roll.rows[0].takes)
 		taker = owners_on_demand(owners, wanted)
@@ -271,11 +303,12 @@ static bool await_turn(struct owners *owners, const struct disk *disk, struct di
 	return true;
 }
 
-static void decide_disk(struct owners *owners, const struct roll *roll,
-                        const struct plan_disk *wanted, struct disk *disk)
+static void decide_disk(struct owners *owners, struct roll *roll, const struct plan_disk *wanted,
+                        struct disk *disk)
 {
 	struct decision_result result;
 	bool on_demand = owners_on_demand(owners, wanted);
+	call_for(owners, roll, wanted);
 	struct decide_input input = {
 		.lun = wanted->name,
 		.record = disk_record(disk),
@@ -316,12 +349,13 @@ static void decide_disk(struct owners *owners, const struct roll *roll,
 /* ---- leaving ---- */
 
 /* Something that another one may still get. */
-static bool gives_any(const struct owners *owners)
+static bool gives_any(const struct owners *owners, struct roll *roll)
 {
 	const struct disk_set *set = owners->config.disks;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
-		if (disk && disk_is_ours(disk) && !is_hopeless(owners, disk))
+		if (disk && disk_is_ours(disk) && !is_hopeless(owners, disk) &&
+		    has_heir(owners, roll, &set->plan->disks[i]))
 			return true;
 	}
 	return false;
@@ -342,17 +376,16 @@ bool owners_have_heir(const struct owners *owners)
 {
 	struct roll roll;
 	call_roll(owners, &roll);
-	roll.rows[0].takes = false;
-	return decide_heir("", roll.rows, roll.count) != SIZE_MAX;
+	return any_has_heir(owners, &roll);
 }
 
-static void check_left(struct owners *owners, const struct roll *roll)
+static void check_left(struct owners *owners, struct roll *roll)
 {
 	if (!owners->leaving || owners->left)
 		return;
-	bool nobody = decide_heir("", roll->rows, roll->count) == SIZE_MAX;
+	bool nobody = !any_has_heir(owners, roll);
 	bool over = reactor_now_ms(owners->config.manager) >= owners->leave_ms + LEAVE_MS;
-	if (!nobody && !over && (gives_any(owners) || !all_forwarded(owners->config.disks)))
+	if (!nobody && !over && (gives_any(owners, roll) || !all_forwarded(owners->config.disks)))
 		return;
 	owners->left = true;
 	owners->config.left(owners->config.argument);

@@ -112,6 +112,30 @@ def a_drained_gateway_owns_nothing_until_it_is_undrained():
 
 
 @case
+def a_gateway_of_another_target_is_given_nothing():
+    with pair() as (first, second):
+        disks = [*DISKS, *(f"disk_{n}" for n in range(3, 7))]  # each would have it for its heir by even chances
+        for disk in disks[2:]:
+            first.call("PUT", f"/disk/rbd/{disk}", mode="create", size="16M")
+            first.call("PUT", f"/targetlun/{IQN}", disk=f"rbd/{disk}")
+        wait_for_owners(first, gw_1=3, gw_2=3)
+        third = Gateway(first.folder.parent / "gw-3", name="gw-3", store=f"dir:{first.folder.parent / 'store'}",
+                        address="127.0.0.3", rbdgate={"return_after": 0})
+        try:
+            third.start()
+            first.call("PUT", f"/target/{IQN}.other")
+            first.call("PUT", f"/gateway/{IQN}.other/gw-3", ip_address="127.0.0.3", skipchecks="true")
+            wait_for(lambda: all(any(m["gateway"] == "gw-3" and m["health"] == "up" for m in gw.status()["members"])
+                                 for gw in (first, second)), "gw-3 as a peer of both")
+            first.gwcli(GATEWAYS, "drain", "gw-1")
+            wait_for_owners(first, gw_1=0, gw_2=6)
+        finally:
+            third.stop()
+        first.gwcli(GATEWAYS, "undrain", "gw-1")
+        wait_for_owners(first, gw_1=3, gw_2=3)
+
+
+@case
 def a_dead_gateway_loses_its_luns_and_gets_them_back():
     with pair() as (first, second):
         second.io.kill()

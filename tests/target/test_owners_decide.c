@@ -187,6 +187,8 @@ static void world_init(struct world *world)
 {
 	struct store_config config = { .kind = "dir", .path = test_folder(), .object = "o" };
 	static char name[] = "rbd/disk", preferred[] = "gw-1";
+	static struct plan_group groups[] = { { .gateway = (char *)"gw-1" },
+		                              { .gateway = (char *)"gw-2" } };
 	struct error err = { 0 };
 	*world = (struct world){ 0 };
 	ASSERT_EQ(reactor_new("manager", NULL, &world->manager), 0);
@@ -195,7 +197,10 @@ static void world_init(struct world *world)
 	now_ms = reactor_now_ms(world->manager);
 	memset(disks, 0, sizeof disks);
 	for (size_t i = 0; i < DISKS; i++) {
-		world->wanted[i] = (struct plan_disk){ .name = name, .preferred = preferred };
+		world->wanted[i] = (struct plan_disk){ .name = name,
+			                               .preferred = preferred,
+			                               .groups = groups,
+			                               .group_count = ARRAY_LEN(groups) };
 		own(world, &disks[i]);
 	}
 	world->plan = (struct plan){ .disks = world->wanted, .disk_count = DISKS };
@@ -618,25 +623,29 @@ TEST(a_lun_is_asked_for_only_if_somebody_would_take_it)
 {
 	static const struct {
 		const char *name;
-		bool maintenance, cautious, on_demand; /* of this gateway, and of the LUN */
+		bool maintenance, cautious; /* of this gateway */
+		size_t groups;              /* of the LUN */
 		enum member_health third;
 		bool third_drained;
 		const char *taker;
 	} rows[] = {
-		{ "this gateway", false, false, false, MEMBER_UP, false, "gw-1" },
-		{ "this gateway, on demand", false, false, true, MEMBER_UP, false, "gw-1" },
-		{ "another one", true, false, false, MEMBER_UP, false, "gw-3" },
-		{ "nobody: it is drained as well", true, false, false, MEMBER_UP, true, NULL },
-		{ "nobody: it does not answer", true, false, false, MEMBER_SUSPECT, false, NULL },
-		{ "nobody: there is none", true, false, false, MEMBER_ABSENT, false, NULL },
-		{ "another one, of who is cautious", false, true, false, MEMBER_UP, false, "gw-3" },
-		{ "nobody: it waits for the owner", false, true, false, MEMBER_ABSENT, false,
-		  NULL },
-		{ "nobody asks for it there", true, false, true, MEMBER_UP, false, NULL },
+		{ "this gateway", false, false, 3, MEMBER_UP, false, "gw-1" },
+		{ "this gateway, on demand", false, false, 4, MEMBER_UP, false, "gw-1" },
+		{ "another one", true, false, 3, MEMBER_UP, false, "gw-3" },
+		{ "nobody: it is drained as well", true, false, 3, MEMBER_UP, true, NULL },
+		{ "nobody: it does not answer", true, false, 3, MEMBER_SUSPECT, false, NULL },
+		{ "nobody: there is none", true, false, 3, MEMBER_ABSENT, false, NULL },
+		{ "nobody: it is not of its target", true, false, 2, MEMBER_UP, false, NULL },
+		{ "another one, of who is cautious", false, true, 3, MEMBER_UP, false, "gw-3" },
+		{ "nobody: it waits for the owner", false, true, 3, MEMBER_ABSENT, false, NULL },
+		{ "nobody asks for it there", true, false, 4, MEMBER_UP, false, NULL },
 	};
 	struct world world;
 	char taker[GATEWAY_NAME_MAX];
-	static struct plan_group beside[] = { { .gateway = (char *)"upstream-1" } };
+	static struct plan_group groups[] = { { .gateway = (char *)"gw-1" },
+		                              { .gateway = (char *)"gw-2" },
+		                              { .gateway = (char *)"gw-3" },
+		                              { .gateway = (char *)"upstream-1" } };
 	world_init(&world);
 	struct member third = {
 		.gateway = "gw-3", .instance = "three", .current = true, .state = GATEWAY_UP
@@ -651,12 +660,54 @@ TEST(a_lun_is_asked_for_only_if_somebody_would_take_it)
 		third.maintenance = rows[i].third_drained;
 		struct plan_disk wanted = { .name = (char *)"rbd/disk",
 			                    .preferred = (char *)"gw-2",
-			                    .groups = beside,
-			                    .group_count = rows[i].on_demand };
+			                    .groups = groups,
+			                    .group_count = rows[i].groups };
 		bool found = owners_find_taker(&world.owners, &wanted, taker);
 		ASSERT_EQ(found, rows[i].taker != NULL);
 		if (found)
 			ASSERT_STR_EQ(taker, rows[i].taker);
 	}
+	world_done(&world);
+}
+
+/* Another target's: it has no such disk. */
+TEST(a_gateway_that_is_not_of_the_target_is_given_nothing)
+{
+	struct world world;
+	char names[DISKS][16];
+	world_init(&world);
+	struct member other = { .gateway = "gw-3",
+		                .instance = "three",
+		                .current = true,
+		                .state = GATEWAY_UP,
+		                .health = MEMBER_UP };
+	list_append(&world.owners.members.list, &other.link);
+	for (size_t i = 0; i < DISKS; i++) { /* some have it for their heir */
+		(void)snprintf(names[i], sizeof names[i], "rbd/disk_%zu", i);
+		world.wanted[i].name = names[i];
+	}
+	world.owners.members.maintenance = true;
+	for (size_t i = 0; i < DISKS; i++) {
+		world.owners.rested_ms = 0;
+		decide_all(&world);
+		ASSERT_EQ(disks[i].order.role, DISK_GIVE);
+		ASSERT_STR_EQ(disks[i].order.next, "gw-2");
+		arrive(&disks[i]);
+		owners_decide(&world.owners);
+	}
+	for (size_t i = 0; i < DISKS; i++) /* nor waited for */
+		disks[i].record = (struct owner_record){ .state = OWNER_CLEAN, .epoch = 3 };
+	world.owners.members.maintenance = false;
+	world.peer.maintenance = true;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS);
+	for (size_t i = 0; i < DISKS; i++)
+		own(&world, &disks[i]);
+	world.owners.leaving = true;
+	world.owners.leave_ms = now_ms;
+	ASSERT_FALSE(owners_have_heir(&world.owners));
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS);
+	ASSERT_TRUE(world.owners.left);
 	world_done(&world);
 }
