@@ -272,7 +272,7 @@ void disk_release(struct disk *disk)
 {
 	struct error *err = &disk->job_error;
 	int r = 0;
-	disk->released = disk->kept = false;
+	disk->released = disk->kept = disk->superseded = false;
 	if (!disk->lost && disk->backend)
 		r = backend_release(disk->backend, err);
 	if (r == 0 && !disk->lost && !disk->stale && is_own(disk, &disk->job_record)) {

@@ -178,6 +178,8 @@ int owner_record_confirm(struct store *store, const char *disk, const struct own
 int owner_record_release(struct store *store, const char *disk, struct owner_record *record,
                          const char *next, const char *why, struct error *err)
 {
+	if (strcmp(record->instance, stored.instance) != 0)
+		return -ECANCELED;
 	record->state = stored.state = OWNER_CLEAN;
 	return step("give", err);
 }
@@ -569,6 +571,21 @@ TEST(a_lun_is_given_back_as_kept_only_if_it_was_served_until_then)
 		ASSERT_TRUE(disk.released);
 		ASSERT_EQ(disk.kept, rows[i].kept);
 	}
+}
+
+/* Else it would leave that one behind when it is closed. */
+TEST(that_a_record_was_anothers_by_then_says_nothing_of_the_next_one)
+{
+	struct disk disk = other_is_gone();
+	ASSERT_EQ(take(&disk, NULL), 0);
+	(void)snprintf(stored.instance, sizeof stored.instance, "another");
+	disk_release(&disk);
+	ASSERT_TRUE(disk.superseded);
+	ASSERT_FALSE(disk.released);
+	ASSERT_EQ(take(&disk, NULL), 0);
+	disk.lost = true;
+	disk_release(&disk);
+	ASSERT_FALSE(disk.superseded);
 }
 
 /* Somebody else had it meanwhile. */
