@@ -184,12 +184,28 @@ int owners_read_lun(const struct rest *api, const char *id, const char *preferre
 	return lun ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
-bool owners_has_heir(const json_t *owners, const char *gateway)
+static bool has_heir(const json_t *gateways, const json_t *target, const char *gateway)
 {
 	const char *name;
-	json_t *other;
-	json_object_foreach (json_object_get(owners, "gateways"), name, other)
-		if (strcmp(name, gateway) != 0 && strcmp(json_text(other, "state", ""), "up") == 0)
+	json_t *portal;
+	json_object_foreach (json_object_get(target, "portals"), name, portal) {
+		const char *state = json_text(json_object_get(gateways, name), "state", "");
+		if (strcmp(name, gateway) != 0 && strcmp(state, "up") == 0)
 			return true;
+	}
 	return false;
+}
+
+const char *owners_find_heirless(const json_t *owners, const json_t *object, const char *gateway)
+{
+	const json_t *gateways = json_object_get(owners, "gateways");
+	const char *iqn;
+	json_t *target;
+	json_object_foreach (json_object_get(object, "targets"), iqn, target) {
+		if (json_object_get(json_object_get(target, "portals"), gateway) &&
+		    json_object_size(json_object_get(target, "disks")) > 0 &&
+		    !has_heir(gateways, target, gateway))
+			return iqn;
+	}
+	return NULL;
 }

@@ -17,5 +17,6 @@ int owners_read(const struct rest *api, const json_t *object, json_t **ret_owner
 /* One LUN of it. */
 int owners_read_lun(const struct rest *api, const char *id, const char *preferred, json_t **ret_lun,
                     struct error *err) MUST_CHECK;
-/* True if another gateway than this could take its LUNs now. */
-bool owners_has_heir(const json_t *owners, const char *gateway);
+/* A target of this gateway whose LUNs no other one of it could take now; NULL: there is none.
+ * Borrowed from the object. */
+const char *owners_find_heirless(const json_t *owners, const json_t *object, const char *gateway);

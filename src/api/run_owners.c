@@ -192,10 +192,10 @@ static bool request_gateway(struct request *request, const json_t *object, char 
 	return true;
 }
 
-/* False: answered. *ret_heir: somebody could take its LUNs now; else it keeps them until somebody
- * can. */
+/* False: answered. *ret_heirs: somebody could take any LUN of it now; else it keeps some until
+ * somebody can. */
 static bool may_drain(struct request *request, const json_t *object, const char *gateway,
-                      bool *ret_heir)
+                      bool *ret_heirs)
 {
 	AUTO_JSON json_t *owners = NULL;
 	struct error err = { 0 };
@@ -203,14 +203,15 @@ static bool may_drain(struct request *request, const json_t *object, const char 
 		answer_message(request, 503, "Owners are not known: %s", err.text);
 		return false;
 	}
-	*ret_heir = owners_has_heir(owners, gateway);
-	if (*ret_heir || strcasecmp(request_argument(request, "force"), "true") == 0)
+	const char *heirless = owners_find_heirless(owners, object, gateway);
+	*ret_heirs = !heirless;
+	if (!heirless || strcasecmp(request_argument(request, "force"), "true") == 0)
 		return true;
 	answer_message(request, 400,
-	               "No other gateway could take the LUNs of %s now: it would keep them until "
-	               "one can. Start another gateway, end its maintenance, or force it "
+	               "No other gateway of %s could take the LUNs of %s now: it would keep them "
+	               "until one can. Start another gateway, end its maintenance, or force it "
 	               "(confirm=true)",
-	               gateway);
+	               heirless, gateway);
 	return false;
 }
 
@@ -270,7 +271,7 @@ void run_maintenance_put(struct request *request)
 {
 	AUTO_JSON json_t *object = NULL;
 	char gateway[256];
-	bool heir;
+	bool heirs;
 	const char *wish = json_text(request->arguments, "timeout", NULL);
 	uint64_t timeout_s = DRAIN_TIMEOUT_S;
 	if (wish && text_to_uint(wish, 0, TIMEOUT_MAX_S, &timeout_s) < 0) {
@@ -279,9 +280,10 @@ void run_maintenance_put(struct request *request)
 		return;
 	}
 	if (!request_load(request, &object) || !request_gateway(request, object, gateway) ||
-	    !may_drain(request, object, gateway, &heir) || !set_maintenance(request, gateway, true))
+	    !may_drain(request, object, gateway, &heirs) ||
+	    !set_maintenance(request, gateway, true))
 		return;
-	uint64_t deadline_ms = clock_monotonic_ms() + (heir ? timeout_s * 1000 : 0);
+	uint64_t deadline_ms = clock_monotonic_ms() + (heirs ? timeout_s * 1000 : 0);
 	for (;;) {
 		AUTO_JSON json_t *left = luns_left(request, object, gateway);
 		if (!left)

@@ -262,13 +262,38 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	expect_event(events, 1, "drain", "", "maintenance of " GW1 " begins, asked for at " GW1);
 }
 
+/* It has no such disk: the drained one would keep it. */
+TEST(a_gateway_of_another_target_is_no_heir)
+{
+	static const char name[] = "gw3.example.com";
+	struct registration *third = NULL;
+	struct error err = { 0 };
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	world_add_member(&pair.world, name);
+	ASSERT_EQ(registration_new(pair.world.members[2].store, name, &third, &err), 0);
+	world_put(&pair.world, "/api/target/iqn.2003-01.com.example:other", NULL);
+	world_put(&pair.world, "/api/gateway/iqn.2003-01.com.example:other/gw3.example.com",
+	          "ip_address=10.9.0.3&skipchecks=true");
+	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
+	AUTO_JSON json_t *refused =
+	        world_ask(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400);
+	ASSERT_NOT_NULL(
+	        strstr(json_text(refused, "message", ""), "No other gateway of " TARGET " could"));
+
+	/* Of its own target that gateway has nothing to lose. */
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/gw3.example.com", NULL, 200,
+	             "Gateway gw3.example.com is in maintenance and owns nothing");
+	registration_free(third);
+}
+
 TEST(the_last_gateway_that_can_serve_is_drained_only_by_force)
 {
 	AUTO_PAIR struct pair pair = { 0 };
 	start_pair(&pair);
 	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
 	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, "timeout=0", 400,
-	             "No other gateway could take the LUNs of " GW1
+	             "No other gateway of " TARGET " could take the LUNs of " GW1
 	             " now: it would keep them until one can. Start another gateway, end its "
 	             "maintenance, or force it (confirm=true)");
 	take(&pair, GW1, "start");

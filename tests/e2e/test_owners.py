@@ -103,7 +103,7 @@ def a_drained_gateway_owns_nothing_until_it_is_undrained():
                        for m in first.status()["members"])
         wait_for(healthy, "gw-2 as a peer of gw-1 again")
         refused = first.gwcli(GATEWAYS, "drain", "gw-1", check=False)
-        expect("No other gateway could take the LUNs of gw-1 now" in str(refused), refused)
+        expect("could take the LUNs of gw-1 now" in str(refused), refused)
         wait_for_owners(first, gw_1=2, gw_2=0)
         expect_eq(epochs(first), before, "changes of owner while gw-2 is drained")
         first.gwcli(GATEWAYS, "undrain", "gw-2")
