@@ -71,8 +71,9 @@ void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
 		task_end(task);
 		return;
 	case RELAY_ABORTED:
-		if (task->state.abort == ABORT_NOT)
-			task->state.abort = ABORT_SILENT;
+		/* The owner ends what its nexus has ended without a word. Was it not taken off
+		 * here, its initiator waits: a reset reached the owner behind it that had come
+		 * before. */
 		task_end_status(task, SCSI_TASK_ABORTED);
 		return;
 	case RELAY_NOT_EXECUTED:

@@ -152,6 +152,9 @@ static void run_wake(struct message *message)
 	struct itl *itl = container_of(message, struct itl, wake);
 	/* What changes from now on posts the message again. */
 	(void)atomic_exchange(&itl->wake_posted, false);
+	/* The commands that it concerns were taken off when it came. The others are later ones: at
+	 * the owner they must come behind it, or it would end them. */
+	management_wake(itl);
 	struct scsi_task *task;
 	list_for_each (task, &itl->tasks, state.link) {
 		if (task->state.phase != TASK_HELD || !is_due(task))
@@ -160,7 +163,6 @@ static void run_wake(struct message *message)
 		go_on(task);
 	}
 	task_start_queued(itl); /* the predecessors of its nexus may have ended */
-	management_wake(itl);
 	itl_put(itl);
 }
 

@@ -369,6 +369,33 @@ TEST(an_abort_of_ones_own_commands_leaves_those_of_others)
 	world_nexus_end(world, second);
 }
 
+/* It comes to the owner before them, and is the only thing that they notice of it. */
+TEST(a_reset_that_waited_for_an_owner_leaves_what_came_after_it)
+{
+	AUTO(world) struct world *world = world_new(2);
+	struct nexus *nexus = world_nexus(world, 0, 0, 1);
+	struct disk *disk = &world->gateways[1].disk;
+	struct task_management request;
+	lun_set_state(world->gateways[0].lun, LUN_HELD);
+	manage(nexus, TMF_LUN_RESET, NULL, &request);
+	world_pass(world, 5);
+	write_start(&a, nexus, 8, 1, 1);
+	world_pass(world, 5);
+	ASSERT_FALSE(manage_done || a.done);
+	disk->hold = true;
+	world_forward(world, 0, 1, 7);
+	world_pass(world, 50);
+	disk_release(disk);
+	EVENTUALLY(world, manage_done && a.done);
+	ASSERT_EQ(request.response, TMF_COMPLETE);
+	ASSERT_FALSE(a.task.aborted);
+	assert_sense(&a, 0x062903);
+	write_start(&a, nexus, 8, 1, 1);
+	command_wait(world, &a);
+	assert_good(&a);
+	world_nexus_end(world, nexus);
+}
+
 /* In a rolling upgrade: each of them is the later one once. */
 TEST(gateways_of_two_versions_forward_to_each_other)
 {

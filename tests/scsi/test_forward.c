@@ -265,6 +265,19 @@ TEST(an_owner_that_aborts_on_its_own_says_it_in_the_status)
 	assert_status(&a, SCSI_TASK_ABORTED);
 }
 
+/* A reset of its own nexus, perhaps, that came to the owner behind it: here it is none that was
+ * taken off, so its initiator waits for it. */
+TEST(what_only_the_owner_has_taken_off_is_answered)
+{
+	AUTO(rig) struct rig *rig = forwarding_rig(5);
+	write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+	rig_turn(rig);
+	fake_relay_return(&rig->relay, 0, RELAY_ABORTED);
+	rig_turn(rig);
+	ASSERT_FALSE(a.task.aborted);
+	assert_status(&a, SCSI_TASK_ABORTED);
+}
+
 TEST(ordered_commands_wait_for_those_at_the_owner)
 {
 	AUTO(rig) struct rig *rig = forwarding_rig(5);
