@@ -1,6 +1,7 @@
 /* What the owner sends: Data-In straight into the task's buffer, answers, heartbeats. Answers come
  * in the order of StatSN without a gap, across connections. */
 #include "interconnect/channel.h"
+#include "interconnect/fate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -264,4 +265,16 @@ int answer_complete(struct channel *channel)
 {
 	const uint8_t *bhs = channel->wire.rx.header;
 	return rows[pdu_opcode(bhs)].complete(channel, bhs);
+}
+
+int answer_take_fate(struct channel *channel, const uint8_t *bhs, const uint8_t *data)
+{
+	uint8_t opcode = pdu_opcode(bhs);
+	uint32_t len = pdu_data_len(bhs);
+
+	if ((opcode != PDU_SCSI_RESPONSE && opcode != PDU_TASK_MANAGEMENT_RESPONSE) ||
+	    len > sizeof(channel->small))
+		return -EPROTO;
+	memcpy(channel->small, data, len);
+	return rows[opcode].complete(channel, bhs);
 }

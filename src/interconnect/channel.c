@@ -136,7 +136,7 @@ static int take_hello_answer(struct channel *channel)
 	int r = handshake_take_answer(&login->in, interconnect->secret, &login->handshake);
 
 	if (r == 0)
-		r = handshake_put_proof(&login->handshake, interconnect->secret, channel->resumable,
+		r = handshake_put_proof(&login->handshake, interconnect->secret, channel->lives > 0,
 		                        channel->exp_stat_sn, &login->out);
 	if (r < 0) {
 		channel_break(channel, false,
@@ -170,7 +170,7 @@ static int channel_up(struct channel *channel)
 	atomic_store(&channel->part->version, login->handshake.version);
 	end_login(channel);
 	channel->state = CHANNEL_UP;
-	channel->resumable = true;
+	channel->lives++;
 	channel->attempts = 0;
 	channel->up_ms = now_ms(channel);
 	channel->stamp = heartbeat.stamp;
@@ -286,18 +286,25 @@ static void retry(struct timer *timer)
 	channel_connect(container_of(timer, struct channel, retry));
 }
 
+void channel_restart_login(struct channel *channel)
+{
+	if (channel->state == CHANNEL_DOWN)
+		return;
+	assert(channel->state != CHANNEL_UP);
+	wire_close(&channel->wire);
+	end_login(channel);
+	channel_connect(channel);
+}
+
 void channel_hasten(struct channel *channel)
 {
-	bool slow = channel->state == CHANNEL_CONNECTING &&
-	            now_ms(channel) - channel->began_ms > BACK_OFF_MIN_MS;
-	if (slow) {
-		wire_close(&channel->wire);
-		end_login(channel);
-	} else if (channel->state != CHANNEL_DOWN) {
-		return;
+	if (channel->state == CHANNEL_DOWN) {
+		reactor_disarm(channel->hub->reactor, &channel->retry);
+		channel_connect(channel);
+	} else if (channel->state == CHANNEL_CONNECTING &&
+	           now_ms(channel) - channel->began_ms > BACK_OFF_MIN_MS) {
+		channel_restart_login(channel);
 	}
-	reactor_disarm(channel->hub->reactor, &channel->retry);
-	channel_connect(channel);
 }
 
 /* ---- time ---- */

@@ -77,7 +77,7 @@ struct channel {
 	uint64_t up_ms;
 	uint64_t down_ms;  /* when it was up last; or its start */
 	uint64_t began_ms; /* the current attempt */
-	bool resumable;    /* has been up: the owner knows it */
+	uint32_t lives;    /* how often it came up; not 0: the owner knows it */
 	uint64_t stamp;    /* the owner's last */
 	uint32_t cmd_sn, exp_stat_sn;
 	uint32_t acknowledged;                   /* ExpCmdSN that was acted upon last */
@@ -109,6 +109,8 @@ void channel_start(struct channel *channel);
 /* The peer can be reached: does not wait any longer for the next attempt, or for an answer to one
  * that was made when it could not. */
 void channel_hasten(struct channel *channel);
+/* A login that is under way begins anew. */
+void channel_restart_login(struct channel *channel);
 /* Frees it: what was sent comes back as RELAY_UNKNOWN, the rest as not executed. */
 void channel_end(struct channel *channel);
 /* Once every tick; `beat`: heartbeats are due. */

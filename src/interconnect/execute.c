@@ -3,6 +3,7 @@
 #include "interconnect/inbound.h"
 
 #include "interconnect/channel.h"
+#include "interconnect/fate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -104,21 +105,16 @@ static bool emit_data_in(struct executed *executed, struct tx_slot *slot)
 	return true;
 }
 
-static void emit_response(struct executed *executed, struct tx_slot *slot)
+static void emit_response(const struct executed *executed, uint8_t response, struct tx_slot *slot)
 {
-	struct scsi_task *task = &executed->task;
-
 	pdu_start(slot->header, PDU_SCSI_RESPONSE, 0, executed->itt);
-	slot->header[BHS_RESPONSE] = executed->response;
+	slot->header[BHS_RESPONSE] = response;
 	put_status(executed, slot);
-	if (executed->response != MESSAGE_DONE || !task->sense_len)
-		return;
-	put_be16(executed->sense, task->sense_len);
-	memcpy(executed->sense + 2, task->sense, task->sense_len);
-	slot_set_data(slot, executed->sense, 2u + task->sense_len);
+	if (response == MESSAGE_DONE && executed->task.sense_len)
+		slot_set_data(slot, executed->sense, 2u + executed->task.sense_len);
 }
 
-static void emit_management(struct executed *executed, struct tx_slot *slot)
+static void emit_management(const struct executed *executed, struct tx_slot *slot)
 {
 	pdu_start(slot->header, PDU_TASK_MANAGEMENT_RESPONSE, FLAG_FINAL, executed->itt);
 	slot->header[BHS_RESPONSE] = executed->response;
@@ -133,11 +129,24 @@ static bool emit(struct outgoing *outgoing, struct tx_slot *slot)
 		emit_management(executed, slot);
 	else if (executed->response != MESSAGE_DONE ||
 	         executed->emitted == executed->task.data_in_len)
-		emit_response(executed, slot);
+		emit_response(executed, executed->response, slot);
 	else if (!emit_data_in(executed, slot))
 		return false;
 	slot->ended_with = outgoing;
 	return true;
+}
+
+/* Its data are left out: to who has not got them it is as if nothing had been executed, for what
+ * gives data changes nothing (opcode.c). */
+void executed_put_fate(const struct executed *executed, struct tx_slot *slot)
+{
+	if (executed->is_management)
+		emit_management(executed, slot);
+	else
+		emit_response(executed,
+		              executed->task.data_in_len ? MESSAGE_NOT_EXECUTED
+		                                         : executed->response,
+		              slot);
 }
 
 static void put_on_wire(struct executed *executed)
@@ -217,6 +226,10 @@ static void task_done(struct scsi_task *task)
 
 	executed->begun = false;
 	atomic_fetch_sub(&inbound->hub->executing_now, 1);
+	if (task->sense_len) {
+		put_be16(executed->sense, task->sense_len);
+		memcpy(executed->sense + 2, task->sense, task->sense_len);
+	}
 	buffer_put(steal(&executed->data));
 	inbound->bytes -= executed->charged;
 	executed->charged = SLACK_BYTES;

@@ -103,8 +103,8 @@ static void tell_stopped(struct message *message)
 {
 	struct hub *hub = container_of(message, struct hub, stopped_message);
 	struct interconnect *interconnect = hub->interconnect;
-	if (--interconnect->stopping_hubs == 0)
-		interconnect->stopped(interconnect->stopped_argument);
+	interconnect->stopping_hubs--;
+	interconnect_check_stopped(interconnect);
 }
 
 static void cut_slow_peers(struct hub *hub)

@@ -104,6 +104,7 @@ struct interconnect {
 	struct acceptor *acceptor;
 	bool relaying_ended, stopping;
 	unsigned stopping_hubs;
+	unsigned rounds; /* fate.c: under way */
 	void (*stopped)(void *argument);
 	void *stopped_argument;
 };
@@ -114,6 +115,11 @@ static inline void hub_count_up(_Atomic uint64_t *counter)
 	uint64_t was = atomic_load_explicit(counter, memory_order_relaxed);
 	atomic_store_explicit(counter, was + 1, memory_order_relaxed);
 }
+
+/* ---- interconnect.c ---- */
+
+/* On the manager: something that a stop waits for has ended. */
+void interconnect_check_stopped(struct interconnect *interconnect);
 
 /* ---- hub.c ---- */
 

@@ -49,7 +49,7 @@ struct executed {
 	struct buffer *data;   /* out, then in */
 	struct task_management management;
 	struct scsi_task task;
-	uint8_t sense[2 + SCSI_SENSE_MAX];
+	uint8_t sense[2 + SCSI_SENSE_MAX]; /* as it is sent */
 };
 
 struct inbound {

@@ -164,11 +164,17 @@ void interconnect_stop(struct interconnect *interconnect, void (*stopped)(void *
 		reactor_deliver(interconnect->hubs[i].reactor, &interconnect->hubs[i].stop_message);
 }
 
+void interconnect_check_stopped(struct interconnect *interconnect)
+{
+	if (interconnect->stopping && !interconnect->stopping_hubs && !interconnect->rounds)
+		interconnect->stopped(interconnect->stopped_argument);
+}
+
 void interconnect_free(struct interconnect *interconnect)
 {
 	if (!interconnect)
 		return;
-	assert(interconnect->stopping && interconnect->stopping_hubs == 0);
+	assert(interconnect->stopping && !interconnect->stopping_hubs && !interconnect->rounds);
 	peers_done(interconnect);
 	free_hubs(interconnect);
 	acceptor_free(interconnect->acceptor);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/reactor.h"
 #include "scsi/relay.h"
 
@@ -95,6 +96,21 @@ void interconnect_forget(struct interconnect *interconnect, uint32_t id);
  * order, at most once. */
 #define INTERCONNECT_TELL_MAX (256u << 10)
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text) MUST_CHECK;
+
+/* What became of commands that a peer has not answered which lives and cannot be reached: what one
+ * finds is brought to the other by another way. Arrays, one element for each channel; done(), on
+ * the manager, borrows them, and is called also at a stop. -ENOTCONN: no such peer.
+ * First here: its channels without a connection that have such commands. */
+typedef void interconnect_fates_done(void *argument, const json_t *found);
+int interconnect_find_unanswered(struct interconnect *interconnect, uint32_t id,
+                                 interconnect_fates_done *done, void *argument) MUST_CHECK;
+/* Then there: what became of them. Closes what is left of their connections. */
+int interconnect_find_fates(struct interconnect *interconnect, uint32_t id,
+                            const json_t *unanswered, interconnect_fates_done *done,
+                            void *argument) MUST_CHECK;
+/* And here again: they are answered. */
+int interconnect_take_fates(struct interconnect *interconnect, uint32_t id,
+                            const json_t *fates) MUST_CHECK;
 
 /* What heartbeats say of this gateway: for how long its storage has made no progress; 0: it does.
  * Cautious: it makes progress, but what this gateway is given may hang; what it has it serves. */

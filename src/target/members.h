@@ -41,6 +41,7 @@ struct member {
 	uint64_t proven_ms;  /* later than this its storage has made progress: it answered */
 	uint64_t ask_before; /* the one before, which may be answered yet; 0: none */
 	unsigned unanswered; /* questions in a row */
+	uint64_t fates_ms;   /* when it was asked last what became of our commands */
 
 	struct fencing *fencing; /* under way */
 	uint64_t fence_again_ms; /* not before that, after a failure */

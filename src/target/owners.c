@@ -171,6 +171,7 @@ static void tick(struct timer *timer)
 	hung_review(owners);
 	tell_stalled(owners);
 	members_review(&owners->members);
+	fates_review(owners);
 	owners_decide(owners);
 	arm_tick(owners);
 }
@@ -370,8 +371,8 @@ void owners_leave(struct owners *owners)
 void owners_check_stopped(struct owners *owners)
 {
 	if (!owners->stopping || owners->look_busy || owners->members.fencings || owners->letters ||
-	    owners->probes || owners->watchdog.waiting || owners->debt.busy || owners->ahead.busy ||
-	    owners->hung.busy || owners->decide_posted || !owners->stopped)
+	    owners->probes || owners->rounds || owners->watchdog.waiting || owners->debt.busy ||
+	    owners->ahead.busy || owners->hung.busy || owners->decide_posted || !owners->stopped)
 		return;
 	void (*stopped)(void *) = owners->stopped;
 	owners->stopped = NULL;

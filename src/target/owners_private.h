@@ -50,6 +50,7 @@ struct owners {
 	bool waking;      /* one of them wakes all */
 	bool wake_wanted; /* another one is due after it */
 	unsigned probes;  /* likewise */
+	unsigned rounds;  /* of fates.c, over the reactors */
 
 	bool leaving, left, condemned, stopping;
 	uint64_t leave_ms;
@@ -80,3 +81,12 @@ void talk_record(struct owners *owners, const struct disk *disk);
 /* Everybody looks at the rows. */
 void talk_wake(struct owners *owners);
 void talk_heard(struct owners *owners, const json_t *message);
+/* Through the store, to all. Takes the message. */
+void talk_send(struct owners *owners, json_t *message);
+
+/* fates.c */
+/* From the tick. */
+void fates_review(struct owners *owners);
+/* Messages of members: {"unanswered": ...} and {"fates": ...}. */
+void fates_heard_unanswered(struct owners *owners, const json_t *message);
+void fates_heard(struct owners *owners, const json_t *message);

@@ -7,6 +7,7 @@
  *   {"answer": ...}  I am
  *   {"try": ...}     can you read this place? (hung.c)
  *   {"tried": ...}   I can
+ *   {"unanswered": ...}, {"fates": ...}  what became of my commands? (fates.c)
  *
  * All of it is only a hint to look or to decide: what counts stands in the rows. */
 #include "target/owners_private.h"
@@ -72,7 +73,7 @@ static bool send_letter_then(struct owners *owners, json_t *message, void (*done
 	return true;
 }
 
-static void send_letter(struct owners *owners, json_t *message)
+void talk_send(struct owners *owners, json_t *message)
 {
 	(void)send_letter_then(owners, message, letter_done); /* said again, or looked up */
 }
@@ -182,11 +183,11 @@ void talk_ask(struct owners *owners, struct member *member)
 	member->heard_ms = 0;
 	json_t *luns = json_array(), *takers = json_array();
 	list_wanted(owners, member, luns, takers);
-	send_letter(owners,
-	            json_pack("{s:{s:I, s:s, s:s, s:s, s:s, s:o, s:o}}", "ask", "number",
-	                      (json_int_t)member->ask_number, "from", owners->config.gateway,
-	                      "from_instance", owners->members.instance, "to", member->gateway,
-	                      "to_instance", member->instance, "luns", luns, "takers", takers));
+	talk_send(owners,
+	          json_pack("{s:{s:I, s:s, s:s, s:s, s:s, s:o, s:o}}", "ask", "number",
+	                    (json_int_t)member->ask_number, "from", owners->config.gateway,
+	                    "from_instance", owners->members.instance, "to", member->gateway,
+	                    "to_instance", member->instance, "luns", luns, "takers", takers));
 }
 
 /* ---- answer ---- */
@@ -219,10 +220,9 @@ static void probed(void *argument, json_t *question)
 	}
 	if (owners->condemned)
 		return;
-	send_letter(owners,
-	            json_pack("{s:{s:I, s:s, s:s}}", "answer", "number",
-	                      json_number(ask, "number", 0), "to", json_text(ask, "from", ""),
-	                      "to_instance", json_text(ask, "from_instance", "")));
+	talk_send(owners, json_pack("{s:{s:I, s:s, s:s}}", "answer", "number",
+	                            json_number(ask, "number", 0), "to", json_text(ask, "from", ""),
+	                            "to_instance", json_text(ask, "from_instance", "")));
 	const char *from = json_text(ask, "from", "");
 	size_t index;
 	json_t *lun;
@@ -265,6 +265,10 @@ void talk_heard(struct owners *owners, const json_t *message)
 		hung_heard_try(owners, part);
 	} else if ((part = json_object_get(message, "tried"))) {
 		hung_heard_tried(owners, part);
+	} else if ((part = json_object_get(message, "unanswered"))) {
+		fates_heard_unanswered(owners, part);
+	} else if ((part = json_object_get(message, "fates"))) {
+		fates_heard(owners, part);
 	} else if (json_object_get(message, "wake")) {
 		owners_look(owners);
 	}

@@ -368,6 +368,73 @@ def when_only_the_gateways_cannot_reach_each_other_nobody_is_fenced():
         check_acknowledged(s, writer, other)
 
 
+class Batches:
+    """Through one gateway, batches of writes to eight blocks that say which batch they are of, with a read among them; each
+    batch begins when the one before is answered. Keeps the number of each block's last good write."""
+
+    def __init__(self, site, gateway):
+        self.session = site.session(gateway)
+        self.good, self.others, self.batch, self.pause_s = {}, [], 0, 0.0
+        self.failure, self.ended = None, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def content(batch):
+        return batch.to_bytes(4, "big") * 128
+
+    def run(self):
+        try:
+            while not self.ended:
+                self.batch += 1
+                began = time.monotonic()
+                writes = [self.session.start([0x2a, 0, 0, 1, 0, n, 0, 0, 1, 0], self.content(self.batch)) for n in range(8)]
+                read = self.session.start(READ_ONE, in_len=512)
+                for n, tag in enumerate(writes):
+                    answer = self.session.finish(tag)
+                    if answer.status == GOOD:
+                        self.good[n] = self.batch
+                    else:
+                        self.others.append(f"{answer}")
+                self.session.finish(read)
+                self.pause_s = max(self.pause_s, time.monotonic() - began)
+        except (OSError, harness.Failure) as failure:
+            self.failure = failure
+
+    def stop(self):
+        self.ended = True
+        self.thread.join(40)
+        self.session.close()
+
+
+@case
+def what_is_under_way_when_only_the_gateways_lose_each_other_is_answered():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        writer = Writer(s, owner)  # so it is kept there
+        for _ in range(3):
+            batches = Batches(s, other)
+            wait_for(lambda: batches.batch > 20, "batches")
+            s.cut(owner, other.address)
+            wait_for(lambda: any("02040c" in answer for answer in batches.others), "the path to be unavailable")
+            s.heal(owner)
+            healed = batches.batch
+            wait_for(lambda: s.state(other, 0) == "forwarded" and batches.batch > healed + 20, "batches again")
+            batches.stop()
+            expect(batches.failure is None, f"{batches.failure}")
+            print(f"# {batches.batch} batches, longest {batches.pause_s:.1f} s, heard {sorted(set(batches.others))}")
+            expect(batches.pause_s < 15, "an answer took too long")
+            told = [answer for answer in set(batches.others) if answer not in ("status 08 sense 000000", "status 02 sense 02040c")]
+            expect([what for what in told if what not in Strict.CHANGED] == [], f"heard {told}")
+            for n, batch in batches.good.items():
+                data = s.session(owner, name="iqn.1994-05.test:reader").command([0x28, 0, 0, 1, 0, n, 0, 0, 1, 0], in_len=512).data
+                expect_eq(data, batches.content(batch), f"block {n}, written last by batch {batch}")
+        expect("it says through the store" in other.io.log.read_text(), "nothing was told through the store")
+        writer.stop()
+        expect_eq(writer.errors, [], "errors at the owner")
+
+
 @case
 def who_takes_nothing_asks_an_owner_out_of_reach_only_for_what_another_one_would_take():
     with site(3) as s:

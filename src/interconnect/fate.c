@@ -1,0 +1,296 @@
+/* What became of commands, by way of the store: the origin tells which of its channels have
+ * commands without an answer and no connection; the owner closes what it has of those connections,
+ * so that nothing more can come of them, and tells up to which CmdSN it has received, and the
+ * answers that it keeps. What it has not received was not executed and never will be; what still
+ * runs is told when the origin asks again. Nothing of this ends or changes a channel: if its
+ * connection comes back first, or a message is lost, all goes on as after any break. */
+#include "interconnect/fate.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "interconnect/channel.h"
+#include "interconnect/inbound.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ANSWERS_MAX 128 /* in one message, of one channel; the next ones when it asks again */
+
+/* ---- rounds: a message that visits all hubs and comes back ---- */
+
+struct round {
+	struct message message;
+	struct interconnect *interconnect;
+	const struct peer *peer;
+	unsigned at;
+	void (*visit)(struct round *round, struct hub *hub);
+	json_t *given, *found;
+	interconnect_fates_done *done;
+	void *argument;
+};
+
+static void round_end(struct round *round)
+{
+	round->interconnect->rounds--;
+	if (round->done)
+		round->done(round->argument, round->found);
+	interconnect_check_stopped(round->interconnect);
+	json_decref(round->given);
+	json_decref(round->found);
+	free(round);
+}
+
+static void hop(struct message *message)
+{
+	struct round *round = container_of(message, struct round, message);
+	struct interconnect *interconnect = round->interconnect;
+	unsigned at = round->at++;
+
+	if (at > 0 && at <= interconnect->hub_count)
+		round->visit(round, &interconnect->hubs[at - 1]);
+	if (at < interconnect->hub_count)
+		reactor_post(interconnect->hubs[at].reactor, &round->message);
+	else if (at == interconnect->hub_count)
+		reactor_post(interconnect->manager, &round->message);
+	else
+		round_end(round);
+}
+
+static int start_round(struct interconnect *interconnect, uint32_t id, struct round template)
+{
+	const struct peer *peer = peer_by_id(interconnect, id);
+	if (!peer || peer->info.state == PEER_FORGOTTEN || interconnect->stopping)
+		return -ENOTCONN;
+	struct round *round = malloc(sizeof(*round));
+	if (!round)
+		return -ENOMEM;
+	*round = template;
+	round->message.run = hop;
+	round->interconnect = interconnect;
+	round->peer = peer;
+	round->given = template.given ? json_deep_copy(template.given) : NULL;
+	round->found = json_array();
+	interconnect->rounds++;
+	hop(&round->message);
+	return 0;
+}
+
+/* ---- the origin asks ---- */
+
+static bool is_unanswered(const struct relayed *relayed)
+{
+	return (relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE) &&
+	       !relayed_is_orphan(relayed);
+}
+
+static bool has_unanswered(const struct channel *channel)
+{
+	const struct relayed *relayed;
+	list_for_each (relayed, &channel->sent, link) {
+		if (is_unanswered(relayed))
+			return true;
+	}
+	return false;
+}
+
+static void visit_unanswered(struct round *round, struct hub *hub)
+{
+	const struct channel *channel = round->peer->parts[hub->number].channel;
+	if (!channel || channel->state == CHANNEL_UP || !has_unanswered(channel))
+		return;
+	(void)json_array_append_new(round->found,
+	                            json_pack("{s:I, s:I, s:I}", "reactor", (json_int_t)hub->number,
+	                                      "life", (json_int_t)channel->lives, "exp_stat_sn",
+	                                      (json_int_t)channel->exp_stat_sn));
+}
+
+int interconnect_find_unanswered(struct interconnect *interconnect, uint32_t id,
+                                 interconnect_fates_done *done, void *argument)
+{
+	return start_round(
+	        interconnect, id,
+	        (struct round){ .visit = visit_unanswered, .done = done, .argument = argument });
+}
+
+/* ---- the owner tells ---- */
+
+static json_t *format_answer(const struct executed *executed)
+{
+	char hex[2 * (BHS_BYTES + 2 + SCSI_SENSE_MAX) + 1];
+	struct tx_slot slot = { 0 };
+
+	executed_put_fate(executed, &slot);
+	pdu_put_data_len(slot.header, slot.data_len);
+	text_put_hex(slot.header, BHS_BYTES, hex);
+	text_put_hex(slot.data, slot.data_len, hex + 2 * BHS_BYTES);
+	return json_string(hex);
+}
+
+static json_t *format_answers(const struct inbound *inbound)
+{
+	json_t *answers = json_array();
+	const struct executed *executed;
+	list_for_each (executed, &inbound->answers, link) {
+		if (json_array_size(answers) < ANSWERS_MAX)
+			(void)json_array_append_new(answers, format_answer(executed));
+	}
+	return answers;
+}
+
+/* The question may have been on its way for longer than the connection was away. */
+static bool is_alive(const struct inbound *inbound)
+{
+	const struct hub *hub = inbound->hub;
+	return inbound->wire.open && reactor_now_ms(hub->reactor) - inbound->wire.heard_ms <
+	                                     hub->interconnect->silence_ms;
+}
+
+static void tell_of(struct round *round, struct inbound *inbound, const json_t *question)
+{
+	if (inbound->dropped || is_alive(inbound))
+		return;
+	inbound_drop_wire(inbound, "the peer cannot reach this gateway, and asks what became of "
+	                           "its commands");
+	if (executed_confirm(inbound, (uint32_t)json_number(question, "exp_stat_sn", 0)) < 0)
+		return;
+	(void)json_array_append_new(
+	        round->found,
+	        json_pack("{s:I, s:I, s:I, s:o}", "reactor", (json_int_t)inbound->reactor, "life",
+	                  json_number(question, "life", 0), "exp_cmd_sn",
+	                  (json_int_t)inbound->exp_cmd_sn, "answers", format_answers(inbound)));
+}
+
+/* NULL: none is about it. */
+static const json_t *find_of_reactor(const json_t *channels, uint32_t reactor)
+{
+	const json_t *channel;
+	size_t index;
+	json_array_foreach (channels, index, channel) {
+		if (json_number(channel, "reactor", -1) == (json_int_t)reactor)
+			return channel;
+	}
+	return NULL;
+}
+
+static void visit_inbounds(struct round *round, struct hub *hub)
+{
+	struct inbound *inbound, *following;
+	list_for_each_safe (inbound, following, &hub->inbounds, link) {
+		const json_t *question = find_of_reactor(round->given, inbound->reactor);
+		if (question && strcmp(inbound->gateway, round->peer->gateway) == 0 &&
+		    strcmp(inbound->instance, round->peer->instance) == 0)
+			tell_of(round, inbound, question);
+	}
+}
+
+int interconnect_find_fates(struct interconnect *interconnect, uint32_t id,
+                            const json_t *unanswered, interconnect_fates_done *done, void *argument)
+{
+	return start_round(interconnect, id,
+	                   (struct round){ .visit = visit_inbounds,
+	                                   .given = (json_t *)unanswered,
+	                                   .done = done,
+	                                   .argument = argument });
+}
+
+/* ---- the origin takes it ---- */
+
+static int take_answer(struct channel *channel, const char *hex)
+{
+	uint8_t pdu[BHS_BYTES + sizeof(channel->small)];
+	size_t len;
+	int r = text_get_hex(hex, strlen(hex), pdu, sizeof(pdu), &len);
+	if (r < 0)
+		return r;
+	if (len < BHS_BYTES || pdu_data_len(pdu) != len - BHS_BYTES)
+		return -EPROTO;
+	if (serial_lt(get_be32(pdu + BHS_STAT_SN), channel->exp_stat_sn))
+		return 0; /* told before */
+	struct relayed *relayed = channel_find(channel, pdu_itt(pdu));
+	if (relayed)
+		relayed->have = 0; /* of an answer that was torn */
+	return answer_take_fate(channel, pdu, pdu + BHS_BYTES);
+}
+
+static int take_answers(struct channel *channel, const json_t *answers, unsigned *ret_taken)
+{
+	const json_t *answer;
+	size_t index;
+	json_array_foreach (answers, index, answer) {
+		int r = json_is_string(answer) ? take_answer(channel, json_string_value(answer))
+		                               : -EPROTO;
+		if (r < 0)
+			return r;
+		++*ret_taken;
+	}
+	return 0;
+}
+
+/* Declarations, and requests to abort what the owner still has, go under new numbers. */
+static bool goes_again(const struct channel *channel, const struct relayed *relayed)
+{
+	return relayed->kind != RELAYED_ABORT || channel_find(channel, relayed->referenced_itt);
+}
+
+/* Everything from this number on is not there, nor on its way. */
+static int take_back_unreceived(struct channel *channel, uint32_t exp_cmd_sn, unsigned *ret_back)
+{
+	struct relayed *relayed, *following;
+
+	if (serial_lt(exp_cmd_sn, channel->acknowledged))
+		return -EPROTO;
+	int r = channel_acknowledge(channel, exp_cmd_sn);
+	if (r < 0)
+		return r;
+	channel->cmd_sn = exp_cmd_sn;
+	list_for_each_safe (relayed, following, &channel->sent, link) {
+		if (serial_lt(relayed->cmd_sn, exp_cmd_sn))
+			continue;
+		if (relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE) {
+			*ret_back += is_unanswered(relayed);
+			relayed_return(channel, relayed, RELAY_NOT_EXECUTED);
+		} else if (goes_again(channel, relayed)) {
+			relayed->cmd_sn = channel->cmd_sn++;
+		} else {
+			relayed_put(channel->hub, relayed);
+		}
+	}
+	return 0;
+}
+
+static void take_fates(struct channel *channel, const json_t *fates)
+{
+	const struct peer *peer = channel->part->peer;
+	unsigned taken = 0, back = 0;
+
+	channel_restart_login(channel); /* what it has said of numbers is not true any more */
+	int r = take_answers(channel, json_object_get(fates, "answers"), &taken);
+	if (r == 0)
+		r = take_back_unreceived(channel, (uint32_t)json_number(fates, "exp_cmd_sn", 0),
+		                         &back);
+	if (r < 0)
+		log_limited(LOG_LEVEL_WARNING, 10000,
+		            "peer %s (%s): reactor %u: what it says of its commands is wrong",
+		            peer->gateway, peer->instance, channel->hub->number);
+	if (taken || back)
+		log_info("peer %s (%s): reactor %u: it says through the store that it has "
+		         "answered %u commands, and has not received %u",
+		         peer->gateway, peer->instance, channel->hub->number, taken, back);
+}
+
+static void visit_channel(struct round *round, struct hub *hub)
+{
+	struct channel *channel = round->peer->parts[hub->number].channel;
+	const json_t *fates = find_of_reactor(round->given, hub->number);
+
+	/* If it has been up since, the owner may have received more. */
+	if (fates && channel && channel->state != CHANNEL_UP &&
+	    json_number(fates, "life", -1) == (json_int_t)channel->lives)
+		take_fates(channel, fates);
+}
+
+int interconnect_take_fates(struct interconnect *interconnect, uint32_t id, const json_t *fates)
+{
+	return start_round(interconnect, id,
+	                   (struct round){ .visit = visit_channel, .given = (json_t *)fates });
+}
