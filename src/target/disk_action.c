@@ -55,6 +55,14 @@ static void record_job_ended(struct disk *disk)
 	disk->seen_ms = reactor_now_ms(disk->host->manager);
 }
 
+static void retry_later(struct disk *disk)
+{
+	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
+	if (disk->retry_ms > RETRY_MAX_MS)
+		disk->retry_ms = RETRY_MAX_MS;
+	reactor_arm(disk->host->manager, &disk->retry, disk->retry_ms);
+}
+
 /* -EBUSY: somebody alive has the lock. The LUN is where he is, and we ask again; while ownership
  * moves that is how it should be, so the disk does not count as settled with it. */
 static void action_failed(struct disk *disk)
@@ -68,14 +76,11 @@ static void action_failed(struct disk *disk)
 		                : disk->order.on_demand ? LUN_BUSY
 		                                        : LUN_STANDBY);
 	}
-	disk->retry_ms = disk->retry_ms ? disk->retry_ms * 2 : RETRY_FIRST_MS;
-	if (disk->retry_ms > RETRY_MAX_MS)
-		disk->retry_ms = RETRY_MAX_MS;
 	if (first)
 		log_write(elsewhere ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, LOG_ROOM,
 		          "%s: cannot be served: %s; trying again", disk_name(disk),
 		          disk->problem.text);
-	reactor_arm(disk->host->manager, &disk->retry, disk->retry_ms);
+	retry_later(disk);
 	if (elsewhere)
 		disk->host->changed(disk->host, disk);
 	else
@@ -289,13 +294,17 @@ static void release_done(struct job *job)
 	struct disk *disk = container_of(job, struct disk, job);
 	record_job_ended(disk);
 	if (disk->job_error.code) {
-		log_warning("%s: not given back: %s", disk_name(disk), disk->job_error.text);
-		reactor_arm(disk->host->manager, &disk->retry, RETRY_FIRST_MS);
-	} else if (disk->released) {
+		if (!disk->retry_ms)
+			log_warning("%s: not given back: %s; trying again", disk_name(disk),
+			            disk->job_error.text);
+		retry_later(disk);
+	} else {
+		disk->retry_ms = 0;
+	}
+	if (disk->released)
 		log_info("%s: given back%s%s (%s) in %.2f s", disk_name(disk),
 		         *disk->job_next ? " for " : "", disk->job_next, disk->job_why,
 		         (double)(clock_monotonic_ms() - disk->started_ms) / 1000);
-	}
 	disk->phase = disk->backend ? OPEN : CLOSED;
 	if (disk->lost) {
 		disk->lost_lock = true;
