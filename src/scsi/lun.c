@@ -363,7 +363,6 @@ void lun_reset(struct lun *lun)
 	reservation_reset(lun);
 	lun_attention_locked(lun, SENSE_LUN_RESET);
 	(void)pthread_mutex_unlock(&lun->lock);
-	reservation_save_soon(lun);
 }
 
 void lun_copy_info(struct lun *lun, struct backend_info *ret_info)

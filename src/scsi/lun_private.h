@@ -109,7 +109,7 @@ struct itl {
 	struct list tasks;     /* begun and not done, in order of arrival */
 	struct list visits;    /* of walks that wait for tasks */
 	struct list shares;    /* of task management that waits for the state of the LUN */
-	unsigned relaying;     /* shares of task management that are with the relay */
+	unsigned relaying;     /* shares of task management that are with the relay or the keeper */
 	struct message wake;   /* the state of the LUN has changed; holds a reference */
 	atomic_bool wake_posted;
 	struct list link; /* in nexus->leaving */
@@ -151,7 +151,7 @@ void itl_add_attention(struct itl *itl, enum sense_code code);
 /* The owner of the LUN has told it of a new size. */
 void itl_told_size(struct itl *itl);
 
-/* Back to what a logical unit reset leaves [SAM-5 6.3.3]. */
+/* Back to what a logical unit reset leaves [SAM-5 6.3.3]; to be saved by a reservation_proof. */
 void lun_reset(struct lun *lun);
 void lun_copy_info(struct lun *lun, struct backend_info *ret_info);
 

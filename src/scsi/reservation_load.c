@@ -102,7 +102,7 @@ int lun_load_reservations(struct lun *lun, const char *text, enum reservation_lo
 	} else {
 		queue->notice_count = 0;
 	}
-	queue->lost = false;
+	queue->lost = queue->unsaved = false;
 	bool moved = place_reserver(lun);
 	queue->dirty = lost || moved;
 	raise_notices(lun);

@@ -16,17 +16,18 @@ void reservation_queue_init(struct reservation_queue *queue, struct reservation_
 {
 	queue->keeper = keeper;
 	list_init(&queue->waiting);
-	list_init(&queue->flushes);
+	list_init(&queue->proofs);
+	list_init(&queue->proving);
 	list_init(&queue->notices);
 }
 
 void reservation_queue_done(struct reservation_queue *queue)
 {
-	assert(!queue->busy && list_empty(&queue->waiting) && list_empty(&queue->flushes));
+	assert(!queue->busy && list_empty(&queue->waiting) && list_empty(&queue->proofs));
 	reservation_notices_free(&queue->notices);
 }
 
-static bool means_lost(int result)
+bool reservation_means_lost(int result)
 {
 	return result == -ECANCELED || result == -ESHUTDOWN;
 }
@@ -92,50 +93,90 @@ void reservation_turn_take(struct scsi_task *task, void (*step)(struct scsi_task
 		turn_came(task);
 }
 
-/* ---- saving without a command ---- */
+/* ---- proofs, and saving without a command ---- */
+
+static void run_proven(struct message *message)
+{
+	struct reservation_proof *proof = container_of(message, struct reservation_proof, message);
+	proof->done(proof);
+}
+
+/* With lun->lock held. */
+static void end_proofs(struct list *proofs, int result)
+{
+	struct list *link;
+	while ((link = list_take_first(proofs))) {
+		struct reservation_proof *proof = list_entry(link, struct reservation_proof, link);
+		proof->result = result;
+		proof->message.run = run_proven;
+		reactor_post(proof->reactor, &proof->message);
+	}
+}
+
+/* The keeper can be asked: this gateway is the owner, as far as it knows. */
+static bool may_ask(const struct lun *lun)
+{
+	return !lun->reservation_queue.lost && lun_get_state(lun) == LUN_READY;
+}
 
 static bool wants_save(const struct lun *lun)
 {
 	const struct reservation_queue *queue = &lun->reservation_queue;
-	return queue->dirty && queue->keeper && !queue->lost && lun_get_state(lun) == LUN_READY;
+	return queue->keeper && (queue->dirty || !list_empty(&queue->proofs)) && may_ask(lun);
 }
 
-static void saved_alone(void *argument, int result)
+static void asked_alone(void *argument, int result)
 {
 	struct lun *lun = argument;
 	struct reservation_queue *queue = &lun->reservation_queue;
-	if (result < 0)
-		log_limited(LOG_LEVEL_WARNING, 10000, "%s: reservations not saved: %s", lun->name,
-		            strerror(-result));
 	(void)pthread_mutex_lock(&lun->lock);
 	char *text = steal(&queue->text);
-	queue->lost = queue->lost || means_lost(result);
+	queue->unsaved = queue->unsaved || (text && result < 0);
+	queue->lost = queue->lost || reservation_means_lost(result);
+	end_proofs(&queue->proving, result);
 	(void)pthread_mutex_unlock(&lun->lock);
+	if (text && result < 0)
+		log_limited(LOG_LEVEL_WARNING, 10000, "%s: reservations not saved: %s", lun->name,
+		            strerror(-result));
 	free(text);
 	reservation_turn_end(lun);
 	lun_leave(lun, true, 0);
 	lun_put(lun);
 }
 
-/* With the turn. What fails here is saved with the next change. */
-static void save_alone(struct lun *lun)
+/* With the turn, and the LUN entered: saves what is not kept, or asks whether all is as it was. */
+static void ask_alone(struct lun *lun)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
+	struct reservation_keeper *keeper = queue->keeper;
+	(void)pthread_mutex_lock(&lun->lock);
+	list_splice(&queue->proving, &queue->proofs);
+	queue->asked = true;
+	bool saves = queue->dirty || queue->unsaved;
+	queue->dirty = queue->unsaved = false;
+	if (saves)
+		queue->text = reservation_text_format(&lun->reservations, lun_get_epoch(lun),
+		                                      &queue->notices, NULL);
+	const char *text = queue->text;
+	queue->unsaved = saves && !text;
+	(void)pthread_mutex_unlock(&lun->lock);
+	if (text)
+		keeper->save(keeper, lun, text, asked_alone, lun);
+	else if (!saves && keeper->confirm)
+		keeper->confirm(keeper, lun, asked_alone, lun);
+	else
+		asked_alone(lun, saves ? -ENOMEM : 0);
+}
+
+/* With the turn. What fails here is saved with the next change, or for the next proof. */
+static void save_alone(struct lun *lun)
+{
 	if (!lun_enter(lun)) {
 		reservation_turn_end(lun);
 		return;
 	}
 	(void)lun_get(lun);
-	(void)pthread_mutex_lock(&lun->lock);
-	queue->dirty = false;
-	queue->text = reservation_text_format(&lun->reservations, lun_get_epoch(lun),
-	                                      &queue->notices, NULL);
-	const char *text = queue->text;
-	(void)pthread_mutex_unlock(&lun->lock);
-	if (text)
-		queue->keeper->save(queue->keeper, lun, text, saved_alone, lun);
-	else
-		saved_alone(lun, -ENOMEM);
+	ask_alone(lun);
 }
 
 void reservation_save_soon(struct lun *lun)
@@ -150,43 +191,35 @@ void reservation_save_soon(struct lun *lun)
 		save_alone(lun);
 }
 
-static void run_flushed(struct message *message)
-{
-	struct reservation_flush *flush = container_of(message, struct reservation_flush, message);
-	flush->done(flush);
-}
-
-/* With lun->lock held. */
-static void end_flushes(struct reservation_queue *queue)
-{
-	struct list *link;
-	while ((link = list_take_first(&queue->flushes))) {
-		struct reservation_flush *flush = list_entry(link, struct reservation_flush, link);
-		flush->message.run = run_flushed;
-		reactor_post(flush->reactor, &flush->message);
-	}
-}
-
-bool reservation_flush(struct lun *lun, struct reservation_flush *flush)
+bool reservation_prove(struct lun *lun, struct reservation_proof *proof)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
 	(void)pthread_mutex_lock(&lun->lock);
-	bool waits = queue->busy && (queue->dirty || queue->text);
+	bool waits = queue->keeper && may_ask(lun);
+	bool starts = waits && !queue->busy;
+	proof->result = queue->keeper ? -ECANCELED : 0;
 	if (waits)
-		list_append(&queue->flushes, &flush->link);
+		list_append(&queue->proofs, &proof->link);
+	queue->busy = queue->busy || starts;
 	(void)pthread_mutex_unlock(&lun->lock);
+	if (starts)
+		save_alone(lun);
 	return waits;
 }
 
+/* One question serves all who wait for a proof, and then it is an order's turn again, however many
+ * have come meanwhile. */
 void reservation_turn_end(struct lun *lun)
 {
 	struct reservation_queue *queue = &lun->reservation_queue;
 	(void)pthread_mutex_lock(&lun->lock);
-	struct list *next = list_take_first(&queue->waiting);
+	if (!may_ask(lun))
+		end_proofs(&queue->proofs, -ECANCELED);
+	bool proves = !list_empty(&queue->proofs) && !queue->asked;
+	struct list *next = proves ? NULL : list_take_first(&queue->waiting);
 	bool saves = !next && wants_save(lun);
 	queue->busy = next || saves;
-	if (!queue->dirty || !queue->busy)
-		end_flushes(queue);
+	queue->asked = false;
 	(void)pthread_mutex_unlock(&lun->lock);
 	if (next)
 		post(list_entry(next, struct scsi_task, state.turn), run_turn);
@@ -269,7 +302,7 @@ static void run_saved(struct message *message)
 		put_in_force(lun, change);
 	else
 		queue->dirty = queue->dirty || change->was_dirty;
-	queue->lost = queue->lost || means_lost(result);
+	queue->lost = queue->lost || reservation_means_lost(result);
 	(void)pthread_mutex_unlock(&lun->lock);
 	reservation_turn_end(lun);
 	task->state.then(task, result);
@@ -294,8 +327,8 @@ static int prepare_save(struct lun *lun, struct reservation_change *change)
 	                                       &change->notices);
 	if (!change->text)
 		return -ENOMEM;
-	change->was_dirty = queue->dirty;
-	queue->dirty = false;
+	change->was_dirty = queue->dirty || queue->unsaved;
+	queue->dirty = queue->unsaved = false;
 	queue->change = change;
 	return 0;
 }
@@ -326,7 +359,7 @@ static void run_confirmed(struct message *message)
 	struct scsi_task *task = container_of(message, struct scsi_task, state.message);
 	struct lun *lun = task_lun(task);
 	(void)pthread_mutex_lock(&lun->lock);
-	if (means_lost(task->state.turn_result))
+	if (reservation_means_lost(task->state.turn_result))
 		lun->reservation_queue.lost = true;
 	(void)pthread_mutex_unlock(&lun->lock);
 	task->state.then(task, task->state.turn_result);
@@ -353,7 +386,7 @@ void reservation_confirm(struct scsi_task *task, void (*then)(struct scsi_task *
 
 void reservation_end_failed(struct scsi_task *task, int result)
 {
-	if (means_lost(result))
+	if (reservation_means_lost(result))
 		hold_unknown(task, lun_get_epoch(task_lun(task)));
 	else if (task->state.abort != ABORT_NOT)
 		task_end_status(task, SCSI_TASK_ABORTED);
@@ -368,7 +401,7 @@ void reservation_end_failed(struct scsi_task *task, int result)
 static void unchanged(struct scsi_task *task, int result)
 {
 	reservation_turn_end(task_lun(task));
-	if (means_lost(result))
+	if (reservation_means_lost(result))
 		leave_to_next_owner(task);
 	else if (result < 0)
 		reservation_end_failed(task, result);

@@ -34,10 +34,14 @@ struct reservation_change {
 	bool was_dirty;
 };
 
-/* Somebody waits until what changed without a command is kept, or cannot be. */
-struct reservation_flush {
-	void (*done)(struct reservation_flush *flush);
+/* Somebody has something to say that an owner of the past must not: it waits until what changed
+ * without a command is kept, or, if nothing did, until it is certain that nobody else was the owner
+ * when it began to wait. */
+struct reservation_proof {
+	void (*done)(struct reservation_proof *proof);
 	struct reactor *reactor;
+	/* 0; -ECANCELED, -ESHUTDOWN: the next owner does it; other: not kept, and not to be. */
+	int result;
 	struct message message;
 	struct list link;
 };
@@ -48,10 +52,12 @@ struct reservation_queue {
 	struct list waiting;               /* scsi_task.state.turn */
 	bool busy;                         /* somebody has the turn */
 	bool dirty;                        /* changed without a save: to be saved soon */
+	bool unsaved;                      /* likewise, and that failed: with the next save */
+	bool asked;                        /* the keeper, by who has the turn, without a command */
 	bool lost;                         /* there is another owner: the state is void */
 	struct reservation_change *change; /* being saved */
 	char *text;                        /* being saved without a command */
-	struct list flushes;               /* struct reservation_flush */
+	struct list proofs, proving;       /* struct reservation_proof: waiting; under way */
 	struct list notices;               /* struct reservation_notice: not reported yet */
 	size_t notice_count;
 };
@@ -62,6 +68,8 @@ void reservation_queue_done(struct reservation_queue *queue);
 /* step() runs with the turn, on the task's reactor, maybe inside; or the task is ended (aborted
  * meanwhile) or held (ownership lost). */
 void reservation_turn_take(struct scsi_task *task, void (*step)(struct scsi_task *task));
+/* Of what the keeper says: there is another owner, perhaps. */
+bool reservation_means_lost(int result);
 /* Passes the turn on. */
 void reservation_turn_end(struct lun *lun);
 /* With the turn: a draft of what is in force now; NULL: no memory. */
@@ -94,6 +102,6 @@ void reservation_reset(struct lun *lun);
 /* Without the lock, after each of these and of reservation_notice.h's: saves what they changed, if
  * nobody has the turn. */
 void reservation_save_soon(struct lun *lun);
-/* Without the lock: true if something is still to be saved; flush->done comes then, on
- * flush->reactor, never inside. */
-bool reservation_flush(struct lun *lun, struct reservation_flush *flush) MUST_CHECK;
+/* Without the lock: true if it is still to be found out; proof->done comes then, on proof->reactor,
+ * never inside. Else proof->result is there. */
+bool reservation_prove(struct lun *lun, struct reservation_proof *proof) MUST_CHECK;

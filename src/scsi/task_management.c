@@ -43,10 +43,11 @@ struct share {
 	struct itl *itl;  /* a reference */
 	unsigned waiting; /* walks, and the part of the LUN itself */
 	struct list link; /* in itl->shares: waits for the state of the LUN */
-	uint64_t sent;    /* the situation in which the owner was asked last */
-	bool later;       /* the tasks of this gateway have been seen to before */
+	/* The situation in which the owner was asked last, also if it is this gateway. */
+	uint64_t sent;
+	bool later; /* the tasks of this gateway have been seen to before */
 	struct relay_request relay;
-	struct reservation_flush flush;
+	struct reservation_proof proof;
 };
 
 static void request_less(struct task_management *request)
@@ -123,21 +124,7 @@ static void share_walk(struct share *share)
 /* ---- the part of the LUN itself ---- */
 
 static bool share_relay(struct share *share);
-
-static void share_flushed(struct reservation_flush *flush)
-{
-	share_less(container_of(flush, struct share, flush));
-}
-
-/* A RESERVE(6) that ends with it must not come back with the next owner. */
-static void share_reset(struct share *share)
-{
-	lun_reset(share->itl->lun);
-	share->flush.done = share_flushed;
-	share->flush.reactor = share->itl->reactor;
-	if (reservation_flush(share->itl->lun, &share->flush))
-		share->waiting++;
-}
+static void share_settle(struct share *share);
 
 /* It counts as a command that waits: who forwards the LUN sends again what the owner did not do
  * because it does not serve yet, and nothing else would tell of that. */
@@ -151,18 +138,76 @@ static void share_wait(struct share *share)
 	counter_add(&share->itl->counters.held, 1);
 }
 
+/* It was not the owner that did it. */
+static void share_unproven(struct share *share)
+{
+	struct task_management *request = share->request;
+	struct itl *itl = share->itl;
+	if (request->nexus->proxy) {
+		request->not_executed = true;
+		share_less(share);
+	} else if (itl_ending(itl) || lun_situation(itl->lun) != share->sent) {
+		share_settle(share);
+	} else {
+		share_wait(share);
+	}
+}
+
+/* What could not be kept is kept with the next change: the reset has been done all the same. */
+static void share_judge(struct share *share)
+{
+	if (reservation_means_lost(share->proof.result))
+		share_unproven(share);
+	else
+		share_less(share);
+}
+
+static void share_proven(struct reservation_proof *proof)
+{
+	struct share *share = container_of(proof, struct share, proof);
+	struct itl *itl = itl_get(share->itl);
+	itl->relaying--;
+	share_judge(share);
+	if (itl->nexus)
+		nexus_task_ended(itl->nexus);
+	itl_put(itl);
+}
+
+/* An owner of the past must not say that it has ended what others do, and a RESERVE(6) that ends
+ * with a reset must not come back with the next owner. */
+static void share_prove(struct share *share)
+{
+	if (!share->row->all_nexuses)
+		return;
+	share->proof.done = share_proven;
+	share->proof.reactor = share->itl->reactor;
+	share->waiting++;
+	if (reservation_prove(share->itl->lun, &share->proof))
+		share->itl->relaying++;
+	else
+		share_judge(share);
+}
+
+/* What was entered is left. */
+static void share_execute(struct share *share, uint64_t situation)
+{
+	struct lun *lun = share->itl->lun;
+	share->sent = situation;
+	share_walk(share);
+	if (share->row->resets)
+		lun_reset(lun);
+	share_prove(share);
+	lun_leave(lun, true, 0);
+}
+
 /* The LUN is served here: its reset and a change of ownership exclude each other. False: it is not
  * any more. */
 static bool share_serve(struct share *share)
 {
-	struct lun *lun = share->itl->lun;
-	if (!lun_enter(lun))
+	uint64_t situation = lun_enter(share->itl->lun);
+	if (!situation)
 		return false;
-	if (share->row->all_nexuses)
-		share_walk(share);
-	if (share->row->resets)
-		share_reset(share);
-	lun_leave(lun, true, 0);
+	share_execute(share, situation);
 	share_less(share);
 	return true;
 }
@@ -174,7 +219,7 @@ static void share_give_up(struct share *share)
 	if (share->row->all_nexuses && lun_is_owned_elsewhere(share->itl->lun))
 		share->request->response = TMF_REJECTED;
 	else if (share->row->resets)
-		share_reset(share);
+		lun_reset(share->itl->lun);
 	share_less(share);
 }
 
@@ -280,18 +325,18 @@ static void share_start(struct share *share)
 		share_less(share);
 		return;
 	}
-	bool entered = lun_enter(lun);
-	if (!is_meant(request, lun, entered)) {
+	uint64_t situation = lun_enter(lun);
+	if (!is_meant(request, lun, situation)) {
 		request->not_executed = true;
+		if (situation)
+			lun_leave(lun, true, 0);
+	} else if (situation) {
+		share_execute(share, situation);
 	} else {
 		share_walk(share);
-		if (entered && share->row->resets)
-			share_reset(share);
 	}
-	if (entered)
-		lun_leave(lun, true, 0);
 	share->later = true;
-	if (entered || request->nexus->proxy)
+	if (situation || request->nexus->proxy)
 		share_less(share);
 	else
 		share_settle(share);
