@@ -13,6 +13,8 @@
 #define START_TAKES_MS 1500  /* but nobody's commands wait longer for that: BUSY would begin */
 #define MOVES_MS       10000 /* so many moves of a LUN on demand in that time: */
 #define KEEP_MS        2000  /* who has it then keeps it for so long */
+#define FAILS_MS       10000 /* what cannot be served here for so long is given to another one */
+#define FAILS_TOO_MS   60000 /* the same, if the one before could not serve it either */
 
 /* ---- members ---- */
 
@@ -131,19 +133,49 @@ static struct decision_result give_away(const struct decide_input *input)
 	return to_member(DECIDE_HAND_OVER, member, "drain");
 }
 
+/* Reasons to give a LUN away that the preferred owner may still have when another one has it. */
+static const char *lasting_reason(const struct owner_record *record)
+{
+	static const char *const reasons[] = { DECIDE_ASKED_FOR, DECIDE_FAILED };
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (text_starts(record->why, reasons[i]))
+			return reasons[i];
+	}
+	return NULL;
+}
+
+/* The image does not open at this gateway, for example, as it does elsewhere, perhaps. */
+static struct decision_result give_up(const struct decide_input *input)
+{
+	const char *lasting = lasting_reason(input->record);
+	bool in_turn = lasting && strcmp(lasting, DECIDE_FAILED) == 0;
+	uint64_t gives_ms = input->fails_since_ms + (in_turn ? FAILS_TOO_MS : FAILS_MS);
+	struct decision_result result = simply(DECIDE_SERVE, "ours, and cannot be served");
+	size_t next = decide_next(input->lun, input->preferred, input->members + 1,
+	                          input->member_count - 1);
+	if (next == SIZE_MAX)
+		return result;
+	if (input->now_ms >= gives_ms)
+		return to_member(DECIDE_HAND_OVER, next + 1, DECIDE_FAILED);
+	result.again_ms = gives_ms;
+	return result;
+}
+
 /* Since when its preferred owner could have it back. Not at once what it gave away when a gateway
- * asked that cannot reach it: that one would ask again. */
+ * asked that cannot reach it: that one would ask again; nor what it could not serve. */
 static uint64_t returnable_since_ms(const struct decide_input *input, size_t preferred)
 {
 	uint64_t up_since_ms = input->members[preferred].up_since_ms;
-	bool asked = text_starts(input->record->why, DECIDE_ASKED_FOR) && !input->requested;
-	return asked && input->seen_ms > up_since_ms ? input->seen_ms : up_since_ms;
+	bool lasts = lasting_reason(input->record) && !input->requested;
+	return lasts && input->seen_ms > up_since_ms ? input->seen_ms : up_since_ms;
 }
 
 static struct decision_result decide_ours(const struct decide_input *input)
 {
 	if (!input->members[0].takes)
 		return give_away(input);
+	if (input->fails_since_ms)
+		return give_up(input);
 	size_t member = find_taker(input, input->preferred);
 	if (member == SIZE_MAX || member == 0)
 		return simply(DECIDE_SERVE, "ours");
@@ -242,11 +274,9 @@ static struct decision_result decide_free(const struct decide_input *input)
 	uint64_t until_ms;
 	size_t candidate = find_candidate(input, &until_ms);
 	bool is_next = strcmp(input->record->next, input->members[0].gateway) == 0;
-	bool asked = strcmp(input->record->why, DECIDE_ASKED_FOR) == 0;
+	const char *lasting = lasting_reason(input->record);
 	if (candidate == 0)
-		return simply(DECIDE_TAKE, !is_next ? "start"
-		                           : asked  ? DECIDE_ASKED_FOR
-		                                    : "hand-over");
+		return simply(DECIDE_TAKE, !is_next ? "start" : lasting ? lasting : "hand-over");
 	if (!input->members[0].takes)
 		return hold(0, "nobody's, and this gateway takes nothing");
 	const char *why = candidate == SIZE_MAX ? "its preferred owner may be starting"

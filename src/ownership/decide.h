@@ -11,6 +11,8 @@
 /* Why a LUN is given away, and taken: initiators wait for it at a gateway that cannot reach its
  * owner. */
 #define DECIDE_ASKED_FOR "asked for"
+/* Because its owner could not serve it, for a trouble of its own. */
+#define DECIDE_FAILED "not served there"
 
 /* What is known of a gateway's present instance. */
 enum member_health {
@@ -50,6 +52,7 @@ struct decide_input {
 	uint64_t start_ms;        /* when this process began */
 	uint64_t return_after_ms; /* hysteresis: the preferred owner must have been healthy so long
 	                           */
+	uint64_t fails_since_ms;  /* ours, but cannot be served here since then; 0: it can */
 	bool commands_wait;       /* initiators wait for the LUN here */
 	bool serves;              /* the record is ours and the LUN is open under it */
 	bool requested;           /* people chose another preferred owner while it was ours */

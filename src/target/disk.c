@@ -281,6 +281,7 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 		return;
 	if (order->role != disk->order.role) {
 		disk->role_since_ms = reactor_now_ms(disk->host->manager);
+		disk->fails_since_ms = 0;
 		reactor_disarm(disk->host->manager, &disk->retry);
 		disk->retry_ms = 0;
 	}

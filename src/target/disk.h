@@ -100,6 +100,8 @@ const char *disk_reservations(const struct disk *disk);
 void disk_told_reservations(struct disk *disk, const char *text);
 const struct owner_record *disk_record(const struct disk *disk);
 uint64_t disk_record_seen_ms(const struct disk *disk);
+/* It should be served here, and cannot be since then; 0: nothing is known against it. */
+uint64_t disk_fails_since_ms(const struct disk *disk);
 
 /* What stands in its row of a rollback (NULL: there is none), as it was looked up after since_ms.
  */

@@ -70,6 +70,8 @@ static void action_failed(struct disk *disk)
 	bool first = strcmp(disk->problem.text, disk->job_error.text) != 0;
 	bool elsewhere = disk->job_error.code == -EBUSY;
 	disk->problem = disk->job_error;
+	if (disk->order.role == DISK_SERVE && !elsewhere && !disk->fails_since_ms)
+		disk->fails_since_ms = reactor_now_ms(disk->host->manager);
 	if (disk->order.role == DISK_SERVE) {
 		lun_set_unreachable(disk->lun, false);
 		disk_show(disk, !elsewhere              ? LUN_FAILED
@@ -129,6 +131,7 @@ static void taken(struct disk *disk)
 	disk->phase = SERVED;
 	action_succeeded(disk);
 	disk->was_in_service = true;
+	disk->fails_since_ms = 0;
 	disk->lost_lock = disk->demanded = disk->requested = false;
 	disk_note_move(disk);
 	if (disk->order.role == DISK_OFFER || disk->order.role == DISK_KEEP_OFF)

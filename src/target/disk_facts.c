@@ -153,3 +153,8 @@ uint64_t disk_record_seen_ms(const struct disk *disk)
 {
 	return disk->seen_ms;
 }
+
+uint64_t disk_fails_since_ms(const struct disk *disk)
+{
+	return disk->fails_since_ms;
+}

@@ -39,6 +39,7 @@ struct disk {
 	bool resized;        /* what the look found */
 	struct error problem;
 	unsigned retry_ms;
+	uint64_t fails_since_ms; /* to serve, as it was ordered to; 0: it does not fail */
 	struct timer retry;
 	struct timer awaited;  /* armed: logins wait for the first opening */
 	struct timer held;     /* HELD -> BUSY -> TRANSITIONING */

@@ -319,6 +319,7 @@ static void decide_disk(struct owners *owners, struct roll *roll, const struct p
 		.seen_ms = disk_record_seen_ms(disk),
 		.start_ms = owners->start_ms,
 		.return_after_ms = owners->return_after_ms,
+		.fails_since_ms = disk_fails_since_ms(disk),
 		.commands_wait = on_demand ? disk_is_demanded(disk) : disk_commands_wait(disk),
 		.serves = disk_is_owner(disk),
 		.requested = disk_is_requested(disk),

@@ -105,6 +105,49 @@ TEST(it_returns_to_the_preferred_owner_when_that_has_been_healthy_long_enough)
 	assert_decision(&view, DECIDE_SERVE, 0, 0);
 }
 
+TEST(what_cannot_be_served_here_is_given_to_another_one)
+{
+	struct view view;
+	struct decision_result result;
+	view_init(&view, 3);
+	own(&view, 0, 1);
+	view.input.fails_since_ms = NOW - 9999;
+	assert_decision(&view, DECIDE_SERVE, 0, NOW + 1);
+	view.input.fails_since_ms = NOW - 10000;
+	view.input.preferred = "gw-2";
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+	decide(&view.input, &result);
+	ASSERT_STR_EQ(result.why, "not served there");
+	/* Nobody else could. */
+	view.members[1].takes = view.members[2].takes = false;
+	assert_decision(&view, DECIDE_SERVE, 0, 0);
+	/* Not in turn: the one before could not serve it either. */
+	view.members[1].takes = true;
+	(void)snprintf(view.record.why, sizeof view.record.why, "not served there");
+	assert_decision(&view, DECIDE_SERVE, 0, NOW + 50000);
+	view.input.fails_since_ms = NOW - 60000;
+	assert_decision(&view, DECIDE_HAND_OVER, 1, 0);
+}
+
+TEST(what_its_preferred_owner_could_not_serve_returns_when_it_has_been_here_long_enough)
+{
+	struct view view;
+	struct decision_result result;
+	view_init(&view, 3);
+	view.input.preferred = "gw-2";
+	view.record = (struct owner_record){ .state = OWNER_CLEAN, .epoch = 6 };
+	(void)snprintf(view.record.next, sizeof view.record.next, "gw-0");
+	(void)snprintf(view.record.why, sizeof view.record.why, "not served there");
+	view.input.seen_ms = NOW;
+	decide(&view.input, &result);
+	ASSERT_EQ(result.decision, DECIDE_TAKE);
+	ASSERT_STR_EQ(result.why, "not served there");
+	own(&view, 0, 1);
+	assert_decision(&view, DECIDE_SERVE, 0, NOW + RETURN_MS);
+	view.input.now_ms = NOW + RETURN_MS;
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+}
+
 /* Its initiators cannot reach that one by the gateway that asked. */
 TEST(what_was_asked_for_returns_when_it_has_been_here_long_enough)
 {

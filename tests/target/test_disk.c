@@ -800,7 +800,9 @@ TEST(what_cannot_be_opened_here_is_given_back_all_the_same)
 {
 	struct world world;
 	world_with_left_record(&world);
+	ASSERT_TRUE(disk_fails_since_ms(world.disk));
 	disk_give_order(world.disk, &give);
+	ASSERT_EQ(disk_fails_since_ms(world.disk), 0);
 	wait_clean(&world);
 	ASSERT_STR_EQ(disk_record(world.disk)->next, "gw-2");
 	ASSERT_EQ(world.moves, 1);

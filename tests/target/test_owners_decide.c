@@ -19,7 +19,7 @@ struct disk {
 	uint64_t seen_ms, role_since_ms;
 	struct disk_order order;
 	struct rollback rollback;
-	uint64_t rollback_seen_ms;
+	uint64_t rollback_seen_ms, fails_since_ms;
 	bool marked, waited_for, anew, hangs;
 	const char *asked_for;
 	unsigned orders;
@@ -42,6 +42,11 @@ const struct owner_record *disk_record(const struct disk *disk)
 uint64_t disk_record_seen_ms(const struct disk *disk)
 {
 	return disk->seen_ms;
+}
+
+uint64_t disk_fails_since_ms(const struct disk *disk)
+{
+	return disk->fails_since_ms;
 }
 
 bool disk_record_is_own(const struct disk *disk)
@@ -378,6 +383,21 @@ TEST(the_next_disk_goes_after_a_rest_as_long_as_the_move_was)
 	world.owners.leave_ms = now;
 	move(&world, &disks[1]);
 	ASSERT_EQ(disks[2].order.role, DISK_GIVE);
+	world_done(&world);
+}
+
+TEST(a_disk_that_cannot_be_served_here_is_given_to_who_may_be_able_to)
+{
+	struct world world;
+	world_init(&world);
+	disks[1].fails_since_ms = now_ms;
+	decide_all(&world);
+	ASSERT_EQ(disks[1].order.role, DISK_SERVE);
+	disks[1].fails_since_ms = now_ms - 10000;
+	decide_all(&world);
+	ASSERT_EQ(disks[1].order.role, DISK_GIVE);
+	ASSERT_STR_EQ(disks[1].order.why, DECIDE_FAILED);
+	ASSERT_EQ(count_role(DISK_GIVE), 1);
 	world_done(&world);
 }
 
