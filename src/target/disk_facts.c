@@ -156,5 +156,5 @@ uint64_t disk_record_seen_ms(const struct disk *disk)
 
 uint64_t disk_fails_since_ms(const struct disk *disk)
 {
-	return disk->fails_since_ms;
+	return disk_image_is_gone(disk) ? 0 : disk->fails_since_ms; /* gone for all */
 }

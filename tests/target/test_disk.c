@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DEADLINE_MS 60000
 #define MIB         (1u << 20)
@@ -800,12 +802,35 @@ TEST(what_cannot_be_opened_here_is_given_back_all_the_same)
 {
 	struct world world;
 	world_with_left_record(&world);
-	ASSERT_TRUE(disk_fails_since_ms(world.disk));
 	disk_give_order(world.disk, &give);
-	ASSERT_EQ(disk_fails_since_ms(world.disk), 0);
 	wait_clean(&world);
 	ASSERT_STR_EQ(disk_record(world.disk)->next, "gw-2");
 	ASSERT_EQ(world.moves, 1);
+	world_done(&world);
+}
+
+/* Others may be able to, if it is not gone for all. */
+TEST(since_when_a_disk_cannot_be_served_here_is_known)
+{
+	struct world world;
+	struct disk_config config = config_for("wrong", "rbd/wrong");
+	AUTO_FREE char *path = NULL;
+	world_with_left_record(&world);
+	ASSERT_EQ(disk_fails_since_ms(world.disk), 0); /* no image */
+	close_disk(&world);
+	ASSERT_TRUE(asprintf(&path, "%s/images/rbd/wrong", test_folder()) > 0);
+	ASSERT_EQ(mkdir(path, 0700), 0);
+	world.closed = false;
+	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
+	disk_give_order(world.disk, &serve);
+	ASSERT_EQ(disk_fails_since_ms(world.disk), 0);
+	wait_problem(&world);
+	uint64_t since_ms = disk_fails_since_ms(world.disk);
+	ASSERT_TRUE(since_ms);
+	(void)reactor_turn(world.host.manager, 300); /* and again */
+	ASSERT_EQ(disk_fails_since_ms(world.disk), since_ms);
+	disk_give_order(world.disk, &give);
+	ASSERT_EQ(disk_fails_since_ms(world.disk), 0);
 	world_done(&world);
 }
 
