@@ -78,7 +78,7 @@ static bool check_reservation(struct scsi_task *task)
 	uint32_t reserved = atomic_load_explicit(&task->state.itl->reserved, memory_order_acquire);
 	if (!reserved || !(reserved & reservation_mask(task)))
 		return true;
-	task_end_status(task, SCSI_RESERVATION_CONFLICT);
+	conflict_end(task);
 	return false;
 }
 

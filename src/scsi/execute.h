@@ -132,6 +132,11 @@ bool forward_begin(struct scsi_task *task);
 /* An aborted task: asks the owner to take it off. */
 void forward_cancel(struct scsi_task *task);
 
+/* ---- conflict.c ---- */
+
+/* A reservation forbids it: ends with RESERVATION CONFLICT, if this gateway is the owner still. */
+void conflict_end(struct scsi_task *task);
+
 /* ---- task_management.c ---- */
 
 /* The state of the LUN has changed, or the itl is leaving: its requests that waited go on. */

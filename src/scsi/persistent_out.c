@@ -81,12 +81,14 @@ static void committed(struct scsi_task *task, int result)
 		task_end_good(task);
 }
 
-static void refuse(struct scsi_task *task, enum persistent_result result)
+static void say(struct scsi_task *task)
 {
-	switch (result) {
+	switch ((enum persistent_result)task->state.verdict) {
 	case PERSISTENT_GOOD:
+		break; /* is said when it is saved */
 	case PERSISTENT_UNCHANGED:
-		break; /* not refused */
+		task_end_good(task);
+		return;
 	case PERSISTENT_CONFLICT:
 		task_end_status(task, SCSI_RESERVATION_CONFLICT);
 		return;
@@ -136,12 +138,8 @@ static void carry_out(struct scsi_task *task)
 		return;
 	}
 	reservation_change_free(change);
-	if (result == PERSISTENT_UNCHANGED) {
-		reservation_end_unchanged(task);
-		return;
-	}
-	reservation_turn_end(lun);
-	refuse(task, result);
+	task->state.verdict = (uint8_t)result;
+	reservation_end_unchanged(task, say);
 }
 
 void persistent_out_run(struct scsi_task *task)

@@ -30,8 +30,8 @@ struct reservation_keeper {
 	void (*save)(struct reservation_keeper *keeper, struct lun *lun, const char *text,
 	             void (*saved)(void *argument, int result), void *argument);
 	/* May be NULL. Whether what is kept is still what this owner wrote or loaded last: asked
-	 * before PERSISTENT RESERVE IN answers, which touches no medium and so would not notice a
-	 * fence. Results as of save. */
+	 * before PERSISTENT RESERVE IN answers, before RESERVATION CONFLICT, and before a reset is
+	 * complete, which touch no medium and so would not notice a fence. Results as of save. */
 	void (*confirm)(struct reservation_keeper *keeper, struct lun *lun,
 	                void (*confirmed)(void *argument, int result), void *argument);
 };

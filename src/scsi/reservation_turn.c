@@ -43,7 +43,7 @@ static void post(struct scsi_task *task, void (*run)(struct message *message))
 }
 
 /* It was not executed, for sure: the next owner does it. */
-static void leave_to_next_owner(struct scsi_task *task)
+void reservation_leave(struct scsi_task *task)
 {
 	struct itl *itl = task->state.itl;
 	if (task->state.abort != ABORT_NOT) {
@@ -69,7 +69,7 @@ static void turn_came(struct scsi_task *task)
 		return;
 	}
 	reservation_turn_end(lun);
-	leave_to_next_owner(task);
+	reservation_leave(task);
 }
 
 static void run_turn(struct message *message)
@@ -398,20 +398,21 @@ void reservation_end_failed(struct scsi_task *task, int result)
 		task_end_check(task, SENSE_INTERNAL_FAILURE);
 }
 
-static void unchanged(struct scsi_task *task, int result)
+static void judged(struct scsi_task *task, int result)
 {
 	reservation_turn_end(task_lun(task));
 	if (reservation_means_lost(result))
-		leave_to_next_owner(task);
+		reservation_leave(task);
 	else if (result < 0)
 		reservation_end_failed(task, result);
 	else
-		task_end_good(task);
+		task->state.step(task);
 }
 
-void reservation_end_unchanged(struct scsi_task *task)
+void reservation_end_unchanged(struct scsi_task *task, void (*say)(struct scsi_task *task))
 {
-	reservation_confirm(task, unchanged);
+	task->state.step = say;
+	reservation_confirm(task, judged);
 }
 
 /* ---- what happens without a command ---- */

@@ -86,9 +86,12 @@ void reservation_commit(struct scsi_task *task, struct reservation_change *chang
                         void (*then)(struct scsi_task *task, int result));
 /* With the turn, which stays: what is in force is the truth. then() as above. */
 void reservation_confirm(struct scsi_task *task, void (*then)(struct scsi_task *task, int result));
-/* With the turn, which ends here: nothing is to be changed. GOOD, if what is in force is the truth
- * (a fence would not keep an owner of the past from saying it); else the next owner does it. */
-void reservation_end_unchanged(struct scsi_task *task);
+/* With the turn, which ends here: nothing is to be changed. say() ends the task, if what is in
+ * force is the truth (a fence would not keep an owner of the past from saying it); else the next
+ * owner does it. */
+void reservation_end_unchanged(struct scsi_task *task, void (*say)(struct scsi_task *task));
+/* It was not executed, for sure: the next owner does it. */
+void reservation_leave(struct scsi_task *task);
 /* Ends a task whose change was not saved. */
 void reservation_end_failed(struct scsi_task *task, int result);
 

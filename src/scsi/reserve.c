@@ -25,15 +25,15 @@ static void committed(struct scsi_task *task, int result)
 		task_end_good(task);
 }
 
+static void end_conflict(struct scsi_task *task)
+{
+	task_end_status(task, SCSI_RESERVATION_CONFLICT);
+}
+
 /* With the turn, which ends here: nothing is to be changed. */
 static void end_unchanged(struct scsi_task *task, enum verdict verdict)
 {
-	if (verdict != VERDICT_CONFLICT) {
-		reservation_end_unchanged(task);
-		return;
-	}
-	reservation_turn_end(task_lun(task));
-	task_end_status(task, SCSI_RESERVATION_CONFLICT);
+	reservation_end_unchanged(task, verdict == VERDICT_CONFLICT ? end_conflict : task_end_good);
 }
 
 static void change(struct scsi_task *task, bool reserves)

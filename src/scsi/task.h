@@ -86,6 +86,7 @@ struct scsi_task {
 		struct range range;
 		struct list turn; /* waits to change reservations */
 		int turn_result;
+		uint8_t verdict; /* of an order that changes nothing: enum persistent_result */
 		struct buffer *scratch; /* of the handler; put back when the task ends */
 		uint64_t position;      /* of the handler: how far it is */
 		uint64_t lba;

@@ -10,6 +10,15 @@ static void replace(struct keeper *keeper, const char *text)
 	keeper->row = strdup(text);
 }
 
+static void hold(struct keeper *keeper, const char *text, void (*ended)(void *argument, int result),
+                 void *argument)
+{
+	assert_true(keeper->held_count < KEEPER_HELD_MAX);
+	keeper->held[keeper->held_count].text = text ? strdup(text) : NULL;
+	keeper->held[keeper->held_count].saved = ended;
+	keeper->held[keeper->held_count++].argument = argument;
+}
+
 static void keeper_save(struct reservation_keeper *base, struct lun *lun, const char *text,
                         void (*saved)(void *argument, int result), void *argument)
 {
@@ -17,10 +26,7 @@ static void keeper_save(struct reservation_keeper *base, struct lun *lun, const 
 	struct keeper *keeper = container_of(base, struct keeper, keeper);
 	keeper->saves++;
 	if (keeper->hold) {
-		assert_true(keeper->held_count < KEEPER_HELD_MAX);
-		keeper->held[keeper->held_count].text = strdup(text);
-		keeper->held[keeper->held_count].saved = saved;
-		keeper->held[keeper->held_count++].argument = argument;
+		hold(keeper, text, saved, argument);
 		return;
 	}
 	if (keeper->result == 0)
@@ -32,7 +38,12 @@ static void keeper_confirm(struct reservation_keeper *base, struct lun *lun,
                            void (*confirmed)(void *argument, int result), void *argument)
 {
 	(void)lun;
-	confirmed(argument, container_of(base, struct keeper, keeper)->confirm);
+	struct keeper *keeper = container_of(base, struct keeper, keeper);
+	keeper->confirms++;
+	if (keeper->hold_confirms)
+		hold(keeper, NULL, confirmed, argument);
+	else
+		confirmed(argument, keeper->confirm);
 }
 
 void keeper_init(struct keeper *keeper)
@@ -56,7 +67,7 @@ void keeper_complete(struct keeper *keeper, int result)
 	void *argument = keeper->held[0].argument;
 	keeper->held_count--;
 	memmove(&keeper->held[0], &keeper->held[1], keeper->held_count * sizeof keeper->held[0]);
-	if (result == 0)
+	if (result == 0 && text)
 		replace(keeper, text);
 	saved(argument, result);
 }

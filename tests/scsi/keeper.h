@@ -7,11 +7,12 @@
 #define KEEPER_HELD_MAX 16
 struct keeper {
 	struct reservation_keeper keeper;
-	char *row;      /* what is kept; NULL: nothing */
-	bool hold;      /* saves wait for keeper_complete() */
-	int result;     /* of saves that are not held */
-	int confirm;    /* result of confirm */
-	unsigned saves; /* that came */
+	char *row;                /* what is kept; NULL: nothing */
+	bool hold;                /* saves wait for keeper_complete() */
+	int result;               /* of saves that are not held */
+	int confirm;              /* result of confirm */
+	bool hold_confirms;       /* they wait as saves do; their text is NULL */
+	unsigned saves, confirms; /* that came */
 	struct {
 		char *text;
 		void (*saved)(void *argument, int result);

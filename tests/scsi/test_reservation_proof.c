@@ -1,5 +1,5 @@
-/* What an owner of the past could say without touching the medium: only who proves to be the owner
- * says it. */
+/* An owner of the past could say of a reset that it is complete, without touching the medium: only
+ * who proves to be the owner says it. */
 #include "keeper.h"
 
 #include "scsi/lun_private.h"
@@ -16,8 +16,6 @@ static void reserve6(struct rig *rig, unsigned nexus)
 	command_run(rig, &c, nexus, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
 	assert_good(&c);
 }
-
-/* ---- resets ---- */
 
 /* What others do at the LUN goes on where it is served, and a RESERVE(6) stays there. */
 TEST(an_owner_of_the_past_says_of_no_reset_that_it_is_complete)

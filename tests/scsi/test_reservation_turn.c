@@ -50,10 +50,13 @@ TEST(a_release_lets_others_in_only_when_it_is_kept)
 	order_run(rig, &c, A, RESERVE, 1, 0x11, 0);
 	keeper.hold = true;
 	order_run(rig, &c, A, RELEASE, 1, 0x11, 0);
-	ASSERT_FALSE(is_allowed(rig, B, true));
+	write_start(&d, rig->nexuses[B], 0, 1, 512, NULL);
+	rig_turn(rig);
+	ASSERT_EQ(d.done + rig->fake->count[IO_WRITE], 0);
 	keeper_complete(&keeper, -ENOSPC);
 	rig_turn(rig);
 	assert_sense(&c, 0x055504);
+	assert_status(&d, SCSI_RESERVATION_CONFLICT);
 	ASSERT_FALSE(is_allowed(rig, B, true));
 	order_run(rig, &c, A, RELEASE, 1, 0x11, 0);
 	keeper_complete(&keeper, 0);
@@ -379,10 +382,13 @@ TEST(a_reserve_6_is_kept_and_its_end_too)
 	ASSERT_NOT_NULL(strstr(keeper.row, "reserve6"));
 	ASSERT_FALSE(is_allowed(rig, B, true));
 	reserve6(rig, &c, rig->nexuses[A], true);
-	ASSERT_FALSE(is_allowed(rig, B, true));
+	write_start(&d, rig->nexuses[B], 0, 1, 512, NULL);
+	rig_turn(rig);
+	ASSERT_EQ(d.done, 0);
 	keeper_complete(&keeper, 0);
 	rig_turn(rig);
 	assert_good(&c);
+	assert_status(&d, SCSI_RESERVATION_CONFLICT);
 	ASSERT_NULL(strstr(keeper.row, "reserve6"));
 	ASSERT_TRUE(is_allowed(rig, B, true));
 }
