@@ -46,6 +46,28 @@ static int write_notice(const struct lun *lun, struct reservation_change *change
 	return 0;
 }
 
+/* Of a name that is not here: its session may be at a gateway that has forwarded nothing of it
+ * since this one is the owner. */
+static int write_absent(const struct lun *lun, struct reservation_change *change,
+                        const struct reservation_port *port, uint32_t code, size_t *count)
+{
+	return reservation_port_is_here(lun, port) ? 0
+	                                           : write_notice(lun, change, port, code, count);
+}
+
+/* Registered for all target ports, it may come by any of them. */
+static int write_all_ports(const struct lun *lun, struct reservation_change *change,
+                           const struct registration *registration, uint32_t code, size_t *count)
+{
+	struct reservation_port port = registration->port;
+	int r = write_absent(lun, change, &port, code, count);
+	for (size_t i = 0; r == 0 && registration->all_target_ports && i < lun->group_count; i++) {
+		port.tag = lun->groups[i].tag;
+		r = write_absent(lun, change, &port, code, count);
+	}
+	return r;
+}
+
 int reservation_notices_write(const struct lun *lun, struct reservation_change *change,
                               size_t *ret_count)
 {
@@ -54,10 +76,7 @@ int reservation_notices_write(const struct lun *lun, struct reservation_change *
 	list_for_each (effect, &change->effects, link) {
 		const struct registration *registration = &effect->registration;
 		const struct itl *itl;
-		int r = reservation_port_is_here(lun, &registration->port)
-		                ? 0
-		                : write_notice(lun, change, &registration->port, effect->code,
-		                               ret_count);
+		int r = write_all_ports(lun, change, registration, effect->code, ret_count);
 		list_for_each (itl, &lun->itls, lun_link) {
 			if (r == 0 && itl != change->sender &&
 			    registration_is(registration, itl->port))

@@ -8,8 +8,7 @@
 bool reservation_port_is_here(const struct lun *lun, const struct reservation_port *port);
 
 /* Into the change: who will have to be told by the next owner if we cannot; and who is registered
- * and not here, for its session may be at a gateway that has forwarded nothing of it since this one
- * is the owner. *ret_count: so many. -ENOMEM. */
+ * and not here (for all target ports: at each). *ret_count: so many. -ENOMEM. */
 int reservation_notices_write(const struct lun *lun, struct reservation_change *change,
                               size_t *ret_count) MUST_CHECK;
 /* The oldest give way: whoever has not asked for so long has other things to find out. Before they

@@ -367,6 +367,45 @@ TEST(who_lost_its_registration_before_its_first_command_to_a_new_owner_is_told_t
 	}
 }
 
+/* Registered at one target port for all of them, it may come by any. */
+TEST(who_is_registered_for_all_target_ports_is_told_at_each_that_it_comes_by)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	const struct port_group groups[] = { { 1, ALUA_OPTIMIZED },
+		                             { 2, ALUA_NON_OPTIMIZED },
+		                             { 3, ALUA_NON_OPTIMIZED } };
+	ASSERT_EQ(lun_set_port_groups(rig->lun, groups, ARRAY_LEN(groups)), 0);
+	struct nexus *third = new_third(rig, "iqn.2000-01.test:far", true);
+	order_start(&c, third, REGISTER, 0, 0, 0x33, 0x04); /* ALL_TG_PT */
+	c.task.epoch = 0;
+	rig_turn(rig);
+	assert_good(&c);
+	order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
+	assert_good(&c);
+	order_run(rig, &c, A, PREEMPT, 6, 0x11, 0x33);
+	assert_good(&c);
+	struct scsi_port port = rig->port;
+	for (uint16_t tag = 2; tag <= 3; tag++) {
+		TEST_ROW("tag %u", tag);
+		rig->port.tag = tag;
+		struct nexus *other = new_third(rig, "iqn.2000-01.test:far", true);
+		forwarded_read(rig, other, 0);
+		assert_sense(&c, 0x062a05);
+		forwarded_read(rig, other, 0);
+		assert_good(&c);
+		rig_stop(rig, other);
+	}
+	rig->port = port;
+	forwarded_read(rig, third, 0);
+	assert_sense(&c, 0x062a05);
+	forwarded_read(rig, third, 0);
+	assert_good(&c);
+	ASSERT_NULL(strstr(keeper.row, "\"code\""));
+	rig_stop(rig, third);
+}
+
 static void reset(struct rig *rig)
 {
 	static struct command_management request;
