@@ -128,6 +128,31 @@ TEST(lists_that_are_not_right_register_nobody)
 	ASSERT_EQ(count_keys(rig, B), 1);
 }
 
+/* Nobody can log in with such a name, and what is not UTF-8 could not be kept. */
+TEST(names_that_nobody_can_have_are_refused)
+{
+	static const char *const names[] = {
+		"iqn.2000-01.test:\xff\xfe,i,0x00023d000001",
+		"iqn.2000-01.test:\xc3,i,0x00023d000001",
+		"iqn.2000-01.test: a,i,0x00023d000001",
+		"iqn.2000-01.test:\n,i,0x00023d000001",
+		"iqn.2000-01.test:a/b,i,0x00023d000001",
+		"iqn.2000-01.test,t,i,0x00023d000001",
+	};
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		TEST_ROW("name %zu", i);
+		uint8_t list[1024] = { [15] = 0x77, [20] = 0x08 };
+		size_t len = put_id(list + 28, 0x45, names[i]);
+		put_be32(list + 24, (uint32_t)len);
+		send(rig, REGISTER, list, 28 + len);
+		assert_sense(&c, 0x052600);
+	}
+	ASSERT_EQ(keeper.saves, 0);
+}
+
 TEST(the_holder_moves_the_reservation_to_another_nexus)
 {
 	for (unsigned unregister = 0; unregister < 2; unregister++) {
