@@ -159,6 +159,8 @@ void reservation_passed_on(struct lun *lun)
 		                                 SENSE_REGISTRATIONS_PREEMPTED };
 	if (!lun->reservation_queue.keeper)
 		return;
+	reservation_notices_free(&lun->reservation_queue.notices);
+	lun->reservation_queue.notice_count = 0;
 	struct itl *itl;
 	list_for_each (itl, &lun->itls, lun_link) {
 		for (size_t i = 0; i < ARRAY_LEN(codes); i++)

@@ -27,7 +27,8 @@ void reservation_notices_add_reset(struct lun *lun);
 
 /* A nexus came: it gets what it has not been told yet. */
 void reservation_attached(struct lun *lun, struct itl *itl);
-/* Another gateway owns the LUN: what was not reported here is raised there. */
+/* Another gateway owns the LUN: what was not reported here is raised there, also for who comes
+ * later. */
 void reservation_passed_on(struct lun *lun);
 /* A unit attention was reported to a nexus. */
 void reservation_reported(struct lun *lun, const struct itl *itl, uint32_t code);

@@ -406,6 +406,35 @@ TEST(who_is_registered_for_all_target_ports_is_told_at_each_that_it_comes_by)
 	rig_stop(rig, third);
 }
 
+/* Its session is at a gateway that was the owner when that happened. */
+TEST(who_lost_its_registration_while_it_was_away_is_told_by_the_present_owner_alone)
+{
+	AUTO_KEEPER struct keeper keeper;
+	keeper_init(&keeper);
+	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+	struct nexus *third = new_third(rig, "iqn.2000-01.test:third", false);
+	ASSERT_EQ(attention_of(rig, third), 0x062901);
+	order_start(&c, third, REGISTER, 0, 0, 0x33, 0);
+	rig_turn(rig);
+	assert_good(&c);
+	rig_stop(rig, third);
+	order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
+	order_run(rig, &c, A, PREEMPT, 6, 0x11, 0x33);
+	assert_good(&c);
+	ASSERT_NOT_NULL(strstr(keeper.row, "\"code\""));
+	rig_leave(rig, LUN_HELD);
+	rig_forward(rig, 7, 5);
+	third = new_third(rig, "iqn.2000-01.test:third", false);
+	ASSERT_EQ(attention_of(rig, third), 0x062901);
+	command_fill(&c, third, CDB(0, 0, 0, 0, 0, 0), 0);
+	command_start(&c, NULL);
+	rig_turn(rig);
+	ASSERT_EQ(c.done, 0);
+	ASSERT_EQ(rig->relay.task_count, 1);
+	fake_relay_answer(&rig->relay, 0, SCSI_GOOD, 0);
+	rig_stop(rig, third);
+}
+
 static void reset(struct rig *rig)
 {
 	static struct command_management request;
