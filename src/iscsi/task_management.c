@@ -88,13 +88,16 @@ static int start(struct session *session, const uint8_t *bhs, struct scsi_task *
 	return 0;
 }
 
-/* The task is not here: answered long ago, or not come yet. */
+/* The task is not here: answered long ago, or not come yet. What comes behind the request is none
+ * of its business: of a task that was immediate it names its own CmdSN, and the next command has
+ * that. [RFC 7143 11.5.1, 11.5.5] */
 static int abort_unknown(struct session *session, const uint8_t *bhs)
 {
 	uint32_t ref_cmd_sn = get_be32(bhs + BHS_REF_CMD_SN);
 
 	if (serial_lt(ref_cmd_sn, session->window.exp_cmd_sn) ||
-	    serial_lt(session->window.max_cmd_sn, ref_cmd_sn))
+	    serial_lt(session->window.max_cmd_sn, ref_cmd_sn) ||
+	    !serial_lt(ref_cmd_sn, get_be32(bhs + BHS_CMD_SN)))
 		return respond(session, pdu_itt(bhs), TMF_NO_TASK);
 	int r = held_void(session, ref_cmd_sn);
 	return r < 0 ? r : respond(session, pdu_itt(bhs), TMF_COMPLETE);

@@ -224,10 +224,12 @@ TEST(abort_answers_as_the_standard_says_for_tasks_that_are_not_there)
 	raw_expect_data(&raw, read, back, sizeof(back));
 	expect_management(&raw, raw_manage(&raw, TMF_ABORT_TASK, 0, read, cmd_sn), TMF_NO_TASK);
 
-	/* A command that has not come: it is aborted before it does. */
+	/* A command that was sent before, and has not come: it is aborted before it does. */
 	uint32_t later = raw.itt + 1;
-	expect_management(&raw, raw_manage(&raw, TMF_ABORT_TASK, 0, later, raw.cmd_sn),
+	raw.cmd_sn++;
+	expect_management(&raw, raw_manage(&raw, TMF_ABORT_TASK, 0, later, raw.cmd_sn - 1),
 	                  TMF_COMPLETE);
+	raw.cmd_sn--;
 	ASSERT_EQ(raw_read(&raw, 0, 1, RIG_BLOCK), later);
 	read = raw_read(&raw, 0, 1, RIG_BLOCK);
 	raw_expect_data(&raw, read, back, sizeof(back));
@@ -241,6 +243,27 @@ TEST(abort_answers_as_the_standard_says_for_tasks_that_are_not_there)
 	expect_management(&raw, raw_manage(&raw, TMF_ABORT_TASK, 1, read, cmd_sn), TMF_NO_TASK);
 	rig_release(rig);
 	raw_expect_data(&raw, read, back, sizeof(back));
+	raw_close(&raw);
+}
+
+/* RefCmdSN of a task that was immediate is the request's own CmdSN, which is also that of the next
+ * command. [RFC 7143 11.5.5] */
+TEST(abort_of_an_immediate_command_that_is_answered_takes_no_number_away)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t back[512];
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	for (unsigned ahead = 0; ahead < 2; ahead++) {
+		uint32_t aborted = raw.itt;
+		expect_management(&raw,
+		                  raw_manage(&raw, TMF_ABORT_TASK, 0, aborted, raw.cmd_sn + ahead),
+		                  TMF_NO_TASK);
+		uint32_t read = raw_read(&raw, 0, 1, RIG_BLOCK);
+		raw_expect_data(&raw, read, back, sizeof(back));
+	}
 	raw_close(&raw);
 }
 
