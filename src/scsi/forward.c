@@ -2,6 +2,8 @@
 #include "scsi/execute.h"
 #include "scsi/relay.h"
 
+#define UNIT_ATTENTION_KEY 0x06
+
 bool forward_begin(struct scsi_task *task)
 {
 	struct lun *lun = task_lun(task);
@@ -47,18 +49,31 @@ static void not_executed(struct scsi_task *task)
 		itl_wake(itl);
 }
 
-/* In either format of sense data. */
-static bool tells_new_size(const struct scsi_task *task)
+/* Key, ASC and ASCQ, in either format of sense data; SENSE_NONE: the answer has none. */
+static enum sense_code told_code(const struct scsi_task *task)
 {
 	const uint8_t *sense = task->sense;
 	if (task->status != SCSI_CHECK_CONDITION || task->sense_len < 8)
-		return false;
+		return SENSE_NONE;
 	bool descriptor = (sense[0] & 0x7e) == 0x72;
 	if (!descriptor && task->sense_len < 14)
-		return false;
+		return SENSE_NONE;
 	const uint8_t *code = sense + (descriptor ? 2 : 12);
-	uint32_t told = (sense[descriptor ? 1 : 2] & 0x0fu) << 16 | code[0] << 8 | code[1];
-	return told == SENSE_CAPACITY_CHANGED;
+	uint32_t key = sense[descriptor ? 1 : 2] & 0x0fu;
+	return (enum sense_code)(key << 16 | code[0] << 8 | code[1]);
+}
+
+/* A unit attention that the owner has told, and will not again: if nobody hears the answer, the
+ * next command here brings it. */
+static void take_attention(struct scsi_task *task)
+{
+	enum sense_code code = told_code(task);
+	if (code >> 16 != UNIT_ATTENTION_KEY)
+		return;
+	if (code == SENSE_CAPACITY_CHANGED)
+		itl_told_size(task->state.itl);
+	if (task->state.abort != ABORT_NOT)
+		itl_add_attention(task->state.itl, code);
 }
 
 void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
@@ -66,8 +81,7 @@ void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
 	assert(task->state.phase == TASK_RELAYED);
 	switch (outcome) {
 	case RELAY_ANSWERED:
-		if (tells_new_size(task))
-			itl_told_size(task->state.itl);
+		take_attention(task);
 		task_end(task);
 		return;
 	case RELAY_ABORTED:

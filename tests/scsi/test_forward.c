@@ -387,6 +387,34 @@ TEST(a_new_size_that_its_owner_has_told_is_not_told_again)
 	ask_owner(rig, 1);
 }
 
+/* The owner has told it, and will not again: the next command here does. */
+TEST(a_unit_attention_that_an_aborted_command_brought_is_not_lost)
+{
+	static const uint32_t codes[] = { 0x062a05, 0x062a09, 0x062903 };
+	for (size_t i = 0; i < 2 * ARRAY_LEN(codes); i++) {
+		uint32_t code = codes[i / 2];
+		TEST_ROW("%06x, by %s", code, i % 2 ? "its own nexus" : "another");
+		AUTO(rig) struct rig *rig = forwarding_rig(5);
+		struct command_management request;
+		write_start(&a, rig->nexuses[0], 3, 1, 512, out);
+		rig_turn(rig);
+		manage(&request, rig->nexuses[i % 2 ? 0 : 1], TMF_CLEAR_TASK_SET, NULL);
+		rig_turn(rig);
+		a.task.sense_len = (uint8_t)sense_put(a.task.sense, code, i % 2, NULL);
+		fake_relay_answer(&rig->relay, 0, SCSI_CHECK_CONDITION, 0);
+		fake_relay_managed(&rig->relay, 0, RELAY_ANSWERED, TMF_COMPLETE);
+		rig_turn(rig);
+		ASSERT_EQ(a.done, 1);
+		ASSERT_EQ(request.done, 1);
+		ASSERT_EQ(a.task.aborted, i % 2);
+		RUN(rig, &b, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+		assert_sense(&b, code);
+		ask_owner(rig, 0);
+		rig_forward(rig, 8, 6); /* nothing is owed */
+		ask_owner(rig, 0);
+	}
+}
+
 TEST(what_is_known_of_the_medium_is_told_by_inquiry_and_raises_nothing)
 {
 	AUTO(rig) struct rig *rig = forwarding_rig(5);
