@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ANSWERS_MAX 128 /* in one message, of one channel; the next ones when it asks again */
+#define CHANNEL_TEXT 128 /* bytes: what is told of a channel, without answers */
 
 /* ---- rounds: a message that visits all hubs and comes back ---- */
 
@@ -25,6 +25,7 @@ struct round {
 	unsigned at;
 	void (*visit)(struct round *round, struct hub *hub);
 	json_t *given, *found;
+	size_t bytes; /* what was found, as text; the limit is for all hubs */
 	interconnect_fates_done *done;
 	void *argument;
 };
@@ -114,6 +115,11 @@ int interconnect_find_unanswered(struct interconnect *interconnect, uint32_t id,
 
 /* ---- the owner tells ---- */
 
+static bool has_room(const struct round *round, size_t bytes)
+{
+	return round->bytes + bytes <= INTERCONNECT_FATES_MAX;
+}
+
 static json_t *format_answer(const struct executed *executed)
 {
 	char hex[2 * (BHS_BYTES + 2 + SCSI_SENSE_MAX) + 1];
@@ -126,13 +132,18 @@ static json_t *format_answer(const struct executed *executed)
 	return json_string(hex);
 }
 
-static json_t *format_answers(const struct inbound *inbound)
+/* As many as there is room for, in order: the next ones when it asks again. */
+static json_t *format_answers(struct round *round, const struct inbound *inbound)
 {
 	json_t *answers = json_array();
 	const struct executed *executed;
 	list_for_each (executed, &inbound->answers, link) {
-		if (json_array_size(answers) < ANSWERS_MAX)
-			(void)json_array_append_new(answers, format_answer(executed));
+		AUTO_JSON json_t *answer = format_answer(executed);
+		size_t bytes = json_string_length(answer) + strlen("\"\",");
+		if (!has_room(round, bytes))
+			break;
+		round->bytes += bytes;
+		(void)json_array_append(answers, answer);
 	}
 	return answers;
 }
@@ -147,17 +158,19 @@ static bool is_alive(const struct inbound *inbound)
 
 static void tell_of(struct round *round, struct inbound *inbound, const json_t *question)
 {
-	if (inbound->dropped || is_alive(inbound))
+	if (inbound->dropped || is_alive(inbound) || !has_room(round, CHANNEL_TEXT))
 		return;
+	round->bytes += CHANNEL_TEXT;
 	inbound_drop_wire(inbound, "the peer cannot reach this gateway, and asks what became of "
 	                           "its commands");
 	if (executed_confirm(inbound, (uint32_t)json_number(question, "exp_stat_sn", 0)) < 0)
 		return;
-	(void)json_array_append_new(
-	        round->found,
-	        json_pack("{s:I, s:I, s:I, s:o}", "reactor", (json_int_t)inbound->reactor, "life",
-	                  json_number(question, "life", 0), "exp_cmd_sn",
-	                  (json_int_t)inbound->exp_cmd_sn, "answers", format_answers(inbound)));
+	(void)json_array_append_new(round->found,
+	                            json_pack("{s:I, s:I, s:I, s:o}", "reactor",
+	                                      (json_int_t)inbound->reactor, "life",
+	                                      json_number(question, "life", 0), "exp_cmd_sn",
+	                                      (json_int_t)inbound->exp_cmd_sn, "answers",
+	                                      format_answers(round, inbound)));
 }
 
 /* NULL: none is about it. */

@@ -104,7 +104,9 @@ int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char
 typedef void interconnect_fates_done(void *argument, const json_t *found);
 int interconnect_find_unanswered(struct interconnect *interconnect, uint32_t id,
                                  interconnect_fates_done *done, void *argument) MUST_CHECK;
-/* Then there: what became of them. Closes what is left of their connections. */
+/* Then there: what became of them. Closes what is left of their connections. As text, no more than
+ * INTERCONNECT_FATES_MAX: the rest when it is asked again. */
+#define INTERCONNECT_FATES_MAX (32u << 10)
 int interconnect_find_fates(struct interconnect *interconnect, uint32_t id,
                             const json_t *unanswered, interconnect_fates_done *done,
                             void *argument) MUST_CHECK;
