@@ -29,6 +29,7 @@ enum relayed_kind {
 	RELAYED_NEXUS,
 	RELAYED_ROW,
 	RELAYED_NO_NEXUS,
+	RELAYED_NO_ROW,
 };
 
 /* Something that must get to the owner exactly once. */
@@ -175,6 +176,8 @@ int rows_declare(struct channel *channel, const struct nexus *nexus, const struc
                  bool any_access, uint32_t *ret_handle) MUST_CHECK;
 /* The nexus has ended: tells the owner, if he knows it. */
 void rows_end_nexus(struct channel *channel, uint64_t serial);
+/* Likewise of a LUN that it has no more. */
+void rows_end_row(struct channel *channel, uint64_t serial, uint16_t number, const struct lun *lun);
 
 /* ---- answer.c ---- */
 

@@ -133,6 +133,7 @@ void proxy_end(struct inbound *inbound, uint32_t handle);
 /* Ends all; inbound->proxies_ending counts down. */
 void proxies_end(struct inbound *inbound);
 void proxies_done(struct inbound *inbound);
+void proxy_row_end(struct inbound *inbound, uint32_t handle);
 struct proxy_row *proxy_row_get(const struct inbound *inbound, uint32_t handle);
 /* The row of the proxy's map. -ENOENT: this gateway has no such LUN now. */
 int proxy_row_resolve(struct proxy_row *row, struct nexus **ret_nexus,

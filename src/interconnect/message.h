@@ -28,6 +28,7 @@ enum message_text {
 	MESSAGE_ROW = 2,      /* numbered */
 	MESSAGE_NO_NEXUS = 3, /* numbered; the handle is in the target transfer tag */
 	MESSAGE_TELL = 4,     /* not numbered: raw text for the manager */
+	MESSAGE_NO_ROW = 5,   /* as NO_NEXUS */
 };
 
 /* Of a SCSI Command or Task Management Request. */

@@ -202,18 +202,31 @@ static void forget_row(const struct inbound *inbound, const struct proxy_row *ro
 	}
 }
 
+static void row_end(struct inbound *inbound, struct proxy_row *row)
+{
+	forget_row(inbound, row);
+	inbound->rows[row->handle] = NULL;
+	row_free(row);
+}
+
+void proxy_row_end(struct inbound *inbound, uint32_t handle)
+{
+	struct proxy_row *row = proxy_row_get(inbound, handle);
+	if (!row)
+		return;
+	if (row->lun)
+		nexus_remove_mapping(row->proxy->nexus, row->number);
+	row_end(inbound, row);
+}
+
 void proxy_end(struct inbound *inbound, uint32_t handle)
 {
 	struct proxy *proxy = handle < inbound->proxies_size ? inbound->proxies[handle] : NULL;
 	if (!proxy)
 		return;
 	inbound->proxies[handle] = NULL;
-	while (!list_empty(&proxy->rows)) {
-		struct proxy_row *row = list_first(&proxy->rows, struct proxy_row, link);
-		forget_row(inbound, row);
-		inbound->rows[row->handle] = NULL;
-		row_free(row);
-	}
+	while (!list_empty(&proxy->rows))
+		row_end(inbound, list_first(&proxy->rows, struct proxy_row, link));
 	inbound->proxies_ending++;
 	proxy->ending = true;
 	stop_if_idle(proxy);

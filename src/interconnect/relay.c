@@ -134,9 +134,20 @@ static void relay_nexus_ended(struct relay *relay, uint64_t nexus_serial)
 		rows_end_nexus(channel, nexus_serial);
 }
 
+static void relay_row_ended(struct relay *relay, uint64_t nexus_serial, uint16_t number,
+                            const struct lun *lun)
+{
+	struct hub *hub = hub_of(interconnect_of(relay), reactor_current());
+	struct channel *channel;
+
+	list_for_each (channel, &hub->channels, link)
+		rows_end_row(channel, nexus_serial, number, lun);
+}
+
 const struct relay_ops interconnect_relay_ops = {
 	.begin = relay_begin,
 	.cancel = relay_cancel,
 	.manage = relay_manage,
 	.nexus_ended = relay_nexus_ended,
+	.row_ended = relay_row_ended,
 };

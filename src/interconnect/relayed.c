@@ -125,6 +125,7 @@ static void emit_text(struct relayed *relayed, struct tx_slot *slot)
 		[RELAYED_NEXUS] = MESSAGE_NEXUS,
 		[RELAYED_ROW] = MESSAGE_ROW,
 		[RELAYED_NO_NEXUS] = MESSAGE_NO_NEXUS,
+		[RELAYED_NO_ROW] = MESSAGE_NO_ROW,
 	};
 	pdu_start(slot->header, PDU_TEXT, FLAG_FINAL, TAG_NONE);
 	slot->header[2] = kinds[relayed->kind];

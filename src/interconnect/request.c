@@ -197,6 +197,12 @@ static int no_nexus_complete(struct inbound *inbound, const uint8_t *bhs)
 	return 0;
 }
 
+static int no_row_complete(struct inbound *inbound, const uint8_t *bhs)
+{
+	proxy_row_end(inbound, pdu_ttt(bhs));
+	return 0;
+}
+
 static const struct {
 	bool numbered;
 	uint32_t text_max;
@@ -205,6 +211,7 @@ static const struct {
 	[MESSAGE_NEXUS] = { true, MESSAGE_TEXT_MAX, nexus_complete },
 	[MESSAGE_ROW] = { true, MESSAGE_TEXT_MAX, row_complete },
 	[MESSAGE_NO_NEXUS] = { true, 0, no_nexus_complete },
+	[MESSAGE_NO_ROW] = { true, 0, no_row_complete },
 	[MESSAGE_TELL] = { false, INTERCONNECT_TELL_MAX, tell_complete },
 };
 

@@ -231,6 +231,28 @@ void rows_end_nexus(struct channel *channel, uint64_t serial)
 	handle_give(&rows->nexus_handles, handle);
 }
 
+/* False: no memory. The proxy keeps what it has there until the nexus ends. */
+static bool end_row(struct channel *channel, struct origin_row *row)
+{
+	struct relayed *relayed = relayed_get(channel->hub, RELAYED_NO_ROW);
+	if (!relayed)
+		return false;
+	relayed->handle = row->handle;
+	relayed_send(channel, relayed);
+	row_free(channel->rows, row);
+	return true;
+}
+
+void rows_end_row(struct channel *channel, uint64_t serial, uint16_t number, const struct lun *lun)
+{
+	struct origin_row *row, *following;
+	list_for_each_safe (row, following, &channel->rows->rows[bucket_of(serial, number)], link) {
+		bool same = row->nexus->serial == serial && row->number == number;
+		if (same && row->lun == lun && !end_row(channel, row))
+			return;
+	}
+}
+
 int rows_new(struct rows **ret_rows)
 {
 	struct rows *rows = calloc(1, sizeof(*rows));

@@ -207,6 +207,14 @@ static bool itl_is_busy(const struct itl *itl)
 	return !list_empty(&itl->tasks) || !list_empty(&itl->shares) || itl->relaying;
 }
 
+/* What its proxies have at that LUN ends, too; unless it has come back meanwhile. */
+static void tell_row_ended(const struct nexus *nexus, const struct itl *itl)
+{
+	const struct itl *same = nexus_find(nexus, itl->number);
+	if (nexus->relay && !nexus->stopping && !(same && same->lun == itl->lun))
+		nexus->relay->ops->row_ended(nexus->relay, nexus->serial, itl->number, itl->lun);
+}
+
 static void settle(struct message *message)
 {
 	struct nexus *nexus = container_of(message, struct nexus, settle);
@@ -216,6 +224,7 @@ static void settle(struct message *message)
 	list_for_each_safe (itl, following, &nexus->leaving, link) {
 		if (!itl_is_busy(itl)) {
 			list_remove(&itl->link);
+			tell_row_ended(nexus, itl);
 			itl_detach(itl);
 		}
 	}
@@ -246,7 +255,7 @@ static void settle_later(struct nexus *nexus)
 
 void nexus_task_ended(struct nexus *nexus)
 {
-	if (nexus->changed || nexus->stopping)
+	if (nexus->changed || nexus->stopping || !list_empty(&nexus->leaving))
 		settle_later(nexus);
 }
 
@@ -261,6 +270,22 @@ static void leave(struct nexus *nexus, struct itl *itl)
 		task_abort(task, ABORT_SILENT);
 	if (!list_empty(&itl->shares))
 		itl_wake(itl);
+}
+
+void nexus_remove_mapping(struct nexus *nexus, uint16_t number)
+{
+	assert(nexus->proxy && !nexus->stopping);
+	struct itl *itl = nexus_find(nexus, number);
+	size_t at = 0;
+	if (!itl)
+		return;
+	while (nexus->itls[at] != itl)
+		at++;
+	nexus->itl_count--;
+	memmove(&nexus->itls[at], &nexus->itls[at + 1],
+	        (nexus->itl_count - at) * sizeof nexus->itls[0]);
+	leave(nexus, itl);
+	settle_later(nexus);
 }
 
 int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, size_t mapping_count,

@@ -44,6 +44,9 @@ int nexus_new(const struct nexus_config *config, struct nexus **ret_nexus) MUST_
 /* Proxies: one more row, without a unit attention. -EEXIST: the number is taken by another LUN (the
  * same LUN: 0). */
 int nexus_add_mapping(struct nexus *nexus, const struct lun_mapping *mapping) MUST_CHECK;
+/* Proxies: one row less. Its tasks are aborted; what it has at the LUN ends when they have ended.
+ */
+void nexus_remove_mapping(struct nexus *nexus, uint16_t number);
 
 /* Replaces the LUN map. Tasks of LUNs that go are aborted (their done() comes as always); when they
  * have ended and the references are back, changed() is called, on the reactor, never inside.

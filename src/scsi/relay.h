@@ -49,6 +49,9 @@ struct relay_ops {
 	               const struct lun_route *route);
 	/* The nexus has ended; no task of it is left. Its proxies at the owners end too. */
 	void (*nexus_ended)(struct relay *relay, uint64_t nexus_serial);
+	/* Likewise of one LUN, which is not in the map of its nexus any more. */
+	void (*row_ended)(struct relay *relay, uint64_t nexus_serial, uint16_t number,
+	                  const struct lun *lun);
 };
 
 struct relay {

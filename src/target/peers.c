@@ -70,11 +70,20 @@ static void relay_nexus_ended(struct relay *relay, uint64_t nexus_serial)
 		to->ops->nexus_ended(to, nexus_serial);
 }
 
+static void relay_row_ended(struct relay *relay, uint64_t nexus_serial, uint16_t number,
+                            const struct lun *lun)
+{
+	struct relay *to = relay_of(relay);
+	if (to)
+		to->ops->row_ended(to, nexus_serial, number, lun);
+}
+
 static const struct relay_ops relay_ops = {
 	.begin = relay_begin,
 	.cancel = relay_cancel,
 	.manage = relay_manage,
 	.nexus_ended = relay_nexus_ended,
+	.row_ended = relay_row_ended,
 };
 
 /* ---- listener ---- */

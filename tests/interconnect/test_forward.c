@@ -396,6 +396,67 @@ TEST(a_reset_that_waited_for_an_owner_leaves_what_came_after_it)
 	world_nexus_end(world, nexus);
 }
 
+/* The session lives on, and uses its other LUNs. */
+TEST(a_lun_that_its_nexus_loses_is_lost_at_the_owner_too)
+{
+	AUTO(world) struct world *world = world_new(2);
+	world_add_lun(world);
+	struct nexus *origin = world_nexus(world, 0, 0, 1), *owner = world_nexus(world, 1, 0, 2);
+	struct gateway *gateway = &world->gateways[0];
+	struct lun *shared = world->gateways[1].lun;
+	struct lun_mapping both[] = { { .number = 3, .lun = gateway->lun },
+		                      { .number = 4, .lun = gateway->second } };
+	struct lun_counters counters;
+	for (unsigned time = 0; time < 3; time++) {
+		TEST_ROW("time %u", time);
+		command_start(&a, origin, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+		command_wait(world, &a);
+		if (time) { /* the LUN has come back */
+			assert_sense(&a, 0x063f0e);
+			command_start(&a, origin, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+			command_wait(world, &a);
+		}
+		assert_good(&a);
+		world_lun = 4;
+		write_start(&a, origin, 8, 1, 1);
+		command_wait(world, &a);
+		if (time) {
+			assert_sense(&a, 0x063f0e);
+			write_start(&a, origin, 8, 1, 1);
+			command_wait(world, &a);
+		}
+		assert_good(&a);
+		world_lun = 3;
+		command_start(&a, owner, CDB(0x00, 0, 0, 0, 0, 0), 0, NULL);
+		command_wait(world, &a);
+		ASSERT_EQ(a.task.status, SCSI_RESERVATION_CONFLICT);
+		lun_get_counters(shared, &counters);
+		ASSERT_EQ(counters.nexuses, 2);
+
+		world->gateways[1].second_disk.hold = true;
+		world_lun = 4;
+		read_start(&b, origin, 8, 1);
+		EVENTUALLY(world, world->gateways[1].second_disk.held_count == 1);
+		bool changed = false;
+		ASSERT_EQ(nexus_change_map(origin, both + 1, 1, set_flag, &changed), 0);
+		EVENTUALLY(world, changed);
+		EVENTUALLY(world, (lun_get_counters(shared, &counters), counters.nexuses == 1));
+		disk_release(&world->gateways[1].second_disk);
+		command_wait(world, &b); /* of the other LUN */
+		assert_good(&b);
+		command_free(&b);
+		world_lun = 3;
+		command_start(&a, owner, CDB(0x00, 0, 0, 0, 0, 0), 0, NULL);
+		command_wait(world, &a);
+		assert_good(&a);
+		changed = false;
+		ASSERT_EQ(nexus_change_map(origin, both, 2, set_flag, &changed), 0);
+		EVENTUALLY(world, changed);
+	}
+	world_nexus_end(world, origin);
+	world_nexus_end(world, owner);
+}
+
 /* In a rolling upgrade: each of them is the later one once. */
 TEST(gateways_of_two_versions_forward_to_each_other)
 {

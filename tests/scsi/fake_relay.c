@@ -42,11 +42,21 @@ static void fake_nexus_ended(struct relay *relay, uint64_t nexus_serial)
 	fake_of(relay)->ended = nexus_serial;
 }
 
+static void fake_row_ended(struct relay *relay, uint64_t nexus_serial, uint16_t number,
+                           const struct lun *lun)
+{
+	(void)nexus_serial;
+	(void)number;
+	(void)lun;
+	fake_of(relay)->rows_ended++;
+}
+
 static const struct relay_ops fake_ops = {
 	.begin = fake_begin,
 	.cancel = fake_cancel,
 	.manage = fake_manage,
 	.nexus_ended = fake_nexus_ended,
+	.row_ended = fake_row_ended,
 };
 
 void fake_relay_init(struct fake_relay *fake)

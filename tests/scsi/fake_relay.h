@@ -19,6 +19,7 @@ struct fake_relay {
 	unsigned begun, managed, cancelled;
 	const struct scsi_task *cancelled_task; /* the last one */
 	uint64_t ended;                         /* serial of the last nexus that ended */
+	unsigned rows_ended;
 };
 
 void fake_relay_init(struct fake_relay *fake);

@@ -175,10 +175,16 @@ static void relay_nexus_ended(struct relay *relay, uint64_t nexus_serial)
 {
 }
 
+static void relay_row_ended(struct relay *relay, uint64_t nexus_serial, uint16_t number,
+                            const struct lun *lun)
+{
+}
+
 static const struct relay_ops relay_ops = { .begin = relay_begin,
 	                                    .cancel = relay_cancel,
 	                                    .manage = relay_manage,
-	                                    .nexus_ended = relay_nexus_ended };
+	                                    .nexus_ended = relay_nexus_ended,
+	                                    .row_ended = relay_row_ended };
 
 /* On the client's reactor. */
 static void give_back(struct message *message)
