@@ -143,8 +143,18 @@ void reservation_notices_add_reset(struct lun *lun)
 
 /* ---- what happens without a command ---- */
 
+/* The text does not tell of which object of that name a RESERVE(6) is: of the first that is seen;
+ * another one may follow it before it is over. */
+static void claim_reserve6(struct reservations *reservations, const struct reservation_port *port)
+{
+	struct reservation_port *reserver = &reservations->reserver;
+	if (reservations->reserved && !reserver->serial && reservation_port_equal(reserver, port))
+		reserver->serial = port->serial;
+}
+
 void reservation_attached(struct lun *lun, struct itl *itl)
 {
+	claim_reserve6(&lun->reservations, itl->port);
 	const struct reservation_notice *notice;
 	list_for_each (notice, &lun->reservation_queue.notices, link) {
 		if (reservation_port_equal(&notice->port, itl->port))

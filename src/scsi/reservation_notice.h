@@ -25,7 +25,8 @@ void reservation_notices_add_reset(struct lun *lun);
 
 /* ---- what happens without a command ---- */
 
-/* A nexus came: it gets what it has not been told yet. */
+/* A nexus came, or the reservations did: it gets what it has not been told yet, and its
+ * RESERVE(6). */
 void reservation_attached(struct lun *lun, struct itl *itl);
 /* Another gateway owns the LUN: what was not reported here is raised there, also for who comes
  * later. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct command c;
+static struct command c, d;
 
 static uint64_t seed = 7;
 static unsigned draw(unsigned below)
@@ -363,6 +363,49 @@ TEST(who_lost_its_registration_before_its_first_command_to_a_new_owner_is_told_t
 		                          : SCSI_RESERVATION_CONFLICT);
 		ASSERT_NULL(strstr(next_keeper.row, "\"code\""));
 		rig_stop(next, proxy);
+		rig_stop(rig, far);
+	}
+}
+
+/* It is followed by another one of its name before it is over. */
+TEST(a_reserve_6_ends_with_its_session_also_after_a_hand_over)
+{
+	for (unsigned late = 0; late < 2; late++) {
+		TEST_ROW("it comes to the new owner late: %u", late);
+		AUTO_KEEPER struct keeper keeper, next_keeper;
+		keeper_init(&keeper);
+		keeper_init(&next_keeper);
+		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
+		AUTO(rig) struct rig *next = rig_new_kept(512, 100, &next_keeper.keeper);
+		struct nexus *far = rig_nexus(rig, 0, "iqn.2000-01.test:far", 3);
+		command_fill(&c, far, CDB(0x16, 0, 0, 0, 0, 0), 0);
+		command_start(&c, NULL);
+		rig_turn(rig);
+		assert_good(&c);
+		struct nexus *first = late ? NULL : new_third(next, "iqn.2000-01.test:far", true);
+		rig_reload(next, keeper.row, RESERVATION_LOAD_HANDED_OVER, 2);
+		if (late)
+			first = new_third(next, "iqn.2000-01.test:far", true);
+		forwarded_read(next, first, 2);
+		assert_good(&c);
+		next->fake->hold = true;
+		command_fill(&d, first, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
+		d.task.epoch = 2;
+		command_start(&d, NULL);
+		rig_turn(next);
+		struct nexus *second = new_third(next, "iqn.2000-01.test:far", true);
+		next->ended = false;
+		nexus_stop(first, set_flag, &next->ended);
+		rig_turn(next);
+		ASSERT_FALSE(next->ended);
+		next->fake->hold = false;
+		fake_complete(next->fake, 0);
+		rig_turn(next);
+		ASSERT_TRUE(next->ended);
+		nexus_free(first);
+		ASSERT_TRUE(is_allowed(next, A, true));
+		ASSERT_NULL(strstr(next_keeper.row, "reserve6"));
+		rig_stop(next, second);
 		rig_stop(rig, far);
 	}
 }
