@@ -103,6 +103,27 @@ static int abort_unknown(struct session *session, const uint8_t *bhs)
 	return r < 0 ? r : respond(session, pdu_itt(bhs), TMF_COMPLETE);
 }
 
+/* Its answer is known, and has waited for unsolicited data: of what is taken off none comes. */
+static void answer_now(struct command *command)
+{
+	if (command->state != COMMAND_ANSWERING || !command->unsolicited)
+		return;
+	command->unsolicited = false;
+	command->refused = true; /* data that come all the same are dropped */
+	command_progress(command);
+}
+
+static void answer_all_now(struct session *session, const uint8_t *bhs)
+{
+	bool every_lun = (bhs[BHS_FLAGS] & FLAG_FUNCTION_MASK) == TMF_TARGET_WARM_RESET;
+	struct command *command, *following;
+
+	list_for_each_safe (command, following, &session->commands, link) {
+		if (every_lun || memcmp(command->task.lun, bhs + BHS_LUN, 8) == 0)
+			answer_now(command);
+	}
+}
+
 static int abort_task(struct session *session, const uint8_t *bhs)
 {
 	struct command *command = command_find(session, get_be32(bhs + BHS_REFERENCED_TAG));
@@ -111,6 +132,8 @@ static int abort_task(struct session *session, const uint8_t *bhs)
 		return abort_unknown(session, bhs);
 	if (!command->immediate && command->cmd_sn != get_be32(bhs + BHS_REF_CMD_SN))
 		return respond(session, pdu_itt(bhs), TMF_REJECTED);
+	if (memcmp(command->task.lun, bhs + BHS_LUN, 8) == 0)
+		answer_now(command);
 	/* Its answer is queued and will leave before this one. */
 	if (command->state == COMMAND_ANSWERING || !command->begun ||
 	    memcmp(command->task.lun, bhs + BHS_LUN, 8) != 0)
@@ -128,6 +151,7 @@ int management_end(struct session *session, uint8_t *bhs)
 	case TMF_CLEAR_TASK_SET:
 	case TMF_LUN_RESET:
 	case TMF_TARGET_WARM_RESET:
+		answer_all_now(session, bhs);
 		return start(session, bhs, NULL);
 	case TMF_TASK_REASSIGN:
 		return respond(session, pdu_itt(bhs), TMF_NO_REASSIGN);

@@ -252,3 +252,40 @@ TEST(a_write_for_which_there_is_no_memory_still_takes_its_unsolicited_data)
 	raw_expect_good(&raw, first);
 	raw_close(&raw);
 }
+
+/* Who takes off a command sends nothing more for it, also if its answer has waited for that. */
+TEST(an_answer_that_waits_for_unsolicited_data_goes_when_its_command_is_taken_off)
+{
+	static const uint8_t functions[] = { TMF_ABORT_TASK, TMF_LUN_RESET, TMF_TARGET_WARM_RESET };
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[512];
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "InitialR2T=No\n");
+	for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+		TEST_ROW("function %u", functions[i]);
+		uint32_t cmd_sn = raw.cmd_sn;
+		uint32_t write =
+		        raw_command(&raw, 0, FLAG_WRITE, (uint8_t[6]){ 0xc1 }, 6, 4096, data, 512);
+		(void)raw_nop(&raw, NULL, 0);
+		raw_expect(&raw, PDU_NOP_IN);
+		uint32_t manage = raw_manage(&raw, functions[i], 0, write, cmd_sn);
+		raw_expect(&raw, PDU_SCSI_RESPONSE);
+		ASSERT_EQ(pdu_itt(raw.pdu.bhs), write);
+		ASSERT_EQ(raw.pdu.bhs[BHS_STATUS], 0x02);
+		raw_expect(&raw, PDU_TASK_MANAGEMENT_RESPONSE);
+		ASSERT_EQ(pdu_itt(raw.pdu.bhs), manage);
+		ASSERT_EQ(raw.pdu.bhs[BHS_RESPONSE],
+		          functions[i] == TMF_ABORT_TASK ? TMF_NO_TASK : TMF_COMPLETE);
+		/* What was on its way all the same is dropped, and the tag is free. */
+		ASSERT_TRUE(raw_data_out(&raw, write, TAG_NONE, 0, 512, true, data, 512));
+		raw.itt = write;
+		uint32_t ready = raw_command(&raw, 0, FLAG_FINAL, (uint8_t[6]){ 0 }, 6, 0, NULL, 0);
+		ASSERT_EQ(ready, write);
+		raw_expect(&raw, PDU_SCSI_RESPONSE);
+		ASSERT_EQ(pdu_itt(raw.pdu.bhs), ready);
+		raw.itt += 3;
+	}
+	raw_close(&raw);
+}
