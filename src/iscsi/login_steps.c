@@ -21,21 +21,14 @@ enum login_status login_fail(struct login *login, enum login_status status, cons
 
 /* ---- the first request: names ---- */
 
-/* iSCSI names compare without case; what may not be in one is refused before it gets into logs and
- * lists. [RFC 7143 4.2.7] */
+/* iSCSI names compare without case. */
 static int copy_name(struct text_slice value, char *ret_name)
 {
-	if (value.len == 0)
-		return -EINVAL;
-	for (size_t i = 0; i < value.len; i++) {
-		unsigned char c = (unsigned char)value.text[i];
-		if (c <= ' ' || c == 0x7f || c == ',' || c == '/')
-			return -EINVAL;
-	}
 	int r = text_slice_copy(value, ret_name, ISCSI_NAME_MAX + 1);
-	if (r == 0)
-		text_lower(ret_name);
-	return r;
+	if (r < 0)
+		return r;
+	text_lower(ret_name);
+	return nexus_may_be_named(ret_name) ? 0 : -EINVAL;
 }
 
 static enum login_status read_name(struct login *login, const struct text_block *block,

@@ -1,6 +1,7 @@
 /* I_T nexuses: the map from LUN numbers to logical units, and its changes. */
 #include "scsi/nexus.h"
 
+#include "base/json.h"
 #include "scsi/execute.h"
 #include "scsi/relay.h"
 #include "scsi/succession.h"
@@ -11,6 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- names ---- */
+
+bool nexus_may_be_named(const char *name)
+{
+	AUTO_JSON json_t *text = json_string(name); /* none if it is not UTF-8 */
+	for (const char *p = name; *p; p++) {
+		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == ',' || *p == '/')
+			return false;
+	}
+	return *name && text;
+}
 
 /* ---- addresses ---- */
 

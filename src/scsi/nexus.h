@@ -62,6 +62,9 @@ void nexus_stop(struct nexus *nexus, void (*ended)(void *argument), void *argume
 void nexus_free(struct nexus *nexus);
 
 const char *nexus_initiator_name(const struct nexus *nexus);
+/* Whether an initiator may have that name [RFC 7143 4.2.7]: what may not be in one is refused
+ * before it gets into logs, lists, and rows, which are UTF-8. */
+bool nexus_may_be_named(const char *name);
 const uint8_t *nexus_isid(const struct nexus *nexus);
 struct reactor *nexus_reactor(const struct nexus *nexus);
 const struct scsi_port *nexus_port(const struct nexus *nexus);

@@ -3,7 +3,6 @@
 #include "scsi/persistent_list.h"
 
 #include "base/bytes.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "scsi/execute.h"
 #include "scsi/reservation_keeper.h"
@@ -46,17 +45,6 @@ static bool others_add(struct others *others, const struct reservation_port *por
 
 /* ---- one TransportID ---- */
 
-/* One that could log in, and be kept: rows are UTF-8. */
-static bool is_name(const char *name)
-{
-	AUTO_JSON json_t *text = json_string(name);
-	for (const char *p = name; *p; p++) {
-		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == ',' || *p == '/')
-			return false;
-	}
-	return text != NULL;
-}
-
 /* "name,i,0xISID" with 1 to 12 digits; false: not so. */
 static bool split_name(const char *text, size_t len, struct reservation_port *ret_port)
 {
@@ -74,7 +62,7 @@ static bool split_name(const char *text, size_t len, struct reservation_port *re
 	               text);
 	memset(ret_port->isid, 0, sizeof ret_port->isid);
 	memcpy(ret_port->isid + sizeof isid - got, isid, got);
-	return is_name(ret_port->initiator);
+	return nexus_may_be_named(ret_port->initiator);
 }
 
 /* A name alone stands for all ports of that initiator that are logged in at this target port. */

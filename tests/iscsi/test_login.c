@@ -59,6 +59,8 @@ static const struct refusal {
 	  LOGIN_MISSING_PARAMETER },
 	{ "bad name", S0_TO_1, "InitiatorName=iqn.a b\nTargetName=" WORLD_OPEN "\n",
 	  LOGIN_INITIATOR_ERROR },
+	{ "name that is not UTF-8", S0_TO_1,
+	  "InitiatorName=iqn.x:\xc3(\nTargetName=" WORLD_OPEN "\n", LOGIN_INITIATOR_ERROR },
 	{ "empty name", S0_TO_1, "InitiatorName=\nTargetName=" WORLD_OPEN "\n",
 	  LOGIN_INITIATOR_ERROR },
 	{ "no target", S0_TO_1, "InitiatorName=iqn.x:any\n", LOGIN_MISSING_PARAMETER },
