@@ -528,3 +528,143 @@ TEST(whatever_is_cut_asked_and_told_a_write_is_good_if_and_only_if_it_was_execut
 	world_nexus_end(world, nexuses[0]);
 	world_nexus_end(world, nexuses[1]);
 }
+
+/* ---- the same with commands that are taken off, resets, and a LUN that moves on ---- */
+
+#define CHANCES 40
+
+static struct chance {
+	struct command command;
+	struct task_management management;
+	uint32_t lba;
+	bool asked, managed, seen; /* seen: what it says is known */
+	uint8_t writes;            /* when it was seen */
+} chances[CHANCES];
+
+static void chance_managed(struct task_management *request)
+{
+	struct chance *chance = container_of(request, struct chance, management);
+	assert_false(chance->managed);
+	chance->managed = true;
+}
+
+/* Answered, or said to be gone: from then on it changes nothing. */
+static void watch(struct world *world)
+{
+	for (unsigned i = 0; i < CHANCES; i++) {
+		struct chance *chance = &chances[i];
+		if (chance->seen || !chance->command.done)
+			continue;
+		chance->seen = true;
+		chance->writes = disk_of(world)->writes[chance->lba];
+	}
+}
+
+static void take_off(struct nexus *nexus, struct chance *chance, enum task_function function)
+{
+	if (chance->asked || (chance->command.done && function == TMF_ABORT_TASK))
+		return;
+	chance->asked = true;
+	chance->management = (struct task_management){
+		.function = function,
+		.lun = { 0, 3 },
+		.task = function == TMF_ABORT_TASK ? &chance->command.task : NULL,
+		.done = chance_managed,
+	};
+	nexus_manage(nexus, &chance->management);
+}
+
+static void set_flag(void *argument)
+{
+	*(bool *)argument = true;
+}
+
+/* Who gives it back has nothing of it in flight. */
+static void move_on(struct world *world, uint64_t *epoch)
+{
+	struct lun *lun = world->gateways[OWNER].lun;
+	struct lun_route route = { .peer = world_connect(world, ORIGIN, OWNER), .epoch = ++*epoch };
+	bool given = false;
+	disk_release(disk_of(world));
+	lun_quiesce(lun, LUN_HELD, set_flag, &given);
+	EVENTUALLY(world, given);
+	lun_set_epoch(lun, *epoch);
+	lun_serve(lun, &disk_of(world)->backend);
+	lun_set_state(world->gateways[ORIGIN].lun, LUN_HELD);
+	lun_forward(world->gateways[ORIGIN].lun, &route);
+}
+
+static void run_chances(struct world *world, struct nexus *const *nexuses, uint64_t *epoch)
+{
+	static const enum task_function functions[] = { TMF_ABORT_TASK, TMF_ABORT_TASK,
+		                                        TMF_ABORT_TASK, TMF_LUN_RESET,
+		                                        TMF_ABORT_TASK_SET };
+	memset(disk_of(world)->writes, 0, WORLD_BLOCKS);
+	memset(chances, 0, sizeof chances);
+	for (unsigned i = 0; i < CHANCES; i++) {
+		chances[i].lba = 100 * i;
+		if (i % 4 == 3)
+			read_start(&chances[i].command, nexuses[i & 1], 100 * i, 1 + (i & 7));
+		else
+			write_start(&chances[i].command, nexuses[i & 1], 100 * i, 1, 1);
+		if (rand() % 2)
+			disturb(world);
+		watch(world);
+		if (rand() % 2)
+			say_something(world);
+		watch(world);
+		unsigned which = (unsigned)rand() % (i + 1);
+		if (rand() % 3 == 0)
+			take_off(nexuses[which & 1], &chances[which],
+			         functions[rand() % ARRAY_LEN(functions)]);
+		if (rand() % 16 == 0)
+			move_on(world, epoch);
+		watch(world);
+	}
+	struct cutter *cutter = cutter_of(world);
+	cutter->stalled = cutter->refuse = cutter->armed[0] = cutter->armed[1] = false;
+	disk_release(disk_of(world));
+	for (unsigned i = 0; i < CHANCES; i++) {
+		struct chance *chance = &chances[i];
+		TEST_ROW("command %u", i);
+		EVENTUALLY(world, chance->command.done && (!chance->asked || chance->managed));
+		watch(world);
+	}
+	world_pass(world, 100);
+	for (unsigned i = 0; i < CHANCES; i++) {
+		const struct chance *chance = &chances[i];
+		const struct scsi_task *task = &chance->command.task;
+		uint8_t writes = disk_of(world)->writes[chance->lba];
+		TEST_ROW("command %u: status %u, aborted %d", i, task->status, task->aborted);
+		ASSERT_EQ(chance->command.done, 1);
+		command_free(&chances[i].command);
+		if (i % 4 == 3)
+			continue;
+		ASSERT_EQ(writes, chance->writes);
+		assert_true(writes <= 1);
+		if (!task->aborted && task->status == SCSI_GOOD)
+			ASSERT_EQ(writes, 1);
+		if (!task->aborted && task->status == SCSI_BUSY)
+			ASSERT_EQ(writes, 0);
+	}
+}
+
+TEST(what_is_taken_off_or_left_behind_meanwhile_is_never_executed_late)
+{
+	uint64_t epoch = 7;
+	world_age_max_ms = 600000;
+	AUTO(world) struct world *world = world_new(2);
+	world_age_max_ms = 0;
+	struct nexus *nexuses[] = { world_nexus(world, ORIGIN, 0, 1),
+		                    world_nexus(world, ORIGIN, 1, 2) };
+	srand(23);
+	for (unsigned round = 0; round < 40; round++)
+		run_chances(world, nexuses, &epoch);
+	for (unsigned i = 0; i < LETTERS; i++) {
+		json_decref(letters.unanswered[i]);
+		json_decref(letters.fates[i]);
+	}
+	memset(&letters, 0, sizeof letters);
+	world_nexus_end(world, nexuses[0]);
+	world_nexus_end(world, nexuses[1]);
+}
