@@ -22,11 +22,16 @@ void hold_remove(struct scsi_task *task)
 }
 
 /* Its initiator may soon turn to another path, and repeat it there: it must not come after that
- * (H35). The LUN says BUSY earlier, unless its state changes again and again. */
+ * (H35). */
+bool hold_is_over(const struct reactor *reactor, uint64_t started_ms)
+{
+	return reactor_now_ms(reactor) - started_ms >= HOLD_MAX_MS;
+}
+
+/* The LUN says BUSY earlier, unless its state changes again and again. */
 bool hold_too_long(const struct scsi_task *task)
 {
-	uint64_t now_ms = reactor_now_ms(task->nexus->reactor);
-	return !task->state.unknown && now_ms - task->state.started_ms >= HOLD_MAX_MS;
+	return !task->state.unknown && hold_is_over(task->nexus->reactor, task->state.started_ms);
 }
 
 /* ---- unknown fate ---- */

@@ -43,6 +43,7 @@ struct share {
 	struct itl *itl;  /* a reference */
 	unsigned waiting; /* walks, and the part of the LUN itself */
 	struct list link; /* in itl->shares: waits for the state of the LUN */
+	uint64_t started_ms;
 	/* The situation in which the owner was asked last, also if it is this gateway. */
 	uint64_t sent;
 	bool later; /* the tasks of this gateway have been seen to before */
@@ -247,9 +248,21 @@ static bool share_try(struct share *share)
 	}
 }
 
+/* It ends what others do, and reservations: whoever asked for it may have given up since, and
+ * another have begun anew (H35). */
+static bool share_is_late(const struct share *share)
+{
+	return share->row->all_nexuses && hold_is_over(share->itl->reactor, share->started_ms);
+}
+
 static void share_settle(struct share *share)
 {
 	if (itl_ending(share->itl)) {
+		share_less(share);
+		return;
+	}
+	if (share_is_late(share)) {
+		share->request->response = TMF_REJECTED;
 		share_less(share);
 		return;
 	}
@@ -352,6 +365,7 @@ static void manage_itl(struct task_management *request, struct itl *itl, const s
 	share->request = request;
 	share->row = row;
 	share->itl = itl_get(itl);
+	share->started_ms = reactor_now_ms(itl->reactor);
 	share->waiting = 1; /* this call */
 	list_init(&share->link);
 	request->waiting++;

@@ -541,6 +541,32 @@ TEST(management_of_a_held_lun_does_what_is_here_at_once)
 	ASSERT_EQ(reset.done, 1);
 }
 
+/* Whoever asked for it may have given up, and others have begun anew. */
+TEST(a_reset_that_has_waited_for_too_long_is_done_nowhere)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	struct command_management request;
+	for (unsigned forwards = 0; forwards < 2; forwards++) {
+		TEST_ROW("%s", forwards ? "forwarded" : "served");
+		rig_leave(rig, LUN_HELD);
+		manage(&request, rig->nexuses[0], TMF_LUN_RESET, NULL);
+		rig_advance(rig, 3500);
+		ASSERT_EQ(request.done, 0);
+		if (forwards)
+			rig_forward(rig, 8, 6);
+		else
+			rig_serve(rig, 2);
+		rig_turn(rig);
+		ASSERT_EQ(request.done, 1);
+		ASSERT_EQ(request.tmf.response, TMF_REJECTED);
+		ASSERT_EQ(rig->relay.managed, 0);
+		if (forwards)
+			continue;
+		RUN(rig, &b, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+		assert_good(&b); /* no unit attention */
+	}
+}
+
 TEST(management_ends_with_its_nexus)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
