@@ -274,13 +274,15 @@ static int take_back_unreceived(struct channel *channel, uint32_t exp_cmd_sn, un
 static void take_fates(struct channel *channel, const json_t *fates)
 {
 	const struct peer *peer = channel->part->peer;
+	uint32_t exp_stat_sn = channel->exp_stat_sn, cmd_sn = channel->cmd_sn;
 	unsigned taken = 0, back = 0;
 
-	channel_restart_login(channel); /* what it has said of numbers is not true any more */
 	int r = take_answers(channel, json_object_get(fates, "answers"), &taken);
 	if (r == 0)
 		r = take_back_unreceived(channel, (uint32_t)json_number(fates, "exp_cmd_sn", 0),
 		                         &back);
+	if (channel->exp_stat_sn != exp_stat_sn || channel->cmd_sn != cmd_sn)
+		channel_restart_login(channel); /* what it has said is not true any more */
 	if (r < 0)
 		log_limited(LOG_LEVEL_WARNING, 10000,
 		            "peer %s (%s): reactor %u: what it says of its commands is wrong",
