@@ -153,6 +153,12 @@ void relayed_free_slot(struct channel *channel, const struct relayed *relayed);
 /* Back to its caller, later in this turn; it is in no list of the channel any more. */
 void relayed_give(struct hub *hub, struct relayed *relayed, enum relay_outcome outcome);
 
+/* What the owner answers; the rest ends when he has received it. */
+static inline bool relayed_is_answered(const struct relayed *relayed)
+{
+	return relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE;
+}
+
 /* ---- orphan.c ---- */
 /* Its task or request has gone back already: only its numbers are left. */
 bool relayed_is_orphan(const struct relayed *relayed);

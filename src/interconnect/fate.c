@@ -80,8 +80,7 @@ static int start_round(struct interconnect *interconnect, uint32_t id, struct ro
 
 static bool is_unanswered(const struct relayed *relayed)
 {
-	return (relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE) &&
-	       !relayed_is_orphan(relayed);
+	return relayed_is_answered(relayed) && !relayed_is_orphan(relayed);
 }
 
 static bool has_unanswered(const struct channel *channel)
@@ -259,7 +258,7 @@ static int take_back_unreceived(struct channel *channel, uint32_t exp_cmd_sn, un
 	list_for_each_safe (relayed, following, &channel->sent, link) {
 		if (serial_lt(relayed->cmd_sn, exp_cmd_sn))
 			continue;
-		if (relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE) {
+		if (relayed_is_answered(relayed)) {
 			*ret_back += is_unanswered(relayed);
 			relayed_return(channel, relayed, RELAY_NOT_EXECUTED);
 		} else if (goes_again(channel, relayed)) {

@@ -18,8 +18,7 @@ static struct lun *lun_of(const struct relayed *relayed)
 
 static bool is_over(const struct relayed *relayed)
 {
-	bool waits = relayed->kind == RELAYED_COMMAND || relayed->kind == RELAYED_MANAGE;
-	return waits && !relayed_is_orphan(relayed) && !relayed->emitting &&
+	return relayed_is_answered(relayed) && !relayed_is_orphan(relayed) && !relayed->emitting &&
 	       lun_is_past(lun_of(relayed), relayed->epoch);
 }
 

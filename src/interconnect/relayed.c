@@ -203,7 +203,7 @@ int channel_acknowledge(struct channel *channel, uint32_t exp_cmd_sn)
 			break;
 		if (relayed->emitting)
 			return -EPROTO;
-		if (relayed->kind != RELAYED_COMMAND && relayed->kind != RELAYED_MANAGE)
+		if (!relayed_is_answered(relayed))
 			relayed_put(channel->hub, relayed);
 	}
 	channel->acknowledged = exp_cmd_sn;

@@ -89,6 +89,12 @@ void order_run(struct rig *rig, struct command *command, unsigned nexus, enum or
 	rig_turn(rig);
 }
 
+void reserve6_run(struct rig *rig, struct command *command, unsigned nexus)
+{
+	command_run(rig, command, nexus, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
+	assert_good(command);
+}
+
 void ask(struct rig *rig, struct command *command, unsigned nexus, uint8_t action)
 {
 	command_run(rig, command, nexus, CDB(0x5e, action, 0, 0, 0, 0, 0, 0x40, 0, 0), 16384, NULL);

@@ -45,6 +45,8 @@ void order_start(struct command *command, struct nexus *nexus, enum order_action
 /* The same, and turns. */
 void order_run(struct rig *rig, struct command *command, unsigned nexus, enum order_action action,
                uint8_t type, uint64_t key, uint64_t action_key);
+/* RESERVE(6), which must succeed. */
+void reserve6_run(struct rig *rig, struct command *command, unsigned nexus);
 /* PERSISTENT RESERVE IN. */
 void ask(struct rig *rig, struct command *command, unsigned nexus, uint8_t action);
 /* Whether READ or WRITE of a block is let through. */

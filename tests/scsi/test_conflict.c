@@ -10,12 +10,6 @@
 
 static struct command c, d, e, order;
 
-static void reserve6(struct rig *rig, unsigned nexus)
-{
-	command_run(rig, &c, nexus, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
-	assert_good(&c);
-}
-
 static void both_register(struct rig *rig)
 {
 	order_run(rig, &c, A, REGISTER, 0, 0, 0x11);
@@ -57,7 +51,7 @@ TEST(an_owner_of_the_past_says_of_no_command_that_it_conflicts)
 		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
 		AUTO_FREE char *before = NULL;
 		if (rows[i].six) {
-			reserve6(rig, A);
+			reserve6_run(rig, &c, A);
 		} else {
 			both_register(rig);
 			before = strdup(keeper.row);
@@ -106,7 +100,7 @@ TEST(an_owner_of_the_past_has_not_executed_what_conflicts_of_a_peer)
 	rig_leave(rig, LUN_HELD);
 	rig_serve(rig, 5);
 	rig_make_proxy(rig, 2);
-	reserve6(rig, A);
+	reserve6_run(rig, &c, A);
 	for (unsigned time = 0; time < 3; time++) {
 		TEST_ROW("time %u", time);
 		keeper.confirm = time ? -ESHUTDOWN : 0;
@@ -187,7 +181,7 @@ TEST(a_lun_that_begins_to_move_leaves_conflicts_to_the_next_owner)
 	AUTO_KEEPER struct keeper keeper;
 	keeper_init(&keeper);
 	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
-	reserve6(rig, A);
+	reserve6_run(rig, &c, A);
 	keeper.hold_confirms = true;
 	read_start(&c, rig->nexuses[B], 0, 1, 512);
 	read_start(&d, rig->nexuses[B], 1, 1, 512);

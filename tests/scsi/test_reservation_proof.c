@@ -11,12 +11,6 @@
 
 static struct command c;
 
-static void reserve6(struct rig *rig, unsigned nexus)
-{
-	command_run(rig, &c, nexus, CDB(0x16, 0, 0, 0, 0, 0), 0, NULL);
-	assert_good(&c);
-}
-
 /* What others do at the LUN goes on where it is served, and a RESERVE(6) stays there. */
 TEST(an_owner_of_the_past_says_of_no_reset_that_it_is_complete)
 {
@@ -37,7 +31,7 @@ TEST(an_owner_of_the_past_says_of_no_reset_that_it_is_complete)
 		AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
 		struct command_management first, later;
 		if (rows[i].reserved)
-			reserve6(rig, B);
+			reserve6_run(rig, &c, B);
 		keeper.result = keeper.confirm = -ECANCELED;
 		manage(&first, rig->nexuses[A], rows[i].function, NULL);
 		rig_turn(rig);
@@ -115,7 +109,7 @@ TEST(what_of_a_reset_could_not_be_kept_is_kept_with_the_next_one)
 	keeper_init(&keeper);
 	AUTO(rig) struct rig *rig = rig_new_kept(512, 100, &keeper.keeper);
 	struct command_management reset;
-	reserve6(rig, B);
+	reserve6_run(rig, &c, B);
 	for (unsigned time = 0; time < 3; time++) {
 		TEST_ROW("time %u", time);
 		keeper.result = time == 2 ? 0 : -ENOSPC;
