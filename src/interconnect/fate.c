@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/round.h"
 #include "interconnect/channel.h"
 #include "interconnect/inbound.h"
 
@@ -16,63 +17,57 @@
 
 #define CHANNEL_TEXT 128 /* bytes: what is told of a channel, without answers */
 
-/* ---- rounds: a message that visits all hubs and comes back ---- */
+/* ---- inquiries: at each hub ---- */
 
-struct round {
-	struct message message;
+struct inquiry {
+	struct round round;
 	struct interconnect *interconnect;
 	const struct peer *peer;
-	unsigned at;
-	void (*visit)(struct round *round, struct hub *hub);
+	void (*visit)(struct inquiry *inquiry, struct hub *hub);
 	json_t *given, *found;
 	size_t bytes; /* what was found, as text; the limit is for all hubs */
 	interconnect_fates_done *done;
 	void *argument;
 };
 
-static void round_end(struct round *round)
+static void visit(struct round *round, unsigned number)
 {
-	round->interconnect->rounds--;
-	if (round->done)
-		round->done(round->argument, round->found);
-	interconnect_check_stopped(round->interconnect);
-	json_decref(round->given);
-	json_decref(round->found);
-	free(round);
+	struct inquiry *inquiry = container_of(round, struct inquiry, round);
+	inquiry->visit(inquiry, &inquiry->interconnect->hubs[number]);
 }
 
-static void hop(struct message *message)
+static void ended(struct round *round)
 {
-	struct round *round = container_of(message, struct round, message);
-	struct interconnect *interconnect = round->interconnect;
-	unsigned at = round->at++;
-
-	if (at > 0 && at <= interconnect->hub_count)
-		round->visit(round, &interconnect->hubs[at - 1]);
-	if (at < interconnect->hub_count)
-		reactor_post(interconnect->hubs[at].reactor, &round->message);
-	else if (at == interconnect->hub_count)
-		reactor_post(interconnect->manager, &round->message);
-	else
-		round_end(round);
+	struct inquiry *inquiry = container_of(round, struct inquiry, round);
+	inquiry->interconnect->inquiries--;
+	if (inquiry->done)
+		inquiry->done(inquiry->argument, inquiry->found);
+	interconnect_check_stopped(inquiry->interconnect);
+	json_decref(inquiry->given);
+	json_decref(inquiry->found);
+	free(inquiry);
 }
 
-static int start_round(struct interconnect *interconnect, uint32_t id, struct round template)
+static int start_inquiry(struct interconnect *interconnect, uint32_t id, struct inquiry template)
 {
 	const struct peer *peer = peer_by_id(interconnect, id);
 	if (!peer || peer->info.state == PEER_FORGOTTEN || interconnect->stopping)
 		return -ENOTCONN;
-	struct round *round = malloc(sizeof(*round));
-	if (!round)
+	struct inquiry *inquiry = malloc(sizeof(*inquiry));
+	if (!inquiry)
 		return -ENOMEM;
-	*round = template;
-	round->message.run = hop;
-	round->interconnect = interconnect;
-	round->peer = peer;
-	round->given = template.given ? json_deep_copy(template.given) : NULL;
-	round->found = json_array();
-	interconnect->rounds++;
-	hop(&round->message);
+	*inquiry = template;
+	inquiry->round = (struct round){ .home = interconnect->manager,
+		                         .reactors = interconnect->reactors,
+		                         .count = interconnect->hub_count,
+		                         .visit = visit,
+		                         .ended = ended };
+	inquiry->interconnect = interconnect;
+	inquiry->peer = peer;
+	inquiry->given = template.given ? json_deep_copy(template.given) : NULL;
+	inquiry->found = json_array();
+	interconnect->inquiries++;
+	round_start(&inquiry->round);
 	return 0;
 }
 
@@ -93,12 +88,12 @@ static bool has_unanswered(const struct channel *channel)
 	return false;
 }
 
-static void visit_unanswered(struct round *round, struct hub *hub)
+static void visit_unanswered(struct inquiry *inquiry, struct hub *hub)
 {
-	const struct channel *channel = round->peer->parts[hub->number].channel;
+	const struct channel *channel = inquiry->peer->parts[hub->number].channel;
 	if (!channel || channel->state == CHANNEL_UP || !has_unanswered(channel))
 		return;
-	(void)json_array_append_new(round->found,
+	(void)json_array_append_new(inquiry->found,
 	                            json_pack("{s:I, s:I, s:I}", "reactor", (json_int_t)hub->number,
 	                                      "life", (json_int_t)channel->lives, "exp_stat_sn",
 	                                      (json_int_t)channel->exp_stat_sn));
@@ -107,16 +102,16 @@ static void visit_unanswered(struct round *round, struct hub *hub)
 int interconnect_find_unanswered(struct interconnect *interconnect, uint32_t id,
                                  interconnect_fates_done *done, void *argument)
 {
-	return start_round(
+	return start_inquiry(
 	        interconnect, id,
-	        (struct round){ .visit = visit_unanswered, .done = done, .argument = argument });
+	        (struct inquiry){ .visit = visit_unanswered, .done = done, .argument = argument });
 }
 
 /* ---- the owner tells ---- */
 
-static bool has_room(const struct round *round, size_t bytes)
+static bool has_room(const struct inquiry *inquiry, size_t bytes)
 {
-	return round->bytes + bytes <= INTERCONNECT_FATES_MAX;
+	return inquiry->bytes + bytes <= INTERCONNECT_FATES_MAX;
 }
 
 static json_t *format_answer(const struct executed *executed)
@@ -132,16 +127,16 @@ static json_t *format_answer(const struct executed *executed)
 }
 
 /* As many as there is room for, in order: the next ones when it asks again. */
-static json_t *format_answers(struct round *round, const struct inbound *inbound)
+static json_t *format_answers(struct inquiry *inquiry, const struct inbound *inbound)
 {
 	json_t *answers = json_array();
 	const struct executed *executed;
 	list_for_each (executed, &inbound->answers, link) {
 		AUTO_JSON json_t *answer = format_answer(executed);
 		size_t bytes = json_string_length(answer) + strlen("\"\",");
-		if (!has_room(round, bytes))
+		if (!has_room(inquiry, bytes))
 			break;
-		round->bytes += bytes;
+		inquiry->bytes += bytes;
 		(void)json_array_append(answers, answer);
 	}
 	return answers;
@@ -155,21 +150,21 @@ static bool is_alive(const struct inbound *inbound)
 	                                     hub->interconnect->silence_ms;
 }
 
-static void tell_of(struct round *round, struct inbound *inbound, const json_t *question)
+static void tell_of(struct inquiry *inquiry, struct inbound *inbound, const json_t *question)
 {
-	if (inbound->dropped || is_alive(inbound) || !has_room(round, CHANNEL_TEXT))
+	if (inbound->dropped || is_alive(inbound) || !has_room(inquiry, CHANNEL_TEXT))
 		return;
-	round->bytes += CHANNEL_TEXT;
+	inquiry->bytes += CHANNEL_TEXT;
 	inbound_drop_wire(inbound, "the peer cannot reach this gateway, and asks what became of "
 	                           "its commands");
 	if (executed_confirm(inbound, (uint32_t)json_number(question, "exp_stat_sn", 0)) < 0)
 		return;
-	(void)json_array_append_new(round->found,
+	(void)json_array_append_new(inquiry->found,
 	                            json_pack("{s:I, s:I, s:I, s:o}", "reactor",
 	                                      (json_int_t)inbound->reactor, "life",
 	                                      json_number(question, "life", 0), "exp_cmd_sn",
 	                                      (json_int_t)inbound->exp_cmd_sn, "answers",
-	                                      format_answers(round, inbound)));
+	                                      format_answers(inquiry, inbound)));
 }
 
 /* NULL: none is about it. */
@@ -184,25 +179,25 @@ static const json_t *find_of_reactor(const json_t *channels, uint32_t reactor)
 	return NULL;
 }
 
-static void visit_inbounds(struct round *round, struct hub *hub)
+static void visit_inbounds(struct inquiry *inquiry, struct hub *hub)
 {
 	struct inbound *inbound, *following;
 	list_for_each_safe (inbound, following, &hub->inbounds, link) {
-		const json_t *question = find_of_reactor(round->given, inbound->reactor);
-		if (question && strcmp(inbound->gateway, round->peer->gateway) == 0 &&
-		    strcmp(inbound->instance, round->peer->instance) == 0)
-			tell_of(round, inbound, question);
+		const json_t *question = find_of_reactor(inquiry->given, inbound->reactor);
+		if (question && strcmp(inbound->gateway, inquiry->peer->gateway) == 0 &&
+		    strcmp(inbound->instance, inquiry->peer->instance) == 0)
+			tell_of(inquiry, inbound, question);
 	}
 }
 
 int interconnect_find_fates(struct interconnect *interconnect, uint32_t id,
                             const json_t *unanswered, interconnect_fates_done *done, void *argument)
 {
-	return start_round(interconnect, id,
-	                   (struct round){ .visit = visit_inbounds,
-	                                   .given = (json_t *)unanswered,
-	                                   .done = done,
-	                                   .argument = argument });
+	return start_inquiry(interconnect, id,
+	                     (struct inquiry){ .visit = visit_inbounds,
+	                                       .given = (json_t *)unanswered,
+	                                       .done = done,
+	                                       .argument = argument });
 }
 
 /* ---- the origin takes it ---- */
@@ -292,10 +287,10 @@ static void take_fates(struct channel *channel, const json_t *fates)
 		         peer->gateway, peer->instance, channel->hub->number, taken, back);
 }
 
-static void visit_channel(struct round *round, struct hub *hub)
+static void visit_channel(struct inquiry *inquiry, struct hub *hub)
 {
-	struct channel *channel = round->peer->parts[hub->number].channel;
-	const json_t *fates = find_of_reactor(round->given, hub->number);
+	struct channel *channel = inquiry->peer->parts[hub->number].channel;
+	const json_t *fates = find_of_reactor(inquiry->given, hub->number);
 
 	/* If it has been up since, the owner may have received more. */
 	if (fates && channel && channel->state != CHANNEL_UP &&
@@ -305,6 +300,6 @@ static void visit_channel(struct round *round, struct hub *hub)
 
 int interconnect_take_fates(struct interconnect *interconnect, uint32_t id, const json_t *fates)
 {
-	return start_round(interconnect, id,
-	                   (struct round){ .visit = visit_channel, .given = (json_t *)fates });
+	return start_inquiry(interconnect, id,
+	                     (struct inquiry){ .visit = visit_channel, .given = (json_t *)fates });
 }

@@ -94,6 +94,7 @@ struct interconnect {
 	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	unsigned heartbeat_ms, silence_ms, age_max_ms;
 	uint8_t version_max;
+	struct reactor *const *reactors; /* of the hubs */
 	unsigned hub_count;
 	struct hub *hubs;
 	/* Any thread. */
@@ -104,7 +105,7 @@ struct interconnect {
 	struct acceptor *acceptor;
 	bool relaying_ended, stopping;
 	unsigned stopping_hubs;
-	unsigned rounds; /* fate.c: under way */
+	unsigned inquiries; /* fate.c: under way */
 	void (*stopped)(void *argument);
 	void *stopped_argument;
 };

@@ -41,6 +41,7 @@ static void copy_config(struct interconnect *interconnect, const struct intercon
 	interconnect->relay.ops = &interconnect_relay_ops;
 	interconnect->listener = config->listener;
 	interconnect->manager = config->manager;
+	interconnect->reactors = config->reactors;
 	interconnect->clock = config->clock ? config->clock : clock_boottime_ms;
 	strcpy(interconnect->gateway, config->gateway);
 	strcpy(interconnect->instance, config->instance);
@@ -166,7 +167,7 @@ void interconnect_stop(struct interconnect *interconnect, void (*stopped)(void *
 
 void interconnect_check_stopped(struct interconnect *interconnect)
 {
-	if (interconnect->stopping && !interconnect->stopping_hubs && !interconnect->rounds)
+	if (interconnect->stopping && !interconnect->stopping_hubs && !interconnect->inquiries)
 		interconnect->stopped(interconnect->stopped_argument);
 }
 
@@ -174,7 +175,7 @@ void interconnect_free(struct interconnect *interconnect)
 {
 	if (!interconnect)
 		return;
-	assert(interconnect->stopping && !interconnect->stopping_hubs && !interconnect->rounds);
+	assert(interconnect->stopping && !interconnect->stopping_hubs && !interconnect->inquiries);
 	peers_done(interconnect);
 	free_hubs(interconnect);
 	acceptor_free(interconnect->acceptor);

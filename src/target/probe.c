@@ -1,30 +1,22 @@
 /* One message that visits all reactors. */
 #include "target/probe.h"
 
+#include "base/round.h"
+
 #include <errno.h>
 
 struct probe {
-	struct message message;
-	struct reactor *manager;
-	struct reactor *const *reactors;
-	unsigned count, at;
+	struct round round;
 	void (*done)(void *argument, json_t *question);
 	void *argument;
 	json_t *question;
 };
 
-static void hop(struct message *message)
+static void ended(struct round *round)
 {
-	struct probe *probe = container_of(message, struct probe, message);
-	if (probe->at < probe->count) {
-		reactor_post(probe->reactors[probe->at++], &probe->message);
-	} else if (probe->at == probe->count) {
-		probe->at++;
-		reactor_post(probe->manager, &probe->message);
-	} else {
-		probe->done(probe->argument, probe->question);
-		free(probe);
-	}
+	struct probe *probe = container_of(round, struct probe, round);
+	probe->done(probe->argument, probe->question);
+	free(probe);
 }
 
 int probe_start(struct reactor *manager, struct reactor *const *reactors, unsigned reactor_count,
@@ -35,13 +27,13 @@ int probe_start(struct reactor *manager, struct reactor *const *reactors, unsign
 		json_decref(question);
 		return -ENOMEM;
 	}
-	*probe = (struct probe){ .message = { .run = hop },
-		                 .manager = manager,
-		                 .reactors = reactors,
-		                 .count = reactor_count,
+	*probe = (struct probe){ .round = { .home = manager,
+		                            .reactors = reactors,
+		                            .count = reactor_count,
+		                            .ended = ended },
 		                 .done = done,
 		                 .argument = argument,
 		                 .question = question };
-	hop(&probe->message);
+	round_start(&probe->round);
 	return 0;
 }
