@@ -211,6 +211,48 @@ static const struct registration_row *row_of(const struct look *look, const char
 	return NULL;
 }
 
+/* It has ended well, or can do no harm any more. */
+static bool is_over(const struct member *member)
+{
+	bool stopped = member->state == GATEWAY_STOPPED && member->health != MEMBER_SUSPECT;
+	return (stopped || member->health == MEMBER_FENCED) && !member->fencing;
+}
+
+/* People have removed the row of one that has ended well. The row of any other is damaged, perhaps.
+ */
+static const struct member *find_removed(const struct members *members, const struct look *look)
+{
+	const struct member *member;
+	list_for_each (member, &members->list, link) {
+		if (member->state == GATEWAY_STOPPED && is_over(member) &&
+		    !row_of(look, member->gateway))
+			return member;
+	}
+	return NULL;
+}
+
+/* That name is not ours any more. */
+static void forget(struct members *members, const char *gateway)
+{
+	struct member *member, *following;
+	log_info("%s: its row is gone, so it counts as an upstream gateway", gateway);
+	list_for_each_safe (member, following, &members->list, link) {
+		if (strcmp(member->gateway, gateway) == 0 && is_over(member))
+			member_free(member);
+	}
+	members->changed(members);
+}
+
+static void forget_removed(struct members *members, const struct look *look)
+{
+	const struct member *removed;
+	while ((removed = find_removed(members, look))) {
+		char gateway[GATEWAY_NAME_MAX];
+		memcpy(gateway, removed->gateway, sizeof gateway);
+		forget(members, gateway);
+	}
+}
+
 static bool in_maintenance(const struct look *look, const char *gateway)
 {
 	for (size_t i = 0; i < look->maintenance_count; i++) {
@@ -226,6 +268,7 @@ void members_update(struct members *members, const struct look *look)
 		if (strcmp(look->rows[i].gateway, members->gateway) != 0)
 			update_member(members, &look->rows[i]);
 	}
+	forget_removed(members, look);
 	struct member *member, *following;
 	list_for_each_safe (member, following, &members->list, link) {
 		bool maintenance = in_maintenance(look, member->gateway);

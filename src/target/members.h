@@ -97,7 +97,8 @@ void members_answered(struct members *members, uint64_t number);
 
 /* The present instance of that gateway, or NULL. */
 struct member *members_find(const struct members *members, const char *gateway);
-/* It has been seen to take part in this, now or earlier; so has this gateway itself. */
+/* It has been seen to take part in this, now or earlier, and is not forgotten; so has this gateway
+ * itself. */
 bool members_know(const struct members *members, const char *gateway);
 /* NULL: no such instance. */
 struct member *members_find_instance(const struct members *members, const char *gateway,

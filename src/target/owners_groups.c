@@ -27,8 +27,9 @@ static bool is_gone(const struct owners *owners, const char *gateway)
 	if (is_own(owners, gateway))
 		return owners->leaving;
 	const struct member *member = members_find(&owners->members, gateway);
-	return member && (member->state != GATEWAY_UP || member->condemned ||
-	                  member->health == MEMBER_FENCED);
+	if (!member) /* those that are over, perhaps since before this gateway began */
+		return members_know(&owners->members, gateway);
+	return member->state != GATEWAY_UP || member->condemned || member->health == MEMBER_FENCED;
 }
 
 /* By the record: it was given back, or who has it was condemned. An owner that does not answer us

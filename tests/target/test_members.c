@@ -333,6 +333,42 @@ TEST(a_gateway_that_was_stopped_long_ago_is_still_known)
 	world_done(&members);
 }
 
+/* It is an upstream gateway from then on. Of one that has not stopped the row is damaged, perhaps.
+ */
+TEST(a_gateway_that_has_stopped_is_forgotten_when_people_remove_its_row)
+{
+	static const struct {
+		const char *name;
+		bool seen_up, died_before;
+		enum gateway_state last;
+		bool known;
+	} rows[] = {
+		{ "stopped", true, false, GATEWAY_STOPPED, false },
+		{ "stopped before this one began", false, false, GATEWAY_STOPPED, false },
+		{ "stopped in its second life", true, true, GATEWAY_STOPPED, false },
+		{ "not stopped", true, false, GATEWAY_UP, true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct members members;
+		struct look none = { 0 };
+		TEST_ROW("%s", rows[i].name);
+		world_init(&members);
+		if (rows[i].died_before) {
+			see_row(&members, "dead", GATEWAY_UP);
+			member_fenced(&members, members_find(&members, "gw-2"), 0);
+		}
+		if (rows[i].seen_up)
+			see_row(&members, "one", GATEWAY_UP);
+		see_row(&members, "one", rows[i].last);
+		turn(&members, 50);
+		members_update(&members, &none);
+		turn(&members, 50);
+		ASSERT_EQ(members_know(&members, "gw-2"), rows[i].known);
+		ASSERT_EQ(fenced, rows[i].known);
+		world_done(&members);
+	}
+}
+
 static size_t place_of(const struct members *members, const char *gateway, const char *instance)
 {
 	const struct member *member;

@@ -126,12 +126,13 @@ TEST(a_gateway_that_is_condemned_fenced_or_stopped_is_unavailable_to_all_others)
 	static const struct {
 		const char *name;
 		enum gateway_state state;
-		bool condemned;
+		bool condemned, past;
 		enum member_health health;
 	} all[] = {
-		{ "condemned", GATEWAY_UP, true, MEMBER_SUSPECT },
-		{ "fenced", GATEWAY_UP, true, MEMBER_FENCED },
-		{ "stopped", GATEWAY_STOPPED, false, MEMBER_ABSENT },
+		{ "condemned", GATEWAY_UP, true, false, MEMBER_SUSPECT },
+		{ "fenced", GATEWAY_UP, true, false, MEMBER_FENCED },
+		{ "stopped", GATEWAY_STOPPED, false, false, MEMBER_ABSENT },
+		{ "stopped before this one began", GATEWAY_STOPPED, false, true, MEMBER_ABSENT },
 	};
 	static const enum alua_state before[] = { U, N, N }, after[] = { U, N, O };
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -141,6 +142,7 @@ TEST(a_gateway_that_is_condemned_fenced_or_stopped_is_unavailable_to_all_others)
 			world_init(&world, self);
 			world.members[0].state = all[i].state;
 			world.members[0].condemned = all[i].condemned;
+			world.members[0].current = !all[i].past;
 			world.members[0].health = all[i].health;
 			world.disk.state = LUN_HELD;
 			expect_states(&world, &world.disk, before);
