@@ -19,6 +19,7 @@ static void lun_free(struct lun *lun)
 	reservation_queue_done(&lun->reservation_queue);
 	range_lock_done(&lun->ranges);
 	(void)pthread_mutex_destroy(&lun->lock); /* fails only if it is held */
+	other_paths_put(lun->other_paths);
 	free(lun->name);
 	free(lun->wwn);
 	free(lun->vendor_id);
@@ -336,25 +337,6 @@ void lun_resized(struct lun *lun)
 			lun_attention_locked(lun, SENSE_CAPACITY_CHANGED);
 	}
 	(void)pthread_mutex_unlock(&lun->lock);
-}
-
-int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t count)
-{
-	if (count > LUN_MAX_PORT_GROUPS)
-		return -E2BIG;
-	(void)pthread_mutex_lock(&lun->lock);
-	bool changed = count != lun->group_count;
-	for (size_t i = 0; i < count && !changed; i++)
-		changed = groups[i].tag != lun->groups[i].tag ||
-		          groups[i].state != lun->groups[i].state;
-	bool first = lun->group_count == 0;
-	for (size_t i = 0; i < count; i++)
-		lun->groups[i] = groups[i];
-	lun->group_count = count;
-	if (changed && !first)
-		lun_attention_locked(lun, SENSE_ACCESS_STATE_CHANGED);
-	(void)pthread_mutex_unlock(&lun->lock);
-	return 0;
 }
 
 void lun_reset(struct lun *lun)

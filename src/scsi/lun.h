@@ -67,6 +67,7 @@ enum alua_state {
 struct port_group {
 	uint16_t tag; /* group id = relative target port = portal group tag */
 	enum alua_state state;
+	bool leaves; /* unavailable to those who have another path: lun_set_other_paths() */
 };
 
 int lun_new(const struct lun_config *config, struct lun **ret_lun) MUST_CHECK;
@@ -112,8 +113,15 @@ void lun_quiesce(struct lun *lun, enum lun_state state, void (*quiesced)(void *a
 void lun_resized(struct lun *lun);
 /* New read_only or limits; identity never changes. */
 int lun_change(struct lun *lun, const struct lun_config *config) MUST_CHECK;
-/* The port groups as all gateways agree on; 06/2A/06 on every nexus if a state changed. */
+/* The port groups as all gateways agree on; 06/2A/06 on every nexus that is told another state. */
 int lun_set_port_groups(struct lun *lun, const struct port_group *groups, size_t count) MUST_CHECK;
+/* Who has a path through another gateway; likewise. A reference is taken. */
+struct other_paths;
+void lun_set_other_paths(struct lun *lun, struct other_paths *paths);
+/* Who is logged in at this gateway and has this LUN. Under a lock of it. */
+void lun_visit_ports(struct lun *lun,
+                     void (*visit)(void *argument, const char *initiator, const char *target),
+                     void *argument);
 
 struct lun_counters {
 	uint64_t reads, writes, read_bytes, write_bytes, others, errors;

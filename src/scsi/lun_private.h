@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/reactor.h"
 #include "scsi/lun.h"
+#include "scsi/other_paths.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservation.h"
 #include "scsi/reservation_turn.h"
@@ -63,6 +64,7 @@ struct lun {
 	struct backend_info info; /* as last seen */
 	struct port_group groups[LUN_MAX_PORT_GROUPS];
 	size_t group_count;
+	struct other_paths *other_paths; /* NULL: nobody has any */
 	struct reservations reservations;
 	struct reservation_queue reservation_queue;
 	struct lun_counters retired; /* of nexuses that are gone */

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "scsi/execute.h"
 #include "scsi/handlers.h"
+#include "scsi/port_group.h"
 
 /* ---- REPORT TARGET PORT GROUPS ---- */
 
@@ -26,11 +27,7 @@ static void put_group(uint8_t *p, const struct port_group *group)
 /* The groups, or this port alone while nobody has said. */
 static size_t copy_groups(struct scsi_task *task, struct port_group *groups)
 {
-	struct lun *lun = task_lun(task);
-	(void)pthread_mutex_lock(&lun->lock);
-	size_t count = lun->group_count;
-	memcpy(groups, lun->groups, count * sizeof groups[0]);
-	(void)pthread_mutex_unlock(&lun->lock);
+	size_t count = port_groups_told(task_lun(task), &task->nexus->identity, groups);
 	if (count)
 		return count;
 	groups[0] = (struct port_group){ .tag = task->nexus->port.tag, .state = ALUA_OPTIMIZED };

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "interconnect/interconnect.h"
+#include "scsi/other_paths.h"
 #include "target/disk_set.h"
 #include "target/look.h"
 #include "target/peers.h"
@@ -172,6 +173,7 @@ static void tick(struct timer *timer)
 	tell_stalled(owners);
 	members_review(&owners->members);
 	fates_review(owners);
+	paths_review(owners);
 	owners_decide(owners);
 	arm_tick(owners);
 }
@@ -351,6 +353,7 @@ void owners_free(struct owners *owners)
 	members_done(&owners->members);
 	watchdog_done(&owners->watchdog);
 	look_free(owners->seen);
+	other_paths_put(owners->paths);
 	free(owners);
 }
 
@@ -364,6 +367,7 @@ void owners_leave(struct owners *owners)
 {
 	owners->leaving = true;
 	owners->leave_ms = reactor_now_ms(owners->config.manager);
+	paths_review(owners);
 	talk_wake(owners);
 	owners_changed(owners);
 }

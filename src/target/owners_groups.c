@@ -21,11 +21,12 @@ static bool is_own(const struct owners *owners, const char *gateway)
 	return strcmp(gateway, owners->config.gateway) == 0;
 }
 
-/* It is not to be used any more, or cannot be. */
+/* It is not to be used any more, or cannot be. Of this gateway that depends on who asks:
+ * scsi/port_group.c. */
 static bool is_gone(const struct owners *owners, const char *gateway)
 {
 	if (is_own(owners, gateway))
-		return owners->leaving;
+		return false;
 	const struct member *member = members_find(&owners->members, gateway);
 	if (!member) /* those that are over, perhaps since before this gateway began */
 		return members_know(&owners->members, gateway);
@@ -71,8 +72,7 @@ static enum alua_state recorded_state(const struct owners *owners, const struct 
 }
 
 /* Where commands end with 02/04/0x, that is what the group is. `otherwise`: where they do not. */
-static enum alua_state own_state(const struct owners *owners, const struct disk *disk,
-                                 enum alua_state otherwise)
+static enum alua_state own_state(const struct disk *disk, enum alua_state otherwise)
 {
 	static const struct {
 		bool ends;
@@ -82,8 +82,6 @@ static enum alua_state own_state(const struct owners *owners, const struct disk 
 		[LUN_STANDBY] = { true, ALUA_STANDBY },
 		[LUN_FAILED] = { true, ALUA_UNAVAILABLE },
 	};
-	if (owners->leaving)
-		return ALUA_UNAVAILABLE;
 	if (disk && states[disk_state(disk)].ends)
 		return states[disk_state(disk)].state;
 	return otherwise;
@@ -100,9 +98,10 @@ size_t owners_port_groups(const struct owners *owners, const struct plan_disk *w
 		enum alua_state state =
 		        on_demand ? static_state(wanted, group->gateway)
 		                  : recorded_state(owners, wanted, disk, group->gateway);
-		if (is_own(owners, group->gateway))
-			state = own_state(owners, disk, state);
-		groups[i] = (struct port_group){ .tag = group->tag, .state = state };
+		bool own = is_own(owners, group->gateway);
+		groups[i] = (struct port_group){ .tag = group->tag,
+			                         .state = own ? own_state(disk, state) : state,
+			                         .leaves = own && owners->leaving };
 	}
 	return count;
 }

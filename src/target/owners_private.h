@@ -54,6 +54,8 @@ struct owners {
 
 	bool leaving, left, condemned, stopping;
 	uint64_t leave_ms;
+	struct other_paths *paths; /* while leaving: who has one through another gateway */
+	uint64_t paths_ms;         /* when they were asked for last */
 	void (*stopped)(void *argument);
 	void *stopped_argument;
 };
@@ -83,6 +85,13 @@ void talk_wake(struct owners *owners);
 void talk_heard(struct owners *owners, const json_t *message);
 /* Through the store, to all. Takes the message. */
 void talk_send(struct owners *owners, json_t *message);
+
+/* paths.c */
+/* From the tick. */
+void paths_review(struct owners *owners);
+/* Messages of members: {"leaves": ...} and {"paths": ...}. */
+void paths_heard_leaves(struct owners *owners, const json_t *message);
+void paths_heard(struct owners *owners, const json_t *message);
 
 /* fates.c */
 /* From the tick. */

@@ -7,6 +7,7 @@
  *   {"answer": ...}  I am
  *   {"try": ...}     can you read this place? (hung.c)
  *   {"tried": ...}   I can
+ *   {"leaves": ...}, {"paths": ...}  which of my initiators have a path at you? (paths.c)
  *   {"unanswered": ...}, {"fates": ...}  what became of my commands? (fates.c)
  *
  * All of it is only a hint to look or to decide: what counts stands in the rows. */
@@ -265,6 +266,10 @@ void talk_heard(struct owners *owners, const json_t *message)
 		hung_heard_try(owners, part);
 	} else if ((part = json_object_get(message, "tried"))) {
 		hung_heard_tried(owners, part);
+	} else if ((part = json_object_get(message, "leaves"))) {
+		paths_heard_leaves(owners, part);
+	} else if ((part = json_object_get(message, "paths"))) {
+		paths_heard(owners, part);
 	} else if ((part = json_object_get(message, "unanswered"))) {
 		fates_heard_unanswered(owners, part);
 	} else if ((part = json_object_get(message, "fates"))) {

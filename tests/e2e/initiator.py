@@ -164,7 +164,7 @@ class Path:
     """A session that follows the access states which its gateway tells of one LUN."""
 
     def __init__(self, gw, lun, name="iqn.1994-05.test:states", namespace=None):
-        self.gw, self.lun = gw, lun
+        self.gw, self.lun, self.name = gw, lun, name
         self.session = Session(gw.address, gw.portal_port, name, namespace=namespace)
         self.session.attentions(lun)
         self.attentions = []  # since they were looked at last

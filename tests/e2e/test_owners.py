@@ -200,6 +200,7 @@ def a_lun_that_nobody_takes_is_told_to_be_transitioning():
 def a_stop_does_not_wait_for_path_checkers():
     with pair() as (first, second):
         paths = [Path(second, lun, f"iqn.1994-05.test:checker-{lun}") for lun in (0, 1)]
+        others = [Path(first, path.lun, path.name) for path in paths]
         asked, over = [0], threading.Event()
 
         def ask():
@@ -224,7 +225,38 @@ def a_stop_does_not_wait_for_path_checkers():
         log = second.io.log.read_text()
         expect("gw-2: no I/O comes any more" in log and "I/O still comes" not in log, log)
         wait_for_owners(first, gw_1=2, gw_2=0)
+        for other in others:
+            expect_eq(other.ask(), [OPTIMIZED, UNAVAILABLE], "through the other gateway")
         second.start()
+
+
+@case
+def who_has_no_other_path_is_not_told_that_its_gateway_stops():
+    """Linux fails what it has for a path that is unavailable, also if it has no other one, instead of waiting."""
+    with pair() as (first, second):
+        alone, other = Path(second, 0, "iqn.1994-05.test:alone"), Path(first, 0, "iqn.1994-05.test:both")
+        both = Path(second, 0, other.name)
+        told, over = {alone: [], both: []}, threading.Event()
+
+        def use(path):
+            with contextlib.suppress(OSError, harness.Failure):
+                while not over.is_set():
+                    told[path].append((tuple(path.ask()), path.command(READ_ONE, in_len=512).status))
+
+        users = [threading.Thread(target=use, args=(path,)) for path in told]
+        for user in users:
+            user.start()
+        wait_for(lambda: all(len(seen) > 10 for seen in told.values()), "I/O")
+        second.io.stop()
+        over.set()
+        for user in users:
+            user.join()
+        unavailable = (OPTIMIZED, UNAVAILABLE)
+        expect_eq(told[both][-1], (unavailable, 0), "the last word to who has another path")
+        expect(unavailable not in dict(told[alone]), f"told to who has none: {set(told[alone])}")
+        expect_eq(told[alone][-1], ((OPTIMIZED, NON_OPTIMIZED), 0), "the last word to who has none")
+        expect_eq([status for seen in told.values() for _, status in seen if status], [], "commands that failed")
+        second.io.start()
 
 
 @case

@@ -74,6 +74,11 @@ static void world_init(struct world *world, size_t self)
 	}
 }
 
+static enum alua_state told_with_another_path(const struct port_group *group)
+{
+	return group->leaves ? ALUA_UNAVAILABLE : group->state;
+}
+
 static void expect_states(struct world *world, const struct disk *disk,
                           const enum alua_state expected[GATEWAYS])
 {
@@ -82,7 +87,7 @@ static void expect_states(struct world *world, const struct disk *disk,
 	for (size_t i = 0; i < GATEWAYS; i++) {
 		TEST_ROW("group of %s", names[i]);
 		ASSERT_EQ(groups[i].tag, i + 1);
-		ASSERT_EQ(groups[i].state, expected[i]);
+		ASSERT_EQ(told_with_another_path(&groups[i]), expected[i]);
 	}
 }
 
@@ -225,6 +230,36 @@ TEST(beside_upstream_gateways_the_preferred_owner_is_optimized_wherever_the_lock
 		world.disk.state = all[i].state;
 		world.owners.leaving = all[i].leaving;
 		expect_states(&world, &world.disk, (const enum alua_state[]){ all[i].own, O, N });
+	}
+}
+
+TEST(of_itself_a_gateway_that_leaves_tells_others_what_it_was)
+{
+	static const struct {
+		const char *name;
+		enum lun_state state;
+		bool beside; /* upstream gateways */
+		enum alua_state own;
+	} all[] = {
+		{ "owner", LUN_READY, false, O },
+		{ "gives it away", LUN_HELD, false, O },
+		{ "held for long", LUN_TRANSITIONING, false, F },
+		{ "cut off", LUN_FAILED, false, U },
+		{ "on demand", LUN_ON_DEMAND, true, N },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct world world;
+		struct port_group groups[PORT_GROUPS_MAX];
+		TEST_ROW("%s", all[i].name);
+		world_init(&world, 0);
+		if (all[i].beside)
+			list_remove(&world.members[2].link);
+		world.disk.state = all[i].state;
+		world.owners.leaving = true;
+		(void)owners_port_groups(&world.owners, &world.wanted, &world.disk, groups);
+		for (size_t group = 0; group < GATEWAYS; group++)
+			ASSERT_EQ(groups[group].leaves, group == 0);
+		ASSERT_EQ(groups[0].state, all[i].own);
 	}
 }
 

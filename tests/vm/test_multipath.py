@@ -21,7 +21,8 @@ DISK = "rbd/disk_1"
 TIME_LIMIT_S = 480  # on a busy machine; 200 at rest
 STEPS = ("both_paths_with_the_right_priorities", "survives_hand_over", "survives_stop_and_start",
          "survives_stop_of_the_owner_that_io_enters", "survives_kill_of_the_owner", "survives_pulled_front",
-         "fio_verified", "file_system_clean", "no_error_reached_the_file_system", "one_path_goes_on_after_a_restart")
+         "fio_verified", "file_system_clean", "no_error_reached_the_file_system", "one_path_goes_on_after_a_restart",
+         "one_path_goes_on_after_a_stop")
 
 
 def front_of(address):
@@ -74,7 +75,10 @@ class Site(gateway_site.Site):
         return wait_for(lambda: new if self.owner() is new else None, f"{new.name} owns {DISK}")
 
     def stop_owner(self):
-        gw = self.owner()
+        return self.stop(self.owner().portal)
+
+    def stop(self, portal):
+        gw = self.at(portal)
         self.down.append(gw)
         gw.io.stop()
         return gw
@@ -101,7 +105,7 @@ class Site(gateway_site.Site):
 
     def do(self, what, *arguments):
         """Returns the gateway that it was done to, or that owns the LUN now."""
-        return {"owner": self.owner, "move": self.move, "stop-owner": self.stop_owner,
+        return {"owner": self.owner, "move": self.move, "stop-owner": self.stop_owner, "stop": self.stop,
                 "kill-owner": self.kill_owner, "kill": self.kill, "start": self.start_again,
                 "pull-front": self.pull_front, "plug-front": self.plug_front}[what](*arguments)
 

@@ -213,10 +213,18 @@ host "kill $PORTAL1"
 host "start"
 beats 60
 echo "gap: restart_with_one_path $(cat gap.restart_with_one_path)"
+path_errors >last
+none grep -E "$bad" kernel.all
+ok one_path_goes_on_after_a_restart
+echo stop_with_one_path >phase
+host "stop $PORTAL1"
+host "start"
+beats 60
+echo "gap: stop_with_one_path $(cat gap.stop_with_one_path)"
 load_ends end1
 umount /mnt
 fsck.ext4 -fn "$disk" >fsck.log 2>&1 || { cat fsck.log; false; }
 path_errors >last
 none grep -E "$bad" kernel.all
-ok one_path_goes_on_after_a_restart
+ok one_path_goes_on_after_a_stop
 iscsiadm -m node -p "$PORTAL1" --logout >/dev/null
