@@ -107,6 +107,16 @@ static void call_for(const struct owners *owners, struct roll *roll, const struc
 	roll->rows[0].takes = roll->takes[0] && !(owners->hung.cautious && others_take(roll));
 }
 
+/* For itself. What is on demand stays so while this gateway is being stopped, until its sessions
+ * have ended: an initiator without another path goes on to write. */
+static void call_for_own(const struct owners *owners, struct roll *roll,
+                         const struct plan_disk *wanted, bool on_demand)
+{
+	call_for(owners, roll, wanted);
+	if (on_demand && owners->leaving)
+		roll->rows[0].takes = !owners->members.maintenance;
+}
+
 /* Another one would take that LUN. */
 static bool has_heir(const struct owners *owners, struct roll *roll, const struct plan_disk *wanted)
 {
@@ -308,7 +318,7 @@ static void decide_disk(struct owners *owners, struct roll *roll, const struct p
 {
 	struct decision_result result;
 	bool on_demand = owners_on_demand(owners, wanted);
-	call_for(owners, roll, wanted);
+	call_for_own(owners, roll, wanted, on_demand);
 	struct decide_input input = {
 		.lun = wanted->name,
 		.record = disk_record(disk),
@@ -355,8 +365,9 @@ static bool gives_any(const struct owners *owners, struct roll *roll)
 	const struct disk_set *set = owners->config.disks;
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		const struct disk *disk = disk_set_at(set, i);
+		const struct plan_disk *wanted = &set->plan->disks[i];
 		if (disk && disk_is_ours(disk) && !is_hopeless(owners, disk) &&
-		    has_heir(owners, roll, &set->plan->disks[i]))
+		    !owners_on_demand(owners, wanted) && has_heir(owners, roll, wanted))
 			return true;
 	}
 	return false;

@@ -361,4 +361,63 @@ def gateways_of_ours_forward_to_the_one_that_has_it_and_the_last_upstream_one_en
             s.gateways.remove(third)
 
 
+class Writer:
+    """Writes through one gateway, and writes what was refused again, until the session ends."""
+
+    def __init__(self, gateway):
+        self.path, self.count, self.failure = Path(gateway, "alone"), 0, None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while True:
+                self.path.put(OWN_BASE + self.count % 256 * BLOCK, self.count % 255 + 1)
+                self.count += 1
+        except OSError:
+            pass  # its gateway has gone
+        except harness.Failure as failure:
+            self.failure = failure
+
+
+@case
+def who_has_no_other_path_writes_until_its_gateway_has_stopped():
+    with site(others=("gw-2", "upstream-1")) as s, upstream(s) as other:
+        first, second = s.gateways
+        second.start()
+        for gw in s.gateways:
+            s.wait_state("on demand", gateway=gw)
+        writer = Writer(first)
+        wait_for(lambda: writer.count > 20, "writes")
+        first.io.stop()
+        writer.thread.join(30)
+        expect(writer.failure is None, f"after {writer.count} writes: {writer.failure}")
+        last = writer.count - 1
+        expect_eq(other.read(OWN_BASE + last % 256 * BLOCK), last % 255 + 1, "through upstream")
+        first.io.start()
+        first.wait_ready()
+        expect_eq(s.lun()["ownership"], "clean", "record")
+
+
+@case
+def a_gateway_of_ours_whose_row_is_removed_is_an_upstream_one_at_once():
+    with site(others=("gw-2",)) as s:
+        first, second = s.gateways
+        second.start()
+        s.wait_state("ready")
+        second.stop()
+        expect_eq(s.lun()["on_demand"], "", "while it is one of ours")
+        s.cluster.run("rados", "-p", "rbd", "rmomapkey", f"{OBJECT}.rbdgate", "row/gateway/gw-2")
+        s.wait_state("on demand")
+        with upstream(s) as other:
+            path = Path(first)
+            path.put(0, 0x61)
+            other.write(BLOCK, 0x62)
+            s.wait_state("on demand")
+            expect_eq([path.get(0), path.get(BLOCK)], [0x61, 0x62], "through ours")
+            path.close()
+        second.start()
+        wait_for(lambda: s.lun()["on_demand"] == "", "it is one of ours again")
+
+
 harness.main()

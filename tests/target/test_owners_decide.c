@@ -89,10 +89,10 @@ bool disk_marked(const struct disk *disk)
 	return disk->marked;
 }
 
-/* None of these targets lists an upstream gateway. */
 const struct demand_moves *disk_moves(const struct disk *disk)
 {
-	return NULL;
+	static const struct demand_moves none;
+	return &none;
 }
 
 bool disk_is_requested(const struct disk *disk)
@@ -287,6 +287,31 @@ TEST(what_happens_to_one_disk_is_decided_about_that_disk)
 		ASSERT_EQ(disks[i].orders, i == 3 ? 2 : 1);
 	owners_decide(&world.owners);
 	ASSERT_EQ(disks[3].orders, 2);
+	world_done(&world);
+}
+
+/* An initiator without another path goes on to write until its session has ended. */
+TEST(on_demand_a_gateway_that_leaves_serves_to_the_end_and_waits_for_nobody)
+{
+	static struct plan_group groups[] = { { .gateway = (char *)"gw-1" },
+		                              { .gateway = (char *)"gw-2" },
+		                              { .gateway = (char *)"upstream" } };
+	struct world world;
+	world_init(&world);
+	for (size_t i = 0; i < DISKS; i++) {
+		world.wanted[i].groups = groups;
+		world.wanted[i].group_count = ARRAY_LEN(groups);
+	}
+	give_back(&disks[1]);
+	world.owners.leaving = true;
+	world.owners.leave_ms = now_ms;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_SERVE), DISKS - 1);
+	ASSERT_EQ(disks[1].order.role, DISK_OFFER);
+	ASSERT_TRUE(world.owners.left);
+	world.owners.members.maintenance = true;
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_STANDBY), DISKS);
 	world_done(&world);
 }
 
