@@ -83,6 +83,19 @@ int interconnect_new(const struct interconnect_config *config,
 	return 0;
 }
 
+int interconnect_move(struct interconnect *interconnect, const char *address, uint16_t port,
+                      struct error *err)
+{
+	struct acceptor *acceptor = NULL;
+	int r = acceptor_new(interconnect, address, port, &acceptor, err);
+	if (r < 0)
+		return r;
+	acceptor_close(interconnect->acceptor);
+	acceptor_free(interconnect->acceptor);
+	interconnect->acceptor = acceptor;
+	return 0;
+}
+
 const char *interconnect_address(const struct interconnect *interconnect)
 {
 	return acceptor_address(interconnect->acceptor);

@@ -74,7 +74,11 @@ struct interconnect_config {
 /* On the manager, as all calls below. Listens at once. -EADDRINUSE, -EADDRNOTAVAIL, ... */
 int interconnect_new(const struct interconnect_config *config,
                      struct interconnect **ret_interconnect, struct error *err) MUST_CHECK;
-/* "10.0.0.1:3262": what belongs into the registration. Borrowed. */
+/* Listens there instead, at once; connections that are there stay. If it cannot, nothing changes.
+ */
+int interconnect_move(struct interconnect *interconnect, const char *address, uint16_t port,
+                      struct error *err) MUST_CHECK;
+/* "10.0.0.1:3262": what belongs into the registration. Borrowed, until it moves. */
 const char *interconnect_address(const struct interconnect *interconnect);
 /* What LUNs are made with (lun_config.relay). */
 struct relay *interconnect_relay(struct interconnect *interconnect);

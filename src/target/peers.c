@@ -1,8 +1,10 @@
-/* Starts the interconnect: secret, listening, registration; each is tried until it works. */
+/* Starts the interconnect: secret, listening, registration; each is tried until it works. Later it
+ * follows this gateway to another address. */
 #include "target/peers.h"
 
 #include "base/log.h"
 #include "base/text.h"
+#include "config/address.h"
 #include "ownership/registration.h"
 #include "store/store.h"
 #include "target/job.h"
@@ -26,6 +28,8 @@ struct peers {
 	struct peers_place place;
 	char *address; /* place.address */
 	bool started, stopping, busy;
+	bool moves;          /* it does not listen at `address` yet, but at another one */
+	char *registered;    /* what others are being told */
 	uint32_t stalled_ms; /* what peers are told */
 	struct job job;
 	struct timer retry;
@@ -168,11 +172,13 @@ static void register_work(struct job *job)
 {
 	struct peers *peers = container_of(job, struct peers, job);
 	peers->err = (struct error){ 0 };
-	if (registration_set_interconnect(
-	            peers->place.registration, interconnect_address(peers->interconnect),
-	            INTERCONNECT_VERSION_MIN, INTERCONNECT_VERSION_MAX, &peers->err) == 0)
+	if (registration_set_interconnect(peers->place.registration, peers->registered,
+	                                  INTERCONNECT_VERSION_MIN, INTERCONNECT_VERSION_MAX,
+	                                  &peers->err) == 0)
 		peers->err = (struct error){ 0 };
 }
+
+static void go_on(struct peers *peers);
 
 static void register_done(struct job *job)
 {
@@ -184,9 +190,36 @@ static void register_done(struct job *job)
 		            peers->err.text);
 		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
 	} else {
-		log_info("interconnect: other gateways are told of %s",
-		         interconnect_address(peers->interconnect));
+		log_info("interconnect: other gateways are told of %s", peers->registered);
 		peers->config.changed(peers->config.argument);
+		if (peers->moves)
+			go_on(peers);
+	}
+}
+
+static void register_here(struct peers *peers)
+{
+	char *address = strdup(interconnect_address(peers->interconnect));
+	if (!address) {
+		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
+		return;
+	}
+	free(peers->registered);
+	peers->registered = address;
+	start_job(peers, register_work, register_done);
+}
+
+/* As the first time, the address may not be there yet. */
+static void move_here(struct peers *peers)
+{
+	struct error err = { 0 };
+	if (interconnect_move(peers->interconnect, peers->address, peers->place.port, &err) < 0) {
+		log_limited(LOG_LEVEL_WARNING, 60000, "interconnect: %s; it stays at %s", err.text,
+		            interconnect_address(peers->interconnect));
+		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
+	} else {
+		peers->moves = false;
+		register_here(peers);
 	}
 }
 
@@ -212,7 +245,7 @@ static void listen_here(struct peers *peers)
 	} else {
 		interconnect_set_stalled(interconnect, peers->stalled_ms);
 		atomic_store(&peers->interconnect, interconnect);
-		start_job(peers, register_work, register_done);
+		register_here(peers);
 	}
 	wipe(&config.secret, sizeof config.secret);
 }
@@ -232,10 +265,12 @@ static void secret_done(struct job *job)
 
 static void go_on(struct peers *peers)
 {
-	if (peers->interconnect)
-		start_job(peers, register_work, register_done);
-	else
+	if (!peers->interconnect)
 		start_job(peers, secret_work, secret_done);
+	else if (peers->moves)
+		move_here(peers);
+	else
+		register_here(peers);
 }
 
 static void retry_expired(struct timer *timer)
@@ -245,14 +280,21 @@ static void retry_expired(struct timer *timer)
 
 void peers_start(struct peers *peers, const struct peers_place *place)
 {
-	if (peers->started || peers->stopping)
+	bool moves = peers->started;
+	if (peers->stopping || (moves && address_equal(peers->address, place->address)))
 		return;
-	peers->address = strdup(place->address);
-	if (!peers->address)
+	char *address = strdup(place->address);
+	if (!address)
 		return; /* the next plan starts it */
+	free(peers->address);
+	peers->address = address;
+	if (!moves)
+		peers->place = *place;
 	peers->started = true;
-	peers->place = *place;
-	go_on(peers);
+	peers->moves = peers->interconnect != NULL;
+	reactor_disarm(peers->config.manager, &peers->retry);
+	if (!peers->busy)
+		go_on(peers);
 }
 
 struct interconnect *peers_interconnect(struct peers *peers)
@@ -321,5 +363,6 @@ void peers_free(struct peers *peers)
 		interconnect_free(peers->interconnect);
 	wipe(peers->secret, sizeof peers->secret);
 	free(peers->address);
+	free(peers->registered);
 	free(peers);
 }

@@ -27,8 +27,9 @@ void peers_free(struct peers *peers);
 /* For the lives of all LUNs. */
 struct relay *peers_relay(struct peers *peers);
 
-/* Listens at that address as soon as that is possible, and writes it into the registration. Once.
- * What is pointed to is borrowed until peers_stop(). */
+/* Listens at that address as soon as that is possible, and writes it into the registration. Called
+ * again with another address it moves there; nothing else of it can change. What is pointed to is
+ * borrowed until peers_stop(), but for the address. */
 struct peers_place {
 	const char *gateway, *address;
 	uint16_t port;

@@ -23,8 +23,6 @@ void restart_warn(const struct settings *old, const struct settings *new)
 		{ "io_threads", old->io_threads != new->io_threads },
 		{ "cluster_clients", old->cluster_clients != new->cluster_clients },
 		{ "max_inflight_mb", old->max_inflight_mb != new->max_inflight_mb },
-		{ "interconnect_address",
-		  strcmp(old->interconnect_address, new->interconnect_address) != 0 },
 		{ "interconnect_port", old->interconnect_port != new->interconnect_port },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

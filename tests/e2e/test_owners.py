@@ -412,6 +412,25 @@ def portals_and_the_interconnect_work_over_ipv6():
 
 
 @case
+def the_interconnect_follows_a_gateway_to_its_new_portal():
+    with pair() as (first, second):
+        path = Path(first, 1)  # disk_2 is gw-2's
+        first.call("DELETE", f"/gateway/{IQN}/gw-2")
+        wait_for_owners(first, gw_1=2, gw_2=0)
+        first.call("PUT", f"/gateway/{IQN}/gw-2", ip_address="127.0.0.3", skipchecks="true")
+        wait_for(lambda: owners(first)["gateways"].get("gw-2", {}).get("interconnect", "").startswith("127.0.0.3:"),
+                 "the new address in the registration")
+        first.gwcli("/disks/rbd/disk_2", "owner", "gw-2")
+        wait_for_owners(first, gw_1=1, gw_2=1)
+        expect_eq(path.command(READ_ONE, in_len=512, again=True).status, 0, "status of a read through gw-1")
+        first.io.kill()  # its next life knows the new address only
+        first.io.start()
+        first.wait_ready()
+        wait_for_owners(first, gw_1=1, gw_2=1)
+        wait_for(lambda: any(m["health"] == "up" for m in first.status()["members"]), "gw-2 as a peer of gw-1 again")
+
+
+@case
 def the_interconnect_has_an_ipv6_address_of_its_own():
     with namespace("fd78::1") as prefix:
         # Two processes of one host: the port tells them apart.

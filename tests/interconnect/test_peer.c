@@ -242,6 +242,33 @@ TEST(an_address_where_another_instance_answers_is_no_peer)
 	          -EINVAL);
 }
 
+/* Also when its address has gone from its host. */
+TEST(a_gateway_that_moves_listens_at_its_new_address_only_and_loses_nobody)
+{
+	AUTO(world) struct world *world = world_new_alone(2);
+	struct gateway *first = &world->gateways[0], *second = &world->gateways[1];
+	uint32_t id = world_connect(world, 0, 1), same = 0;
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+	char old[64];
+	(void)snprintf(old, sizeof old, "%s", interconnect_address(second->interconnect));
+	struct error err = { 0 };
+	ASSERT_EQ(interconnect_move(second->interconnect, "192.0.2.1", 0, &err), -EADDRNOTAVAIL);
+	ASSERT_STR_EQ(interconnect_address(second->interconnect), old);
+	ASSERT_EQ(interconnect_move(second->interconnect, "127.0.0.3", 0, &err), 0);
+	ASSERT_EQ(strncmp(interconnect_address(second->interconnect), "127.0.0.3:", 10), 0);
+	world_pass(world, 3000);
+	ASSERT_EQ(STATE(id), PEER_UP);
+	ASSERT_EQ(first->changes, 1);
+
+	cutter_cut(&second->cutter); /* which goes on to the old address */
+	EVENTUALLY(world, STATE(id) == PEER_LOST);
+	ASSERT_EQ(interconnect_add_peer(first->interconnect, "gw1", "life1",
+	                                interconnect_address(second->interconnect), &same),
+	          0);
+	ASSERT_EQ(same, id);
+	EVENTUALLY(world, STATE(id) == PEER_UP);
+}
+
 TEST(a_peer_that_moves_is_followed_to_its_new_address)
 {
 	AUTO(world) struct world *world = world_new_alone(2);
