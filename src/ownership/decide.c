@@ -161,13 +161,17 @@ static struct decision_result give_up(const struct decide_input *input)
 	return result;
 }
 
-/* Since when its preferred owner could have it back. Not at once what it gave away when a gateway
- * asked that cannot reach it: that one would ask again; nor what it could not serve. */
-static uint64_t returnable_since_ms(const struct decide_input *input, size_t preferred)
+/* When its preferred owner gets it back. Not at once what it gave away when a gateway asked that
+ * cannot reach it: that one would ask again; nor what it could not serve. But if people choose
+ * another one they need not wait until that has been healthy for long. */
+static uint64_t returns_at_ms(const struct decide_input *input, size_t preferred)
 {
-	uint64_t up_since_ms = input->members[preferred].up_since_ms;
-	bool lasts = lasting_reason(input->record) && !input->requested;
-	return lasts && input->seen_ms > up_since_ms ? input->seen_ms : up_since_ms;
+	uint64_t since_ms = input->members[preferred].up_since_ms;
+	if (input->requested)
+		return input->now_ms;
+	if (lasting_reason(input->record) && input->seen_ms > since_ms)
+		since_ms = input->seen_ms;
+	return since_ms + input->return_after_ms;
 }
 
 static struct decision_result decide_ours(const struct decide_input *input)
@@ -179,7 +183,7 @@ static struct decision_result decide_ours(const struct decide_input *input)
 	size_t member = find_taker(input, input->preferred);
 	if (member == SIZE_MAX || member == 0)
 		return simply(DECIDE_SERVE, "ours");
-	uint64_t returns_ms = returnable_since_ms(input, member) + input->return_after_ms;
+	uint64_t returns_ms = returns_at_ms(input, member);
 	if (input->now_ms >= returns_ms)
 		return to_member(DECIDE_HAND_OVER, member, input->requested ? "request" : "return");
 	struct decision_result result = simply(DECIDE_SERVE, "ours until its preferred owner is "

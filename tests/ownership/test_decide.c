@@ -98,6 +98,9 @@ TEST(it_returns_to_the_preferred_owner_when_that_has_been_healthy_long_enough)
 	view.input.requested = true;
 	decide(&view.input, &result);
 	ASSERT_STR_EQ(result.why, "request");
+	/* People need not wait until it has been there for long. */
+	view.members[2].up_since_ms = NOW;
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
 	view.members[2].takes = false;
 	assert_decision(&view, DECIDE_SERVE, 0, 0);
 	view.members[2].takes = true;
