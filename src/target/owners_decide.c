@@ -3,6 +3,7 @@
  * goes by. */
 #include "target/owners_private.h"
 
+#include "base/array.h"
 #include "target/disk_set.h"
 #include "target/hung.h"
 #include "target/look.h"
@@ -10,21 +11,29 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEAVE_MS    10000 /* without a LUN that could be given away: nobody takes the rest */
-#define MEMBERS_MAX 64
-#define MOVES_MAX   1    /* at a time: initiators of each wait for its own move only */
-#define MOVE_MS     1000 /* one that takes longer does not keep the others */
-#define REST_MS     50   /* at most, from one to the next */
-#define YIELD_MS    5000 /* what was given to one who asked is not taken back at once */
+#define LEAVE_MS  10000 /* without a LUN that could be given away: nobody takes the rest */
+#define MOVES_MAX 1     /* at a time: initiators of each wait for its own move only */
+#define MOVE_MS   1000  /* one that takes longer does not keep the others */
+#define REST_MS   50    /* at most, from one to the next */
+#define YIELD_MS  5000  /* what was given to one who asked is not taken back at once */
 
 /* ---- members as decide() wants them ---- */
 
 struct roll {
-	struct decide_member rows[MEMBERS_MAX];
-	bool takes[MEMBERS_MAX]; /* any LUN; rows say it of the one that call_for() was about */
-	const struct member *members[MEMBERS_MAX]; /* [0] is this gateway: NULL */
+	struct decide_member *rows;
+	struct called {
+		bool takes; /* any LUN; rows say it of the one that call_for() was about */
+		const struct member *member; /* of this gateway, the first one: NULL */
+	} * called;
 	size_t count;
 };
+
+static void roll_done(struct roll *roll)
+{
+	free(roll->rows);
+	free(roll->called);
+}
+#define AUTO_ROLL __attribute__((cleanup(roll_done)))
 
 /* Who says that its storage makes no progress is given nothing, even if it has answered since; but
  * if none is made here either, that says nothing. */
@@ -34,32 +43,51 @@ static bool may_take(const struct owners *owners, const struct member *member)
 	       !member->cautious && (!member->stalled || owners->members.stalled);
 }
 
-static void call_roll(const struct owners *owners, struct roll *roll)
+static void describe_own(const struct owners *owners, struct decide_member *row)
 {
-	const struct owners_config *config = &owners->config;
-	*roll = (struct roll){ .count = 1 };
-	struct decide_member *own = &roll->rows[0];
-	(void)snprintf(own->gateway, sizeof own->gateway, "%s", config->gateway);
-	(void)snprintf(own->instance, sizeof own->instance, "%s",
+	(void)snprintf(row->gateway, sizeof row->gateway, "%s", owners->config.gateway);
+	(void)snprintf(row->instance, sizeof row->instance, "%s",
 	               registration_instance(owners->registration));
-	own->health = MEMBER_UP;
-	own->takes = !owners->leaving && !owners->members.maintenance;
-	own->up_since_ms = owners->start_ms;
+	row->health = MEMBER_UP;
+	row->takes = !owners->leaving && !owners->members.maintenance;
+	row->up_since_ms = owners->start_ms;
+}
+
+static void describe(const struct owners *owners, const struct member *member,
+                     struct decide_member *row)
+{
+	memcpy(row->gateway, member->gateway, sizeof row->gateway);
+	memcpy(row->instance, member->instance, sizeof row->instance);
+	row->health = member->health;
+	row->takes = may_take(owners, member);
+	row->up_since_ms = member->up_since_ms;
+	row->fenced_at_ms = member->since_ms;
+}
+
+/* NULL is this gateway. False: no memory. */
+static bool call(const struct owners *owners, struct roll *roll, const struct member *member)
+{
+	if (!array_grow(&roll->rows, roll->count) || !array_grow(&roll->called, roll->count))
+		return false;
+	struct decide_member *row = &roll->rows[roll->count];
+	*row = (struct decide_member){ 0 };
+	if (member)
+		describe(owners, member, row);
+	else
+		describe_own(owners, row);
+	roll->called[roll->count++] = (struct called){ row->takes, member };
+	return true;
+}
+
+/* Without memory nothing can be decided now; the next tick tries again. */
+static bool call_roll(const struct owners *owners, struct roll *roll)
+{
 	const struct member *member;
-	list_for_each (member, &owners->members.list, link) {
-		if (roll->count == MEMBERS_MAX)
-			break;
-		roll->members[roll->count] = member;
-		struct decide_member *row = &roll->rows[roll->count++];
-		memcpy(row->gateway, member->gateway, sizeof row->gateway);
-		memcpy(row->instance, member->instance, sizeof row->instance);
-		row->health = member->health;
-		row->takes = may_take(owners, member);
-		row->up_since_ms = member->up_since_ms;
-		row->fenced_at_ms = member->since_ms;
-	}
-	for (size_t i = 0; i < roll->count; i++)
-		roll->takes[i] = roll->rows[i].takes;
+	*roll = (struct roll){ 0 };
+	bool all = call(owners, roll, NULL);
+	list_for_each (member, &owners->members.list, link)
+		all = all && call(owners, roll, member);
+	return all;
 }
 
 /* Unless it is certain that no other gateway is there, or was since this one is: then sessions of
@@ -82,7 +110,7 @@ static bool others_take(const struct roll *roll)
 {
 	for (size_t i = 1; i < roll->count; i++) {
 		const struct decide_member *row = &roll->rows[i];
-		const struct member *member = roll->members[i];
+		const struct member *member = roll->called[i].member;
 		if (row->takes && row->health != MEMBER_ABSENT && row->health != MEMBER_FENCED &&
 		    !member->condemned && !member->stalled)
 			return true;
@@ -103,8 +131,10 @@ static bool has_disk(const char *gateway, const struct plan_disk *wanted)
 static void call_for(const struct owners *owners, struct roll *roll, const struct plan_disk *wanted)
 {
 	for (size_t i = 1; i < roll->count; i++)
-		roll->rows[i].takes = roll->takes[i] && has_disk(roll->rows[i].gateway, wanted);
-	roll->rows[0].takes = roll->takes[0] && !(owners->hung.cautious && others_take(roll));
+		roll->rows[i].takes =
+		        roll->called[i].takes && has_disk(roll->rows[i].gateway, wanted);
+	roll->rows[0].takes =
+	        roll->called[0].takes && !(owners->hung.cautious && others_take(roll));
 }
 
 /* For itself. What is on demand stays so while this gateway is being stopped, until its sessions
@@ -138,8 +168,9 @@ static bool any_has_heir(const struct owners *owners, struct roll *roll)
 bool owners_find_taker(const struct owners *owners, const struct plan_disk *wanted,
                        char ret_gateway[GATEWAY_NAME_MAX])
 {
-	struct roll roll;
-	call_roll(owners, &roll);
+	AUTO_ROLL struct roll roll;
+	if (!call_roll(owners, &roll))
+		return false;
 	call_for(owners, &roll, wanted);
 	size_t taker = 0;
 	if (!roll.rows[0].takes)
@@ -194,7 +225,7 @@ static struct disk_order order_from(const struct owners *owners,
 	if (result->decision == DECIDE_HAND_OVER)
 		order.next = roll->rows[result->member].gateway;
 	if (result->decision == DECIDE_FORWARD) {
-		const struct member *member = roll->members[result->member];
+		const struct member *member = roll->called[result->member].member;
 		order.route = (struct lun_route){ .peer = member->peer,
 			                          .epoch = disk_record(disk)->epoch };
 		if (!member->has_peer)
@@ -386,9 +417,8 @@ static bool all_forwarded(const struct disk_set *set)
 
 bool owners_have_heir(const struct owners *owners)
 {
-	struct roll roll;
-	call_roll(owners, &roll);
-	return any_has_heir(owners, &roll);
+	AUTO_ROLL struct roll roll;
+	return call_roll(owners, &roll) && any_has_heir(owners, &roll);
 }
 
 static void check_left(struct owners *owners, struct roll *roll)
@@ -405,7 +435,7 @@ static void check_left(struct owners *owners, struct roll *roll)
 
 void owners_decide(struct owners *owners)
 {
-	struct roll roll;
+	AUTO_ROLL struct roll roll = { 0 };
 	const struct disk_set *set = owners->config.disks;
 	bool all = owners->all_wanted;
 	owners->undecided = false;
@@ -422,7 +452,10 @@ void owners_decide(struct owners *owners)
 		if (disk && (all || disk_marked(disk)))
 			find_past(owners, disk);
 	}
-	call_roll(owners, &roll);
+	if (!call_roll(owners, &roll)) {
+		owners->all_wanted = owners->undecided = true;
+		return;
+	}
 	count_moving(owners);
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		struct disk *disk = disk_set_at(set, i);

@@ -18,6 +18,7 @@ struct disk {
 	struct owner_record record;
 	uint64_t seen_ms, role_since_ms;
 	struct disk_order order;
+	char next[GATEWAY_NAME_MAX]; /* order.next */
 	struct rollback rollback;
 	uint64_t rollback_seen_ms, fails_since_ms;
 	bool marked, waited_for, anew, hangs;
@@ -155,6 +156,8 @@ void disk_give_order(struct disk *disk, const struct disk_order *order)
 	if (order->role != disk->order.role)
 		disk->role_since_ms = now_ms;
 	disk->order = *order;
+	(void)snprintf(disk->next, sizeof disk->next, "%s", order->next ? order->next : "");
+	disk->order.next = disk->next;
 	disk->orders++;
 }
 
@@ -712,6 +715,31 @@ TEST(a_lun_is_asked_for_only_if_somebody_would_take_it)
 		if (found)
 			ASSERT_STR_EQ(taker, rows[i].taker);
 	}
+	world_done(&world);
+}
+
+/* Each name that a host ever had is a row, which nobody removes. */
+TEST(who_is_there_is_seen_however_many_gateways_are_no_more)
+{
+	static struct member gone[200];
+	struct world world;
+	world_init(&world);
+	for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+		gone[i] = (struct member){ .instance = "none",
+			                   .current = true,
+			                   .condemned = true,
+			                   .health = MEMBER_FENCED };
+		(void)snprintf(gone[i].gateway, sizeof gone[i].gateway, "gw-old-%zu", i);
+		list_prepend(&world.owners.members.list, &gone[i].link);
+	}
+	for (size_t i = 0; i < DISKS; i++)
+		arrive(&disks[i]);
+	/* The last one of a gateway that is no more. */
+	(void)snprintf(disks[3].record.gateway, sizeof disks[3].record.gateway, "gw-old-0");
+	(void)snprintf(disks[3].record.instance, sizeof disks[3].record.instance, "none");
+	decide_all(&world);
+	ASSERT_EQ(count_role(DISK_FORWARD), DISKS - 1);
+	ASSERT_EQ(disks[3].order.role, DISK_SERVE);
 	world_done(&world);
 }
 
