@@ -196,6 +196,13 @@ static bool has_heir(const json_t *gateways, const json_t *target, const char *g
 	return false;
 }
 
+/* Its LUNs are given back, whoever may want them next. */
+static bool is_on_demand(const json_t *gateways, const json_t *target)
+{
+	AUTO_FREE char *text = upstream_gateways(target, gateways);
+	return text && *text;
+}
+
 const char *owners_find_heirless(const json_t *owners, const json_t *object, const char *gateway)
 {
 	const json_t *gateways = json_object_get(owners, "gateways");
@@ -204,7 +211,7 @@ const char *owners_find_heirless(const json_t *owners, const json_t *object, con
 	json_object_foreach (json_object_get(object, "targets"), iqn, target) {
 		if (json_object_get(json_object_get(target, "portals"), gateway) &&
 		    json_object_size(json_object_get(target, "disks")) > 0 &&
-		    !has_heir(gateways, target, gateway))
+		    !has_heir(gateways, target, gateway) && !is_on_demand(gateways, target))
 			return iqn;
 	}
 	return NULL;

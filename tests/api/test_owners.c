@@ -262,6 +262,20 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	expect_event(events, 1, "drain", "", "maintenance of " GW1 " begins, asked for at " GW1);
 }
 
+/* It gives the lock back whether or not one of ours could take the LUN: theirs take it themselves.
+ */
+TEST(a_gateway_beside_upstream_ones_is_drained_without_force)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	world_add_member(&pair.world, "gw3.example.com"); /* has never run our rbd-target-io */
+	world_put(&pair.world, "/api/gateway/" TARGET "/gw3.example.com",
+	          "ip_address=10.9.0.3&skipchecks=true");
+	ASSERT_EQ(registration_set_state(pair.registrations[1], GATEWAY_STOPPED, NULL), 0);
+	world_expect(&pair.world, "PUT", "/api/rbdgate/maintenance/" GW1, NULL, 200,
+	             "Gateway " GW1 " is in maintenance and owns nothing");
+}
+
 /* It has no such disk: the drained one would keep it. */
 TEST(a_gateway_of_another_target_is_no_heir)
 {
