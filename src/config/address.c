@@ -36,6 +36,13 @@ bool address_is_valid(const char *text)
 	return parse(text, &address);
 }
 
+bool address_is_wildcard(const char *text)
+{
+	static const struct binary_address zero;
+	struct binary_address address;
+	return parse(text, &address) && !memcmp(address.bytes, zero.bytes, sizeof zero.bytes);
+}
+
 bool address_equal(const char *a, const char *b)
 {
 	struct binary_address first, second;

@@ -6,3 +6,5 @@
 /* Compares in binary ("FD00::1" is "[fd00:0::1]"); texts that are no address compare as texts. */
 bool address_equal(const char *a, const char *b);
 bool address_is_valid(const char *text);
+/* "0.0.0.0", "::": one can listen there, and nobody else can reach it. */
+bool address_is_wildcard(const char *text);

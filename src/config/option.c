@@ -1,6 +1,8 @@
 /* The table of all options (spec: order of the hash), and what is read off it. */
 #include "config/option.h"
 
+#include "config/address.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -88,7 +90,7 @@ const struct option settings_options[] = {
 	INT(OPTION_RBDGATE, "max_inflight_mb", 16, 1048576, "1024", max_inflight_mb),
 	OTHER(OPTION_RBDGATE, OPTION_BOOL, "discovery_by_acl", "false", discovery_by_acl),
 	OTHER(OPTION_RBDGATE, OPTION_BOOL, "exclusive_writers", "false", exclusive_writers),
-	OTHER(OPTION_RBDGATE, OPTION_TEXT, "interconnect_address", "", interconnect_address),
+	OTHER(OPTION_RBDGATE, OPTION_ADDRESS, "interconnect_address", "", interconnect_address),
 	INT(OPTION_RBDGATE, "interconnect_port", 0, 65535, "3262", interconnect_port),
 	INT(OPTION_RBDGATE, "return_after", 0, 86400, "60", return_after),
 };
@@ -183,6 +185,15 @@ static int parse_text(const struct option *option, const char *text, union optio
 	return 0;
 }
 
+static int parse_address(const struct option *option, const char *text,
+                         union option_value *ret_value, struct error *err)
+{
+	if (*text && (!address_is_valid(text) || address_is_wildcard(text)))
+		return error_set(err, -EINVAL, "expected one IP address for %s found %s",
+		                 option->name, text);
+	return parse_text(option, text, ret_value, err);
+}
+
 static int parse_choice(const struct option *option, const char *text,
                         union option_value *ret_value, struct error *err)
 {
@@ -235,9 +246,10 @@ int option_parse(const struct option *option, const char *text, union option_val
 {
 	static int (*const parsers[])(const struct option *, const char *, union option_value *,
 	                              struct error *) = {
-		[OPTION_INT] = parse_int,     [OPTION_BOOL] = parse_bool,
-		[OPTION_YES_NO] = parse_bool, [OPTION_TEXT] = parse_text,
-		[OPTION_LIST] = parse_list,   [OPTION_CHOICE] = parse_choice,
+		[OPTION_INT] = parse_int,         [OPTION_BOOL] = parse_bool,
+		[OPTION_YES_NO] = parse_bool,     [OPTION_TEXT] = parse_text,
+		[OPTION_LIST] = parse_list,       [OPTION_CHOICE] = parse_choice,
+		[OPTION_ADDRESS] = parse_address,
 	};
 	return parsers[option->type](option, text, ret_value, err);
 }
@@ -252,7 +264,8 @@ void option_clear(struct settings *settings, const struct option *option)
 	if (option->type == OPTION_LIST) {
 		free_list(*(char ***)field(settings, option));
 		*(char ***)field(settings, option) = NULL;
-	} else if (option->type == OPTION_TEXT || option->type == OPTION_CHOICE) {
+	} else if (option->type == OPTION_TEXT || option->type == OPTION_ADDRESS ||
+	           option->type == OPTION_CHOICE) {
 		char **text = field(settings, option);
 		if (*text)
 			wipe(*text, strlen(*text));
@@ -273,6 +286,7 @@ void option_put(struct settings *settings, const struct option *option, union op
 		*(bool *)field(settings, option) = value.flag;
 		break;
 	case OPTION_TEXT:
+	case OPTION_ADDRESS:
 	case OPTION_CHOICE:
 		*(char **)field(settings, option) = value.text;
 		break;
@@ -320,6 +334,7 @@ json_t *option_json(const struct settings *settings, const struct option *option
 	case OPTION_YES_NO:
 		return json_boolean(*(const bool *)at);
 	case OPTION_TEXT:
+	case OPTION_ADDRESS:
 	case OPTION_CHOICE:
 		return text_json(*(char *const *)at);
 	case OPTION_LIST:

@@ -11,8 +11,9 @@ enum option_type {
 	OPTION_BOOL,
 	OPTION_YES_NO, /* a bool that is asked for and shown as yes and no */
 	OPTION_TEXT,
-	OPTION_LIST,  /* char **, NULL terminated */
-	OPTION_CHOICE /* one of choices */
+	OPTION_ADDRESS, /* a text: "", or an address that others can connect to */
+	OPTION_LIST,    /* char **, NULL terminated */
+	OPTION_CHOICE   /* one of choices */
 };
 
 enum option_section {

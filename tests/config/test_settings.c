@@ -120,6 +120,35 @@ static const struct {
 	{ "api_user", "\xff", "\"\\ufffd\"" },
 };
 
+/* Others connect to it, and bind() takes it. */
+TEST(where_others_reach_this_gateway_is_one_address)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} rows[] = {
+		{ "", true },          { "10.10.0.1", true }, { "fd77::1", true },
+		{ "[fd77::1]", true }, { "0.0.0.0", false },  { "::", false },
+		{ "[::]", false },     { "gw-1", false },     { "10.0.0.1:3262", false },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[128], warning[256];
+		struct warnings warnings;
+		TEST_ROW("%zu %s", i, rows[i].text);
+		(void)snprintf(text, sizeof text, "[rbdgate]\ninterconnect_address = %s\n",
+		               rows[i].text);
+		AUTO(settings) struct settings *settings = parsed(text, &warnings);
+		ASSERT_STR_EQ(settings->interconnect_address, rows[i].good ? rows[i].text : "");
+		ASSERT_EQ(warnings.count, rows[i].good ? 0 : 1);
+		(void)snprintf(warning, sizeof warning,
+		               "igw.cfg, line 2: expected one IP address for "
+		               "interconnect_address found %s; the default () is used",
+		               rows[i].text);
+		if (!rows[i].good)
+			ASSERT_STR_EQ(warnings.last, warning);
+	}
+}
+
 TEST(values_are_read_as_python_reads_them)
 {
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
