@@ -114,6 +114,8 @@ void hold_add(struct scsi_task *task);
 void hold_remove(struct scsi_task *task);
 /* It has waited so long that it must end: BUSY. */
 bool hold_too_long(const struct scsi_task *task);
+/* Ends it with BUSY; it stays among the tasks of its itl until this call of the reactor is over. */
+void hold_tell_busy(struct scsi_task *task);
 /* The same of a request that came at started_ms. */
 bool hold_is_over(const struct reactor *reactor, uint64_t started_ms);
 /* It was handed to an owner (a backend, a peer) that is gone: executed or not, nobody can tell. It

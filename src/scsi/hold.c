@@ -34,6 +34,13 @@ bool hold_too_long(const struct scsi_task *task)
 	return !task->state.unknown && hold_is_over(task->nexus->reactor, task->state.started_ms);
 }
 
+void hold_tell_busy(struct scsi_task *task)
+{
+	task->state.inside = true;
+	task_end_status(task, SCSI_BUSY);
+	task->state.inside = false;
+}
+
 /* ---- unknown fate ---- */
 
 /* What it did, if it was executed, is still there. */
@@ -143,13 +150,10 @@ static bool is_due(const struct scsi_task *task)
 static void go_on(struct scsi_task *task)
 {
 	hold_remove(task);
-	if (!hold_too_long(task)) {
+	if (hold_too_long(task))
+		hold_tell_busy(task);
+	else
 		task_enable(task);
-		return;
-	}
-	task->state.inside = true;
-	task_end_status(task, SCSI_BUSY);
-	task->state.inside = false;
 }
 
 static void run_wake(struct message *message)

@@ -75,13 +75,6 @@ bool succession_holds(const struct scsi_task *task)
 	return succession_pending(task->state.itl) && !may_pass(task->state.opcode);
 }
 
-static void told_busy(struct scsi_task *task)
-{
-	task->state.inside = true;
-	task_end_status(task, SCSI_BUSY);
-	task->state.inside = false;
-}
-
 /* Ends who has waited for too long, and comes back for the next. */
 static void look(struct itl *itl)
 {
@@ -92,7 +85,7 @@ static void look(struct itl *itl)
 		if (task->state.phase != TASK_QUEUED || !succession_holds(task))
 			continue;
 		if (now_ms >= end_ms)
-			told_busy(task);
+			hold_tell_busy(task);
 		else if (end_ms < next_ms)
 			next_ms = end_ms;
 	}

@@ -378,6 +378,8 @@ void task_start_queued(struct itl *itl)
 			continue;
 		if (task_must_wait(task))
 			itl->has_queued = true;
+		else if (opcode_changes(task->state.opcode) && hold_too_long(task))
+			hold_tell_busy(task);
 		else
 			task_enable(task);
 	}

@@ -41,6 +41,28 @@ TEST(an_ordered_task_waits_for_older_ones_and_holds_up_younger_ones)
 	assert_good(&c);
 }
 
+/* Its initiator may have turned to another path meanwhile, and repeated it there (H35). */
+TEST(a_write_that_waited_for_its_turn_for_too_long_is_not_executed)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	rig->fake->hold = true;
+	start(&a, rig->nexuses[0], SCSI_ORDERED, 1);
+	write_start(&b, rig->nexuses[0], 2, 1, 512, out);
+	start(&c, rig->nexuses[0], SCSI_SIMPLE, 3);
+	rig_advance(rig, 2000);
+	write_start(&d, rig->nexuses[0], 4, 1, 512, out);
+	rig_advance(rig, 1000);
+	ASSERT_EQ(b.done, 0);
+	rig->fake->hold = false;
+	fake_complete(rig->fake, 0);
+	rig_turn(rig);
+	assert_good(&a);
+	assert_status(&b, SCSI_BUSY);
+	assert_good(&c); /* a read is never late */
+	assert_good(&d);
+	ASSERT_EQ(rig->fake->count[IO_WRITE], 1);
+}
+
 TEST(inquiry_does_not_wait_for_an_ordered_task)
 {
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
