@@ -108,9 +108,24 @@ int lun_change(struct lun *lun, const struct lun_config *config)
 
 /* ---- state ---- */
 
+/* With the lock held. Commands may be forwarded long before the image is open here: whoever asked
+ * what it is like did not learn that a LUN is thin, for example. */
+static void tell_described(struct lun *lun)
+{
+	struct itl *itl;
+	list_for_each (itl, &lun->itls, lun_link) {
+		if (itl->told_blindly)
+			ua_add(&itl->attentions, SENSE_INQUIRY_CHANGED);
+		itl->told_blindly = false;
+	}
+}
+
 /* With the lock held. */
 static void take_info(struct lun *lun, const struct backend_info *info)
 {
+	if (!lun->described)
+		tell_described(lun);
+	lun->described = true;
 	lun->info = *info;
 	lun->blocks = info->size_bytes >> lun->block_shift;
 	lun->read_only = lun->configured_read_only || info->read_only;
@@ -351,6 +366,15 @@ void lun_copy_info(struct lun *lun, struct backend_info *ret_info)
 {
 	(void)pthread_mutex_lock(&lun->lock);
 	*ret_info = lun->info;
+	(void)pthread_mutex_unlock(&lun->lock);
+}
+
+void itl_copy_info(struct itl *itl, struct backend_info *ret_info)
+{
+	struct lun *lun = itl->lun;
+	(void)pthread_mutex_lock(&lun->lock);
+	*ret_info = lun->info;
+	itl->told_blindly |= !lun->described;
 	(void)pthread_mutex_unlock(&lun->lock);
 }
 

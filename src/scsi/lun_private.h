@@ -62,6 +62,7 @@ struct lun {
 	bool was_opening;         /* nexuses may have seen it so: not told yet that it is over */
 	struct lun_route route;   /* while FORWARDED */
 	struct backend_info info; /* as last seen */
+	bool described;           /* it was seen */
 	struct port_group groups[LUN_MAX_PORT_GROUPS];
 	size_t group_count;
 	struct other_paths *other_paths; /* NULL: nobody has any */
@@ -122,6 +123,7 @@ struct itl {
 	/* lun->lock. 1: a new size was seen at this gateway, and the owner has not told it; -1: the
 	 * owner has told one that was not seen here yet. */
 	int size_owed;
+	bool told_blindly;        /* lun->lock: of the backend, before that was seen */
 	struct ua_set attentions; /* lun->lock */
 	struct list lun_link;     /* lun->lock */
 	/* What reservations of others forbid now (RESERVED_*); written with lun->lock held, read
@@ -156,6 +158,8 @@ void itl_told_size(struct itl *itl);
 /* Back to what a logical unit reset leaves [SAM-5 6.3.3]; to be saved by a reservation_proof. */
 void lun_reset(struct lun *lun);
 void lun_copy_info(struct lun *lun, struct backend_info *ret_info);
+/* The same to tell it: if it is not known yet, this nexus hears 06/3F/03 when it is. */
+void itl_copy_info(struct itl *itl, struct backend_info *ret_info);
 
 /* Blocks can be unmapped and read as zero then (LBPME, LBPRZ). */
 bool lun_is_thin(struct lun *lun);

@@ -101,7 +101,7 @@ static size_t put_identification(const struct scsi_task *task, uint8_t *p)
 static size_t put_extended_inquiry(const struct scsi_task *task, uint8_t *p)
 {
 	struct backend_info info;
-	lun_copy_info(task_lun(task), &info);
+	itl_copy_info(task->state.itl, &info);
 	p[1] = 0x07;                        /* HEADSUP, ORDSUP, SIMPSUP */
 	p[2] = info.write_cache ? 0x01 : 0; /* V_SUP */
 	p[3] = 0x01;                        /* LUICLR */
@@ -112,7 +112,7 @@ static size_t put_limits(const struct scsi_task *task, uint8_t *p)
 {
 	const struct lun *lun = task_lun(task);
 	struct backend_info info;
-	lun_copy_info(task_lun(task), &info);
+	itl_copy_info(task->state.itl, &info);
 	uint32_t transfer = (uint32_t)(((uint64_t)lun->max_sectors * 512) >> lun->block_shift);
 
 	p[0] = 0x01; /* WSNZ */
@@ -132,14 +132,16 @@ static size_t put_limits(const struct scsi_task *task, uint8_t *p)
 static size_t put_characteristics(const struct scsi_task *task, uint8_t *p)
 {
 	struct backend_info info;
-	lun_copy_info(task_lun(task), &info);
+	itl_copy_info(task->state.itl, &info);
 	put_be16(p, info.rotational ? 0 : 1);
 	return 0x3c;
 }
 
 static size_t put_provisioning(const struct scsi_task *task, uint8_t *p)
 {
-	bool thin = lun_is_thin(task_lun(task));
+	struct backend_info info;
+	itl_copy_info(task->state.itl, &info);
+	bool thin = info.discard_granularity != 0;
 	p[1] = thin ? 0xe4 : 0x04; /* LBPU, LBPWS, LBPWS10; LBPRZ */
 	p[2] = thin ? 2 : 1;       /* compat: upstream says 0 where thin is true */
 	return 4;

@@ -195,3 +195,81 @@ TEST(luns_that_are_not_mapped_answer_identity_only)
 	rig_turn(rig);
 	ASSERT_EQ(c.in[12], 0x25);
 }
+
+/* A LUN in the place of the first, whose image is not open yet. */
+static struct lun *map_another(struct rig *rig)
+{
+	const struct lun_config config = {
+		.name = "rbd/disk_2",
+		.wwn = "00000000-a657-4cf2-996c-a3d03a6f25a9",
+		.vendor_id = "rbd/rbd/disk_2;osd_op_timeout=30",
+		.block_size = 512,
+		.max_sectors = 1024,
+		.relay = &rig->relay.relay,
+	};
+	struct lun_mapping mapping = { 0 };
+	assert_int_equal(lun_new(&config, &mapping.lun), 0);
+	for (unsigned i = 0; i < RIG_NEXUSES; i++) {
+		bool changed = false;
+		assert_int_equal(nexus_change_map(rig->nexuses[i], &mapping, 1, set_flag, &changed),
+		                 0);
+		rig_turn(rig);
+		assert_true(changed);
+		command_run(rig, &c, i, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+		assert_sense(&c, 0x063f0e);
+	}
+	return mapping.lun;
+}
+
+/* Commands are forwarded by then, and the image here may be opened much later. */
+TEST(who_was_told_of_an_image_before_it_was_known_is_told_when_it_is)
+{
+	static const struct {
+		uint8_t page;
+		bool tells; /* of the image */
+	} pages[] = {
+		{ 0x00, false }, { 0x80, false }, { 0x83, false }, { 0x86, true },
+		{ 0xb0, true },  { 0xb1, true },  { 0xb2, true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+		TEST_ROW("page %02x", pages[i].page);
+		AUTO(rig) struct rig *rig = rig_new(512, 100);
+		struct lun *lun = map_another(rig);
+		RUN(rig, &c, CDB(0x12, 1, pages[i].page, 0, 255, 0), 255, NULL);
+		assert_good(&c);
+		for (unsigned times = 0; times < 2; times++) /* the second brings nothing new */
+			lun_describe(lun, &rig->fake->info);
+		for (unsigned nexus = 0; nexus < RIG_NEXUSES; nexus++) {
+			TEST_ROW("page %02x, nexus %u", pages[i].page, nexus);
+			command_run(rig, &c, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+			if (nexus == 0 && pages[i].tells) {
+				assert_sense(&c, 0x063f03);
+				command_run(rig, &c, nexus, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+			}
+			assert_sense(&c, 0x020401);
+		}
+		lun_put(lun);
+	}
+}
+
+TEST(what_is_known_of_an_image_by_its_owner_is_told_as_well)
+{
+	AUTO(rig) struct rig *rig = rig_new(512, 100);
+	struct lun *lun = map_another(rig);
+	RUN(rig, &c, CDB(0x12, 1, 0xb2, 0, 255, 0), 255, NULL);
+	assert_good(&c);
+	ASSERT_EQ(c.in[5] & 0x80, 0); /* LBPU */
+	rig_leave(rig, LUN_HELD);
+	lun_serve(lun, &rig->fake->backend);
+	RUN(rig, &c, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&c, 0x063f03);
+	RUN(rig, &c, CDB(0, 0, 0, 0, 0, 0), 0, NULL);
+	assert_sense(&c, 0x062a09);
+	RUN(rig, &c, CDB(0x12, 1, 0xb2, 0, 255, 0), 255, NULL);
+	assert_good(&c);
+	ASSERT_EQ(c.in[5] & 0x80, 0x80);
+	bool quiesced = false;
+	lun_quiesce(lun, LUN_HELD, set_flag, &quiesced);
+	ASSERT_TRUE(quiesced);
+	lun_put(lun);
+}
