@@ -7,6 +7,7 @@
 #include "interconnect/wire.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "iscsi/socket_address.h"
 
 #include <errno.h>
@@ -125,9 +126,10 @@ static int check_names(struct pending *pending)
 
 static int take_hello(struct pending *pending)
 {
-	const struct interconnect *interconnect = pending->acceptor->interconnect;
+	struct interconnect *interconnect = pending->acceptor->interconnect;
 	struct handshake *handshake = &pending->handshake;
 	struct handshake_party owner;
+	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	int r = handshake_take_hello(&pending->in, handshake);
 
 	if (r < 0)
@@ -144,7 +146,9 @@ static int take_hello(struct pending *pending)
 	if (!handshake->version)
 		return refuse_with(pending, LOGIN_UNSUPPORTED_VERSION,
 		                   "it speaks other versions of the interconnect");
-	r = handshake_put_answer(handshake, interconnect->secret, &pending->out);
+	interconnect_copy_secret(interconnect, secret);
+	r = handshake_put_answer(handshake, secret, &pending->out);
+	wipe(secret, sizeof(secret));
 	if (r < 0)
 		return r;
 	pending->state = PENDING_PROOF;
@@ -178,12 +182,15 @@ static int hand_over(struct pending *pending, bool resume, uint32_t exp_stat_sn)
 
 static int take_proof(struct pending *pending)
 {
-	const struct interconnect *interconnect = pending->acceptor->interconnect;
+	struct interconnect *interconnect = pending->acceptor->interconnect;
 	const struct handshake_party *origin = &pending->handshake.party[HANDSHAKE_ORIGIN];
+	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	bool resume = false;
 	uint32_t exp_stat_sn = 0;
-	int r = handshake_take_proof(&pending->in, &pending->handshake, interconnect->secret,
-	                             &resume, &exp_stat_sn);
+	interconnect_copy_secret(interconnect, secret);
+	int r = handshake_take_proof(&pending->in, &pending->handshake, secret, &resume,
+	                             &exp_stat_sn);
+	wipe(secret, sizeof(secret));
 
 	if (r == -EACCES)
 		return refuse_with(pending, LOGIN_AUTHENTICATION_FAILED,

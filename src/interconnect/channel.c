@@ -2,6 +2,7 @@
 #include "interconnect/channel.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -131,13 +132,17 @@ static const char *refusal(enum login_status status)
 
 static int take_hello_answer(struct channel *channel)
 {
-	const struct interconnect *interconnect = interconnect_of(channel);
+	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	struct channel_login *login = channel->login;
-	int r = handshake_take_answer(&login->in, interconnect->secret, &login->handshake);
+	interconnect_copy_secret(interconnect_of(channel), secret);
+	int r = handshake_take_answer(&login->in, secret, &login->handshake);
 
 	if (r == 0)
-		r = handshake_put_proof(&login->handshake, interconnect->secret, channel->lives > 0,
+		r = handshake_put_proof(&login->handshake, secret, channel->lives > 0,
 		                        channel->exp_stat_sn, &login->out);
+	wipe(secret, sizeof(secret));
+	if (r == -EACCES)
+		part_report_unproven(channel->part);
 	if (r < 0) {
 		channel_break(channel, false,
 		              r == -EACCES ? "it could not prove to be of this cluster"

@@ -39,6 +39,7 @@ struct part {
 	atomic_bool missed;   /* not up for long */
 	atomic_bool reported; /* `report` is on its way */
 	atomic_bool hastened; /* `hasten` is */
+	atomic_bool unproven; /* it has proved another secret; not told yet */
 	struct message report;
 };
 
@@ -91,13 +92,14 @@ struct interconnect {
 	struct reactor *manager;
 	clock_fn clock;
 	char gateway[INTERCONNECT_NAME_MAX], instance[INTERCONNECT_INSTANCE_MAX];
-	uint8_t secret[INTERCONNECT_SECRET_BYTES];
 	unsigned heartbeat_ms, silence_ms, age_max_ms;
 	uint8_t version_max;
 	struct reactor *const *reactors; /* of the hubs */
 	unsigned hub_count;
 	struct hub *hubs;
 	/* Any thread. */
+	pthread_mutex_t secret_lock;
+	uint8_t secret[INTERCONNECT_SECRET_BYTES]; /* under it; interconnect_copy_secret() */
 	_Atomic uint32_t stalled_ms;
 	_Atomic(struct peer *) peers[PEERS_MAX];
 	_Atomic uint32_t peer_count;
@@ -119,6 +121,8 @@ static inline void hub_count_up(_Atomic uint64_t *counter)
 
 /* ---- interconnect.c ---- */
 
+/* Any thread. wipe() the copy. */
+void interconnect_copy_secret(struct interconnect *interconnect, uint8_t *ret_secret);
 /* On the manager: something that a stop waits for has ended. */
 void interconnect_check_stopped(struct interconnect *interconnect);
 
@@ -143,5 +147,6 @@ struct peer *peer_find(const struct interconnect *interconnect, const char *gate
 void part_report(struct part *part, enum part_status status);
 void part_report_stalled(struct part *part, uint32_t stalled_ms);
 void part_report_missed(struct part *part, bool missed);
+void part_report_unproven(struct part *part);
 /* After all hubs have stopped. */
 void peers_done(struct interconnect *interconnect);

@@ -45,12 +45,19 @@ static void copy_config(struct interconnect *interconnect, const struct intercon
 	interconnect->clock = config->clock ? config->clock : clock_boottime_ms;
 	strcpy(interconnect->gateway, config->gateway);
 	strcpy(interconnect->instance, config->instance);
+	(void)pthread_mutex_init(&interconnect->secret_lock, NULL);
 	memcpy(interconnect->secret, config->secret, sizeof(interconnect->secret));
 	interconnect->heartbeat_ms = config->heartbeat_ms ? config->heartbeat_ms : HEARTBEAT_MS;
 	interconnect->silence_ms = config->silence_ms ? config->silence_ms : SILENCE_MS;
 	interconnect->age_max_ms = config->age_max_ms ? config->age_max_ms : AGE_MAX_MS;
 	interconnect->version_max =
 	        config->version_max ? config->version_max : INTERCONNECT_VERSION_MAX;
+}
+
+static void forget_secret(struct interconnect *interconnect)
+{
+	wipe(interconnect->secret, sizeof(interconnect->secret));
+	(void)pthread_mutex_destroy(&interconnect->secret_lock);
 }
 
 int interconnect_new(const struct interconnect_config *config,
@@ -72,6 +79,7 @@ int interconnect_new(const struct interconnect_config *config,
 		r = acceptor_new(interconnect, config->address, config->port,
 		                 &interconnect->acceptor, err);
 	if (r < 0) {
+		forget_secret(interconnect);
 		free_hubs(interconnect);
 		free(interconnect);
 		return r;
@@ -81,6 +89,20 @@ int interconnect_new(const struct interconnect_config *config,
 		                &interconnect->hubs[i].start_message);
 	*ret_interconnect = interconnect;
 	return 0;
+}
+
+void interconnect_set_secret(struct interconnect *interconnect, const uint8_t *secret)
+{
+	(void)pthread_mutex_lock(&interconnect->secret_lock);
+	memcpy(interconnect->secret, secret, sizeof(interconnect->secret));
+	(void)pthread_mutex_unlock(&interconnect->secret_lock);
+}
+
+void interconnect_copy_secret(struct interconnect *interconnect, uint8_t *ret_secret)
+{
+	(void)pthread_mutex_lock(&interconnect->secret_lock);
+	memcpy(ret_secret, interconnect->secret, sizeof(interconnect->secret));
+	(void)pthread_mutex_unlock(&interconnect->secret_lock);
 }
 
 int interconnect_move(struct interconnect *interconnect, const char *address, uint16_t port,
@@ -192,7 +214,7 @@ void interconnect_free(struct interconnect *interconnect)
 	peers_done(interconnect);
 	free_hubs(interconnect);
 	acceptor_free(interconnect->acceptor);
-	wipe(interconnect->secret, sizeof(interconnect->secret));
+	forget_secret(interconnect);
 	free(interconnect);
 }
 

@@ -51,6 +51,9 @@ struct interconnect_listener {
 	/* Any reactor: the LUN of that name and wwn, a reference, or NULL. Must not block. */
 	struct lun *(*find_lun)(struct interconnect_listener *listener, const char *name,
 	                        const char *wwn);
+	/* On the manager: a peer has proved to know another secret than ours. One of them may be
+	 * of the past. May be NULL. */
+	void (*unproven)(struct interconnect_listener *listener);
 };
 
 struct interconnect_config {
@@ -78,6 +81,8 @@ int interconnect_new(const struct interconnect_config *config,
  */
 int interconnect_move(struct interconnect *interconnect, const char *address, uint16_t port,
                       struct error *err) MUST_CHECK;
+/* For connections to come; those that are there stay. */
+void interconnect_set_secret(struct interconnect *interconnect, const uint8_t *secret);
 /* "10.0.0.1:3262": what belongs into the registration. Borrowed, until it moves. */
 const char *interconnect_address(const struct interconnect *interconnect);
 /* What LUNs are made with (lun_config.relay). */

@@ -113,7 +113,12 @@ static void peer_update(struct peer *peer)
 static void report(struct message *message)
 {
 	struct part *part = container_of(message, struct part, report);
+	struct interconnect *interconnect = part->peer->interconnect;
+	struct interconnect_listener *listener = interconnect->listener;
 	atomic_store(&part->reported, false);
+	if (atomic_exchange(&part->unproven, false) && listener->unproven &&
+	    !interconnect->stopping)
+		listener->unproven(listener);
 	peer_update(part->peer);
 }
 
@@ -139,6 +144,12 @@ void part_report_missed(struct part *part, bool missed)
 {
 	if (atomic_exchange(&part->missed, missed) != missed)
 		report_now(part);
+}
+
+void part_report_unproven(struct part *part)
+{
+	atomic_store(&part->unproven, true);
+	report_now(part);
 }
 
 /* ---- life ---- */

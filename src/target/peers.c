@@ -34,7 +34,9 @@ struct peers {
 	struct job job;
 	struct timer retry;
 	struct error err;
-	uint8_t secret[INTERCONNECT_SECRET_BYTES];
+	uint8_t secret[INTERCONNECT_SECRET_BYTES]; /* as it was read last */
+	uint8_t used_secret[INTERCONNECT_SECRET_BYTES];
+	uint64_t secret_ms; /* when it was read last because somebody had another one */
 	void (*stopped)(void *argument);
 	void *stopped_argument;
 };
@@ -104,6 +106,8 @@ static void told(struct interconnect_listener *listener, const struct peer_info 
 	struct peers *peers = container_of(listener, struct peers, listener);
 	peers->config.told(peers->config.argument, text);
 }
+
+static void unproven(struct interconnect_listener *listener);
 
 static struct lun *find_lun(struct interconnect_listener *listener, const char *name,
                             const char *wwn)
@@ -244,6 +248,7 @@ static void listen_here(struct peers *peers)
 		reactor_arm(peers->config.manager, &peers->retry, RETRY_MS);
 	} else {
 		interconnect_set_stalled(interconnect, peers->stalled_ms);
+		memcpy(peers->used_secret, peers->secret, sizeof peers->used_secret);
 		atomic_store(&peers->interconnect, interconnect);
 		register_here(peers);
 	}
@@ -262,6 +267,44 @@ static void secret_done(struct job *job)
 		listen_here(peers);
 	}
 }
+
+/* ---- another secret ---- */
+
+static void secret_read_again(struct job *job)
+{
+	struct peers *peers = container_of(job, struct peers, job);
+	if (job_ended(peers))
+		return;
+	if (peers->err.code) {
+		log_limited(LOG_LEVEL_WARNING, 10000, "interconnect: %s", peers->err.text);
+	} else if (memcmp(peers->secret, peers->used_secret, sizeof peers->secret) != 0) {
+		memcpy(peers->used_secret, peers->secret, sizeof peers->secret);
+		interconnect_set_secret(peers->interconnect, peers->secret);
+		log_info("interconnect: the row %s has changed: its secret is used from now on",
+		         SECRET_KEY);
+	} else {
+		log_limited(LOG_LEVEL_WARNING, 60000,
+		            "interconnect: who listens at the address of another gateway has "
+		            "another secret than the row %s",
+		            SECRET_KEY);
+	}
+	if (peers->moves)
+		go_on(peers);
+}
+
+/* Somebody may have removed the row, so that the next gateway that started made another one. */
+static void unproven(struct interconnect_listener *listener)
+{
+	struct peers *peers = container_of(listener, struct peers, listener);
+	uint64_t now_ms = reactor_now_ms(peers->config.manager);
+	if (peers->busy || peers->stopping || timer_armed(&peers->retry) ||
+	    now_ms < peers->secret_ms + RETRY_MS)
+		return; /* it tries again, and so do we */
+	peers->secret_ms = now_ms;
+	start_job(peers, secret_work, secret_read_again);
+}
+
+/* ---- start ---- */
 
 static void go_on(struct peers *peers)
 {
@@ -350,7 +393,8 @@ int peers_new(const struct peers_config *config, struct peers **ret_peers)
 	peers->retry.expired = retry_expired;
 	peers->listener = (struct interconnect_listener){ .peer_changed = peer_changed,
 		                                          .told = told,
-		                                          .find_lun = find_lun };
+		                                          .find_lun = find_lun,
+		                                          .unproven = unproven };
 	*ret_peers = peers;
 	return 0;
 }
@@ -362,6 +406,7 @@ void peers_free(struct peers *peers)
 	if (peers->interconnect)
 		interconnect_free(peers->interconnect);
 	wipe(peers->secret, sizeof peers->secret);
+	wipe(peers->used_secret, sizeof peers->used_secret);
 	free(peers->address);
 	free(peers->registered);
 	free(peers);

@@ -431,6 +431,24 @@ def the_interconnect_follows_a_gateway_to_its_new_portal():
 
 
 @case
+def a_new_secret_of_the_cluster_is_learnt_when_it_is_needed():
+    with pair() as (first, second):
+        rows = list((first.folder.parent / "store" / "rows").glob("*secret*"))
+        expect_eq(len(rows), 1, "rows with the secret")
+        old = rows[0].read_text()
+        rows[0].unlink()
+        second.io.stop()
+        second.io.start()  # makes a new one
+        second.wait_ready()
+        wait_for(lambda: rows[0].exists() and rows[0].read_text() != old, "another secret")
+        wait_for(lambda: all(any(m["health"] == "up" for m in gw.status()["members"]) for gw in (first, second)),
+                 "peers of both")
+        wait_for_owners(first, gw_1=1, gw_2=1)
+        path = Path(first, 1)  # disk_2 is gw-2's
+        expect_eq(path.command(READ_ONE, in_len=512, again=True).status, 0, "status of a read through gw-1")
+
+
+@case
 def the_interconnect_has_an_ipv6_address_of_its_own():
     with namespace("fd78::1") as prefix:
         # Two processes of one host: the port tells them apart.

@@ -198,6 +198,25 @@ TEST(managers_tell_each_other_in_order)
 	ASSERT_EQ(interconnect_tell(first->interconnect, 77, "x"), -ENOTCONN);
 }
 
+TEST(who_proves_another_secret_is_told_of_and_is_a_peer_when_both_have_one_again)
+{
+	static const uint8_t other[INTERCONNECT_SECRET_BYTES] = { 3, 2, 1 };
+	AUTO(world) struct world *world = world_new_alone(2);
+	struct gateway *first = &world->gateways[0], *second = &world->gateways[1];
+	uint32_t id = world_connect(world, 0, 1), back = world_connect(world, 1, 0);
+	EVENTUALLY(world, STATE(id) == PEER_UP && world_peer(world, 1, back, &info) == PEER_UP);
+	ASSERT_EQ(first->unproven + second->unproven, 0);
+	interconnect_set_secret(first->interconnect, other);
+	world_pass(world, 3000);
+	ASSERT_EQ(STATE(id), PEER_UP); /* it has proved itself by the one before */
+	cutter_cut(&first->cutter);
+	cutter_cut(&second->cutter);
+	EVENTUALLY(world, STATE(id) == PEER_LOST && world_peer(world, 1, back, &info) == PEER_LOST);
+	EVENTUALLY(world, first->unproven && second->unproven);
+	interconnect_set_secret(second->interconnect, other);
+	EVENTUALLY(world, STATE(id) == PEER_UP && world_peer(world, 1, back, &info) == PEER_UP);
+}
+
 TEST(who_is_forgotten_is_refused_but_its_next_life_is_not)
 {
 	AUTO(world) struct world *world = world_new_alone(2);

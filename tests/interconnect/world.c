@@ -101,6 +101,11 @@ static void peer_changed(struct interconnect_listener *listener, const struct pe
 	gateway_of(listener)->changed = *peer;
 }
 
+static void unproven(struct interconnect_listener *listener)
+{
+	gateway_of(listener)->unproven++;
+}
+
 static void told(struct interconnect_listener *listener, const struct peer_info *peer,
                  const char *text)
 {
@@ -168,7 +173,8 @@ static void gateway_init(struct gateway *gateway, unsigned number)
 	assert_int_equal(reactor_new("manager", world_clock, &gateway->manager), 0);
 	for (unsigned i = 0; i < WORLD_REACTORS; i++)
 		assert_int_equal(reactor_new("io", world_clock, &gateway->reactors[i]), 0);
-	gateway->listener = (struct interconnect_listener){ peer_changed, told, find_lun };
+	gateway->listener =
+	        (struct interconnect_listener){ peer_changed, told, find_lun, unproven };
 	interconnect_init(gateway);
 	gateway->lun = new_lun(gateway, "rbd/disk_1", "ee982d1a-a657-4cf2-996c-a3d03a6f25a9",
 	                       "rbd/rbd/disk_1;osd_op_timeout=30");

@@ -76,7 +76,7 @@ struct gateway {
 	bool no_lun; /* find_lun finds nothing */
 	bool stopping, stopped, paused;
 	uint64_t forwarded_ms;
-	unsigned changes;
+	unsigned changes, unproven;
 	struct peer_info changed; /* last */
 	struct told_text told;
 	unsigned told_count;
