@@ -390,6 +390,8 @@ int fence_renew(struct fence *fence, struct error *err)
 		learn_time(&round);
 		r = make_last(&round, err);
 	}
+	if (r < 0)
+		set_due(fence, 0);
 	round_done(&round);
 	return r;
 }

@@ -41,7 +41,8 @@ uint64_t fence_since_ms(struct fence *fence, const char *address);
  * At start and when fence_due_ms() says so. */
 int fence_renew(struct fence *fence, struct error *err) MUST_CHECK;
 /* Any thread, never blocks: when to renew next (clock_monotonic_ms()). An entry that somebody else
- * made for a short time cannot be prolonged, only made anew when it ends. 0: now. */
+ * made for a short time cannot be prolonged, only made anew when it ends. 0: now, also after a
+ * renewal that failed. */
 uint64_t fence_due_ms(struct fence *fence);
 /* The process of that instance is proven gone: its successor on the same host saw it end. Leaves
  * the blocklist as it is. */
