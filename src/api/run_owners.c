@@ -81,7 +81,8 @@ static bool read_lun(struct request *request, const char *id, json_t **ret_lun, 
 	json_t *lun = json_object_get(json_object_get(owners, "luns"), id);
 	const json_t *gateways = json_object_get(owners, "gateways");
 	const json_t *wanted = json_object_get(gateways, json_text(lun, "preferred_owner", ""));
-	*ret_can_move = strcmp(json_text(wanted, "state", ""), "up") == 0;
+	*ret_can_move = strcmp(json_text(wanted, "state", ""), "up") == 0 &&
+	                !json_object_get(lun, "on_demand");
 	*ret_lun = json_incref(lun);
 	return lun != NULL;
 }
@@ -97,6 +98,18 @@ static bool has_moved(const json_t *lun)
 	return strcmp(json_text(lun, "state", "none"), "none") == 0 || is_at_preferred(lun);
 }
 
+static void add_why_not_moved(struct string *text, const json_t *lun)
+{
+	const char *owner = json_text(lun, "owner", "");
+	const char *on_demand = json_text(lun, "on_demand", "");
+	string_format(text, "; for now its owner is %s: it ", *owner ? owner : "nobody");
+	if (*on_demand)
+		string_format(text, "goes where initiators use it (%s)", on_demand);
+	else
+		string_format(text, "moves when %s can take it",
+		              json_text(lun, "preferred_owner", ""));
+}
+
 static void answer_owner(struct request *request, const json_t *lun)
 {
 	AUTO_STRING struct string text = { 0 };
@@ -104,8 +117,7 @@ static void answer_owner(struct request *request, const json_t *lun)
 	bool moved = has_moved(lun);
 	string_add(&text, json_text(request->body, "message", ""));
 	if (!moved)
-		string_format(&text, "; for now its owner is %s: it moves when %s can take it",
-		              *owner ? owner : "nobody", json_text(lun, "preferred_owner", ""));
+		add_why_not_moved(&text, lun);
 	answer(request, 200,
 	       json_pack("{s:s, s:b, s:s}", "message", text.text ? text.text : "", "moved", moved,
 	                 "owner", owner));

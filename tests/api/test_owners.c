@@ -198,6 +198,27 @@ TEST(a_preferred_owner_that_cannot_take_the_lun_now_is_said)
 	             "Preferred owner of " DISK " is " GW2 ", asked for at " GW1);
 }
 
+/* No preference moves it: that is not waited for, and not promised. */
+TEST(a_preferred_owner_beside_upstream_gateways_moves_nothing)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	world_add_member(&pair.world, "gw3.example.com"); /* has never run our rbd-target-io */
+	world_put(&pair.world, "/api/gateway/" TARGET "/gw3.example.com",
+	          "ip_address=10.9.0.3&skipchecks=true");
+	take(&pair, GW1, "demand");
+	uint64_t since_ms = clock_monotonic_ms();
+	AUTO_JSON json_t *body =
+	        world_ask(&pair.world, "PUT", "/api/rbdgate/owner/" DISK, "owner=" GW2, 200);
+	ASSERT_TRUE(clock_monotonic_ms() < since_ms + 5000);
+	ASSERT_STR_EQ(json_text(body, "message", ""),
+	              "Preferred owner of " DISK " is " GW2 "; for now its owner is " GW1
+	              ": it goes where initiators use it (beside upstream gateways: "
+	              "gw3.example.com)");
+	ASSERT_FALSE(json_flag(body, "moved", true));
+	ASSERT_STR_EQ(json_text(body, "owner", ""), GW1);
+}
+
 TEST(a_balance_moves_preferred_owners_unless_an_upstream_gateway_is_there)
 {
 	static const char path[] = "/api/rbdgate/balance/" TARGET;
