@@ -184,6 +184,18 @@ int owners_read_lun(const struct rest *api, const char *id, const char *preferre
 	return lun ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+void owners_add_view(json_t *owners, const json_t *status)
+{
+	json_t *gateways = json_object_get(owners, "gateways"), *member;
+	const char *own = json_text(status, "gateway", "");
+	size_t i;
+	json_array_foreach (json_object_get(status, "members"), i, member) {
+		json_t *gateway = json_object_get(gateways, json_text(member, "gateway", ""));
+		if (gateway && strcmp(json_text(member, "health", ""), "unreachable") == 0)
+			put_text(gateway, "unreachable_from", own);
+	}
+}
+
 static bool has_heir(const json_t *gateways, const json_t *target, const char *gateway)
 {
 	const char *name;

@@ -66,10 +66,13 @@ static void answer_gateway(struct request *request, const json_t *object)
 	json_t *info = json_pack("{s:I}", "num_sessions", count_sessions(request, NULL, targets));
 	json_t *owners = NULL;
 	struct error err = { 0 };
-	if (owners_read(request->api, object, &owners, &err) < 0)
+	AUTO_JSON json_t *status = local_status(request);
+	if (owners_read(request->api, object, &owners, &err) < 0) {
 		log_warning("gatewayinfo without owners: %s", err.text);
-	else
+	} else {
+		owners_add_view(owners, status);
 		(void)json_object_set_new(info, "rbdgate", owners);
+	}
 	answer(request, 200, info);
 }
 

@@ -79,6 +79,8 @@ void run_overview(struct request *request)
 	struct error err = { 0 };
 	if (owners_read(request->api, object, &owners, &err) < 0)
 		log_warning("overview without owners: %s", err.text);
+	else
+		owners_add_view(owners, status);
 	const struct overview overview = { &request->api->config, status, owners };
 	json_t *disks = json_object(), *disk;
 	json_t *body = json_pack("{s:o}", "disks", disks);

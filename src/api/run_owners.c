@@ -34,10 +34,13 @@ void run_owners(struct request *request)
 	struct error err = { 0 };
 	if (!request_load(request, &object))
 		return;
-	if (owners_read(request->api, object, &owners, &err) < 0)
+	if (owners_read(request->api, object, &owners, &err) < 0) {
 		answer_message(request, 503, "Owners are not known: %s", err.text);
-	else
-		answer(request, 200, owners);
+		return;
+	}
+	AUTO_JSON json_t *status = local_status(request);
+	owners_add_view(owners, status);
+	answer(request, 200, owners);
 }
 
 void run_history(struct request *request)

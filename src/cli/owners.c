@@ -63,6 +63,9 @@ void owners_add_gateway(struct shell *shell, const char *gateway, struct summary
 	if (strcmp(state, "up") != 0)
 		add_text(summary, ", %s", state);
 	add_text(summary, ", LUNs: %" JSON_INTEGER_FORMAT, json_number(instance, "luns", 0));
+	if (*json_text(instance, "unreachable_from", ""))
+		add_text(summary, ", unreachable from %s",
+		         json_text(instance, "unreachable_from", ""));
 }
 
 /* Label of a line of `info`, and the member that it shows. */
@@ -95,7 +98,7 @@ void owners_add_gateway_fields(struct shell *shell, const char *gateway, json_t 
 		{ "State", "state" },       { "Maintenance", "maintenance" },
 		{ "Luns Owned", "luns" },   { "Interconnect", "interconnect" },
 		{ "Instance", "instance" }, { "Condemned By", "condemned_by" },
-		{ "Condemned Why", "why" },
+		{ "Condemned Why", "why" }, { "Unreachable From", "unreachable_from" },
 	};
 	add_fields(fields, instance_of(shell, gateway), shown, ARRAY_LEN(shown));
 }

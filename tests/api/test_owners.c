@@ -110,6 +110,35 @@ TEST(owners_and_gateways_are_told_as_their_rows_say)
 	ASSERT_TRUE(json_equal(json_object_get(overview, "owners"), after));
 }
 
+TEST(who_lives_and_is_not_reached_from_here_is_told)
+{
+	static const struct {
+		const char *health;
+		bool told;
+	} rows[] = {
+		{ "connecting", false }, { "up", false },     { "suspect", false },
+		{ "unreachable", true }, { "fenced", false },
+	};
+	static const char *const paths[] = { "/api/rbdgate/owners", "/api/gatewayinfo",
+		                             "/api/overview" };
+	static const char *const members[] = { NULL, "rbdgate", "owners" };
+	AUTO_PAIR struct pair pair = { 0 };
+	start_pair(&pair);
+	for (size_t i = 0; i < ARRAY_LEN(rows) * ARRAY_LEN(paths); i++) {
+		size_t path = i % ARRAY_LEN(paths), row = i / ARRAY_LEN(paths);
+		(void)snprintf(pair.world.control_answer, sizeof pair.world.control_answer,
+		               "{\"gateway\":\"%s\",\"serving\":true,\"sessions\":[],\"luns\":[],"
+		               "\"members\":[{\"gateway\":\"%s\",\"health\":\"%s\"}]}",
+		               GW1, GW2, rows[row].health);
+		AUTO_JSON json_t *body = world_ask(&pair.world, "GET", paths[path], NULL, 200);
+		const json_t *owners = members[path] ? json_object_get(body, members[path]) : body;
+		TEST_ROW("%s %s", paths[path], rows[row].health);
+		ASSERT_STR_EQ(json_text(gateway_of(owners, GW2), "unreachable_from", ""),
+		              rows[row].told ? GW1 : "");
+		ASSERT_STR_EQ(json_text(gateway_of(owners, GW1), "unreachable_from", ""), "");
+	}
+}
+
 TEST(the_lock_owner_of_a_disk_is_the_owner_of_its_record)
 {
 	static const char status[] = "{\"gateway\":\"" GW1 "\",\"serving\":true,\"sessions\":[],"

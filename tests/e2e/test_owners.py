@@ -2,6 +2,7 @@
 """Owners of LUNs as people see and move them: two gateways over one folder."""
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -428,6 +429,25 @@ def the_interconnect_follows_a_gateway_to_its_new_portal():
         first.wait_ready()
         wait_for_owners(first, gw_1=1, gw_2=1)
         wait_for(lambda: any(m["health"] == "up" for m in first.status()["members"]), "gw-2 as a peer of gw-1 again")
+
+
+@case
+def people_see_that_two_gateways_that_live_do_not_reach_each_other():
+    with pair() as (first, second):
+        expect("unreachable" not in first.gwcli("ls", GATEWAYS), "all is well")
+        row = next((first.folder.parent / "store" / "rows").glob("*gateway*gw-2"))
+        first.io.stop()
+        told = row.read_text()
+        row.write_text(re.sub(r'"interconnect":\s*"[^"]*"', '"interconnect":"127.0.0.1:1"', told))  # a firewall, say
+        first.io.start()
+        first.wait_ready()
+        wait_for(lambda: "LUNs: 1, unreachable from gw-1]" in first.gwcli("ls", GATEWAYS), "gw-2 in the tree of gw-1")
+        expect_eq(owners(first)["gateways"]["gw-2"]["unreachable_from"], "gw-1", "gw-2 as gw-1 tells of it")
+        expect_eq(first.call("GET", "/gatewayinfo")["rbdgate"]["gateways"]["gw-2"]["unreachable_from"], "gw-1", "likewise")
+        expect("Unreachable From" in first.gwcli(f"{GATEWAYS}/gw-2", "info"), "info of gw-2")
+        expect("unreachable_from" not in owners(second)["gateways"]["gw-1"], "the other way it can be reached")
+        row.write_text(told)
+        wait_for(lambda: "unreachable" not in first.gwcli("ls", GATEWAYS), "gw-2 as a peer of gw-1")
 
 
 @case
