@@ -14,12 +14,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness
 from harness import IQN, Cluster, Gateway, case, expect, expect_eq, tail, wait_for
-from initiator import BUSY, GOOD, Session
+from initiator import ACCESS_STATE_CHANGED, BUSY, GOOD, NON_OPTIMIZED, OPTIMIZED, Session
 
 CLIENT = pathlib.Path(os.environ.get("RBDGATE_UPSTREAM_CLIENT", harness.BIN.parent.parent / "tests/ceph/upstream-client"))
 PURE = IQN + "-pure"  # a target without upstream gateways
 OBJECT = "gateway.conf"
 COMMUNICATION_FAILURE = 0x0b0800
+STANDBY = 2
 BLOCK = 4096
 UPSTREAM_BASE, OWN_BASE = 16 << 20, 32 << 20  # of what loops write
 
@@ -90,7 +91,14 @@ class Path(Session):
         """What hosts do with a path that they do not use; the access states."""
         for cdb, length in (([0] * 6, 0), ([0x12, 0, 0, 0, 96], 96), ([0x25], 8), ([0x9e, 0x10, *[0] * 11, 32], 32)):
             expect_eq(self.command(cdb, in_len=length, lun=lun).status, GOOD, f"{cdb}")
-        answer = self.command([0xa3, 0x0a, *[0] * 7, 255], in_len=255, lun=lun)
+        return self.states(lun)
+
+    def states(self, lun, told=()):
+        """told: what is told first."""
+        ask = [0xa3, 0x0a, *[0] * 7, 255]
+        for sense in told:
+            expect_eq(self.command(ask, in_len=255, lun=lun).sense, sense, "told")
+        answer = self.command(ask, in_len=255, lun=lun)
         expect_eq(answer.status, GOOD, "REPORT TARGET PORT GROUPS")
         return [answer.data[at] & 15 for at in range(4, 4 + int.from_bytes(answer.data[:4], "big"), 12)]
 
@@ -122,19 +130,37 @@ class Site:
         self.gw.wait_lun("rbd/disk_3")
         self.add_gateways(*others)
 
-    def add_gateways(self, *names):
+    def add_gateways(self, *names, first=2):
         """As upstream's API does it, in the object."""
-        file = self.folder / "object.json"
-        self.cluster.run("rados", "-p", "rbd", "get", OBJECT, file)
-        config = json.loads(file.read_text())
+        config = self.read_object()
         target = config["targets"][IQN]
-        for number, name in enumerate(names, 2):
+        for number, name in enumerate(names, first):
             address = f"127.0.0.{number}"
             target["portals"][name] = {**target["portals"]["gw-1"], "portal_ip_addresses": [address],
-                                       "gateway_ip_list": ["127.0.0.1", address]}
+                                       "gateway_ip_list": [*target["ip_list"], address]}
             config["gateways"][name] = {"active_luns": 0}
             target["ip_list"].append(address)
         config["disks"]["rbd/disk_2"]["owner"] = names[0]
+        self.write_object(config)
+
+    def remove_gateway(self, name):
+        config = self.read_object()
+        target = config["targets"][IQN]
+        for address in target["portals"].pop(name)["portal_ip_addresses"]:
+            target["ip_list"].remove(address)
+        config["gateways"].pop(name)
+        for disk in config["disks"].values():
+            if disk["owner"] == name:
+                disk["owner"] = "gw-1"
+        self.write_object(config)
+
+    def read_object(self):
+        file = self.folder / "object.json"
+        self.cluster.run("rados", "-p", "rbd", "get", OBJECT, file)
+        return json.loads(file.read_text())
+
+    def write_object(self, config):
+        file = self.folder / "object.json"
         config["epoch"] += 1
         file.write_text(json.dumps(config))
         self.cluster.run("rados", "-p", "rbd", "put", OBJECT, file)
@@ -364,8 +390,8 @@ def gateways_of_ours_forward_to_the_one_that_has_it_and_the_last_upstream_one_en
 class Writer:
     """Writes through one gateway, and writes what was refused again, until the session ends."""
 
-    def __init__(self, gateway):
-        self.path, self.count, self.failure = Path(gateway, "alone"), 0, None
+    def __init__(self, gateway, name="alone"):
+        self.path, self.count, self.failure = Path(gateway, name), 0, None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -418,6 +444,56 @@ def a_gateway_of_ours_whose_row_is_removed_is_an_upstream_one_at_once():
             path.close()
         second.start()
         wait_for(lambda: s.lun()["on_demand"] == "", "it is one of ours again")
+
+
+@case
+def an_upstream_gateway_that_joins_the_target_finds_its_disks_on_demand():
+    with site(others=("gw-2",)) as s, upstream(s) as other:
+        first, second = s.gateways
+        second.start()
+        for gw, state in ((first, "ready"), (second, "forwarded")):
+            s.wait_state(state, gateway=gw)
+        paths = [Path(gw) for gw in s.gateways]
+        for path in paths:
+            expect_eq(path.states(0), [OPTIMIZED, NON_OPTIMIZED], "before")
+        writers = [Writer(gw, f"alone-{gw.name}") for gw in s.gateways]
+        wait_for(lambda: all(writer.count > 20 for writer in writers), "writes")
+        s.add_gateways("upstream-1", first=3)
+        wait_for(lambda: all(s.lun(gateway=gw)["on_demand"] for gw in s.gateways), "on demand")
+        for path in paths:
+            expect_eq(path.states(0, [ACCESS_STATE_CHANGED]), [OPTIMIZED, NON_OPTIMIZED, NON_OPTIMIZED], "after")
+        for byte in range(1, 6):
+            other.write(0, byte)
+            count = [writer.count for writer in writers]
+            wait_for(lambda: all(writer.count > was + 5 for writer, was in zip(writers, count)), "writes")
+            expect_eq([writer.failure for writer in writers], [None, None], "failures")
+        for path in paths:
+            expect_eq((path.get(0), path.states(0)), (5, [OPTIMIZED, NON_OPTIMIZED, NON_OPTIMIZED]), path)
+
+
+@case
+def an_upstream_gateway_that_leaves_the_target_is_not_fenced_while_it_has_the_lock():
+    with site() as s, upstream(s) as other:
+        s.wait_state("on demand")
+        path = Path(s.gw)
+        other.write(0, 0x71)
+        s.remove_gateway("upstream-1")
+        s.wait_state("ready", 2)
+        s.wait_state("standby")
+        changed = [ACCESS_STATE_CHANGED]
+        wait_for(lambda: path.command([0] * 6).sense == ACCESS_STATE_CHANGED, "another state than optimized")
+        expect_eq([path.states(0), path.states(1, changed)], [[STANDBY], [OPTIMIZED]], "access states")
+        address, opened, end = other.state()[3], other.state()[2], time.monotonic() + 10
+        while time.monotonic() < end:
+            other.write(BLOCK, 0x72)
+            expect_eq(path.command([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], in_len=512).sense, 0x02040b, "a read")
+        expect_eq(other.state(), (True, 0, opened, address), "upstream")
+        expect(address not in s.cluster.run("ceph", "osd", "blocklist", "ls"), "it was fenced")
+        other.process.stdin.close()  # it closes the image
+        s.wait_state("ready")
+        expect_eq([path.get(0), path.get(BLOCK)], [0x71, 0x72], "through ours")
+        expect_eq(path.states(0), [OPTIMIZED], "access states")
+        path.close()
 
 
 harness.main()
