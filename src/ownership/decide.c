@@ -9,6 +9,7 @@
 #define NEXT_MS        1000  /* the one that a LUN was handed to has it for himself */
 #define HEIR_MS        1000  /* likewise the heir of a dead owner */
 #define WAITING_MS     500   /* then who has commands waiting does not wait for a candidate */
+#define RELEASE_MS     1000  /* an owner out of reach that lives gives back what it does not use */
 #define START_MS       5000  /* peers that start with us get to say that they are there */
 #define START_TAKES_MS 1500  /* but nobody's commands wait longer for that: BUSY would begin */
 #define MOVES_MS       10000 /* so many moves of a LUN on demand in that time: */
@@ -197,7 +198,7 @@ static struct decision_result decide_ours(const struct decide_input *input)
 static struct decision_result decide_fenced(const struct decide_input *input,
                                             const struct decide_member *owner)
 {
-	uint64_t everybody_ms = owner->fenced_at_ms + HEIR_MS;
+	uint64_t everybody_ms = owner->since_ms + HEIR_MS;
 	if (!input->members[0].takes)
 		return hold(0, "its owner is gone, and this gateway takes nothing");
 	if (input->commands_wait || heir_of(input) == 0 || input->now_ms >= everybody_ms)
@@ -224,6 +225,10 @@ static struct decision_result decide_peers(const struct decide_input *input)
 	const struct decide_member *member = &input->members[owner];
 	if (member->health == MEMBER_FENCED)
 		return decide_fenced(input, member);
+	/* Who waits would take another path, or give up if it has none. */
+	uint64_t released_ms = member->since_ms + RELEASE_MS;
+	if (member->health == MEMBER_UNREACHABLE && input->now_ms < released_ms)
+		return hold(released_ms, "its owner lives, and may give it back");
 	return to_member(rules[member->health].decision, owner, rules[member->health].why);
 }
 

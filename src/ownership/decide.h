@@ -28,8 +28,8 @@ struct decide_member {
 	enum member_health health;
 	bool takes;           /* may own LUNs: up, not leaving, not in maintenance */
 	uint64_t up_since_ms; /* healthy without a break since */
-	/* FENCED: since when here; the heir gets a head start from then on. */
-	uint64_t fenced_at_ms;
+	/* `health`, here. Of FENCED the heir gets a head start from then on. */
+	uint64_t since_ms;
 };
 
 /* When the lock of a LUN that is on demand moved last: taken here, or lost to somebody else. */

@@ -16,6 +16,7 @@ bool forward_begin(struct scsi_task *task)
 	task->state.sent_epoch = route.epoch;
 	task->nexus->relay = lun->relay;
 	counter_add(&task->state.itl->counters.forwarded, 1);
+	counter_add(&task->state.itl->counters.relayed, 1);
 	atomic_store_explicit(&task->state.itl->relayed_epoch, route.epoch, memory_order_relaxed);
 	lun->relay->ops->begin(lun->relay, task, &route);
 	return true;
@@ -79,6 +80,7 @@ static void take_attention(struct scsi_task *task)
 void scsi_task_relayed(struct scsi_task *task, enum relay_outcome outcome)
 {
 	assert(task->state.phase == TASK_RELAYED);
+	counter_add(&task->state.itl->counters.relayed, -1);
 	switch (outcome) {
 	case RELAY_ANSWERED:
 		take_attention(task);

@@ -487,6 +487,7 @@ static void add_counters(struct lun_counters *sum, const struct itl_counters *on
 	sum->errors += one->errors;
 	sum->forwarded += one->forwarded;
 	sum->held += (uint32_t)one->held;
+	sum->relayed += (uint32_t)one->relayed;
 	if (one->last_io_ms > sum->last_own_io_ms)
 		sum->last_own_io_ms = one->last_io_ms;
 }

@@ -127,6 +127,7 @@ struct lun_counters {
 	uint64_t reads, writes, read_bytes, write_bytes, others, errors;
 	uint32_t nexuses, in_flight;
 	uint32_t held;           /* commands that wait for the end of a change of ownership */
+	uint32_t relayed;        /* that are with the owner now, and not answered */
 	uint64_t forwarded;      /* commands that went to the owner */
 	uint64_t last_own_io_ms; /* clock_monotonic_ms() of the last medium command from a session
 	                          * of this gateway (not from peers); 0: never */

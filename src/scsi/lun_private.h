@@ -80,6 +80,7 @@ struct lun {
 struct itl_counters {
 	_Atomic uint64_t reads, writes, read_bytes, write_bytes, others, errors, forwarded;
 	_Atomic uint64_t held;       /* now */
+	_Atomic uint64_t relayed;    /* now */
 	_Atomic uint64_t last_io_ms; /* of a medium command; not of proxies */
 };
 static inline void counter_add(_Atomic uint64_t *counter, int64_t n)

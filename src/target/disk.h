@@ -167,6 +167,8 @@ bool disk_forwards_anew(const struct disk *disk);
  * disk_note_refusals(). */
 bool disk_commands_wait(const struct disk *disk);
 void disk_note_refusals(struct disk *disk);
+/* Commands are with its owner, which has not answered them. */
+bool disk_commands_are_away(const struct disk *disk);
 
 /* ---- disk_try.c: does the storage answer? ---- */
 

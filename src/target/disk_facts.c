@@ -94,6 +94,13 @@ bool disk_commands_wait(const struct disk *disk)
 	return refused || counters.held > 0 || (disk->phase != SERVED && counters.in_flight > 0);
 }
 
+bool disk_commands_are_away(const struct disk *disk)
+{
+	struct lun_counters counters;
+	lun_get_counters(disk->lun, &counters);
+	return counters.relayed > 0;
+}
+
 void disk_note_refusals(struct disk *disk)
 {
 	struct lun_counters counters;

@@ -61,7 +61,7 @@ static void describe(const struct owners *owners, const struct member *member,
 	row->health = member->health;
 	row->takes = may_take(owners, member);
 	row->up_since_ms = member->up_since_ms;
-	row->fenced_at_ms = member->since_ms;
+	row->since_ms = member->since_ms;
 }
 
 /* NULL is this gateway. False: no memory. */

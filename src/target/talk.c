@@ -165,8 +165,9 @@ static void list_wanted(const struct owners *owners, const struct member *member
 	char taker[GATEWAY_NAME_MAX];
 	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
 		struct disk *disk = disk_set_at(set, i);
-		if (!disk || !disk_commands_wait(disk) ||
-		    strcmp(disk_record(disk)->instance, member->instance) != 0)
+		/* Those that were on their way when it fell silent wait as well. */
+		bool wanted = disk && (disk_commands_wait(disk) || disk_commands_are_away(disk));
+		if (!wanted || strcmp(disk_record(disk)->instance, member->instance) != 0)
 			continue;
 		disk_note_refusals(disk);
 		if (!owners_find_taker(owners, &set->plan->disks[i], taker))

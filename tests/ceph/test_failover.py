@@ -436,6 +436,30 @@ def what_is_under_way_when_only_the_gateways_lose_each_other_is_answered():
 
 
 @case
+def what_its_owner_does_not_use_goes_without_an_error_to_who_cannot_reach_it():
+    """An initiator without another path has nothing of a status that tells it to take one."""
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        batches = Batches(s, other)
+        wait_for(lambda: batches.batch > 20, "batches")
+        s.cut(owner, other.address)
+        wait_for(lambda: s.state(other, 0) == "ready", "the LUN")
+        before = batches.batch
+        wait_for(lambda: batches.batch > before + 20, "batches again")
+        batches.stop()
+        s.heal(owner)
+        s.wait_settled()
+        print(f"# {batches.batch} batches, longest {batches.pause_s:.1f} s, heard {sorted(set(batches.others))}")
+        expect(batches.failure is None, f"{batches.failure}")
+        again = ("status 08 sense 000000", "status 02 sense 0b0800", *Strict.CHANGED)
+        expect([what for what in set(batches.others) if what not in again] == [], f"heard {set(batches.others)}")
+        for n, batch in batches.good.items():
+            data = s.session(owner, name="iqn.1994-05.test:reader").command([0x28, 0, 0, 1, 0, n, 0, 0, 1, 0], in_len=512).data
+            expect_eq(data, batches.content(batch), f"block {n}, written last by batch {batch}")
+
+
+@case
 def who_takes_nothing_asks_an_owner_out_of_reach_only_for_what_another_one_would_take():
     with site(3) as s:
         owner = s.owner()

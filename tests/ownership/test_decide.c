@@ -235,6 +235,22 @@ TEST(what_a_peer_has_depends_on_its_health)
 		}
 }
 
+TEST(an_owner_out_of_reach_gets_the_time_to_give_back_what_it_does_not_use)
+{
+	static const struct demand_moves none = { 0 };
+	struct view view;
+	view_init(&view, 2);
+	own(&view, 1, 1);
+	view.members[1].health = MEMBER_UNREACHABLE;
+	for (int on_demand = 0; on_demand < 2; on_demand++) {
+		view.input.on_demand = on_demand ? &none : NULL;
+		view.members[1].since_ms = NOW - 999;
+		assert_decision(&view, DECIDE_HOLD, 1, NOW + 1);
+		view.members[1].since_ms = NOW - 1000;
+		assert_decision(&view, DECIDE_UNAVAILABLE, 1, 0);
+	}
+}
+
 TEST(a_former_instance_that_was_fenced_stands_beside_its_successor)
 {
 	struct view view;
@@ -254,13 +270,13 @@ TEST(what_a_fenced_peer_had_is_the_heirs_or_his_whose_commands_wait)
 	view_init(&view, 3);
 	own(&view, 1, 1);
 	view.members[1].health = MEMBER_FENCED;
-	view.members[1].fenced_at_ms = NOW - 10;
+	view.members[1].since_ms = NOW - 10;
 	bool heir = decide_heir(LUN, view.members, 3) == 0;
 	assert_decision(&view, heir ? DECIDE_TAKE : DECIDE_HOLD, 0, heir ? 0 : NOW + 990);
 	view.input.commands_wait = true;
 	assert_decision(&view, DECIDE_TAKE, 0, 0);
 	view.input.commands_wait = false;
-	view.members[1].fenced_at_ms = NOW - 1000;
+	view.members[1].since_ms = NOW - 1000;
 	assert_decision(&view, DECIDE_TAKE, 0, 0);
 	view.members[0].takes = false;
 	view.input.commands_wait = true;
@@ -410,7 +426,7 @@ TEST(on_demand_a_living_peers_lun_is_forwarded_and_a_dead_ones_waits_for_a_comma
 		view_init(&view, 2);
 		own(&view, 1, 1);
 		view.members[1].health = rows[i].health;
-		view.members[1].fenced_at_ms = NOW - 5000;
+		view.members[1].since_ms = NOW - 5000;
 		offer(&view, &none, false);
 		assert_decision(&view, rows[i].idle, 1, 0);
 		offer(&view, &none, true);
@@ -535,7 +551,7 @@ static void world_make(struct world *world)
 		member->health =
 		        i == 0 || random_below(3) ? MEMBER_UP : dead[random_below(ARRAY_LEN(dead))];
 		member->takes = member->health == MEMBER_UP && (i == 0 || random_below(4));
-		member->fenced_at_ms = NOW - random_below(900);
+		member->since_ms = NOW - random_below(900);
 		member->up_since_ms = NOW - random_below(2 * RETURN_MS);
 	}
 	(void)snprintf(world->lun, sizeof world->lun, "rbd/disk_%u", random_below(1000));

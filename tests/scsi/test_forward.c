@@ -30,6 +30,9 @@ TEST(a_command_goes_to_the_owner_whole_and_its_answer_comes_back)
 	ASSERT_EQ(a.task.data_out_len, 1024);
 	ASSERT_MEM_EQ(a.task.data->data, out, 1024);
 	ASSERT_EQ(a.done + b.done, 0);
+	struct lun_counters counters;
+	lun_get_counters(rig->lun, &counters);
+	ASSERT_EQ(counters.relayed, 2);
 	fake_relay_answer(&rig->relay, 1, SCSI_GOOD, 0x33);
 	assert_good(&b);
 	ASSERT_EQ(b.task.data_in_len, 512);
@@ -37,9 +40,9 @@ TEST(a_command_goes_to_the_owner_whole_and_its_answer_comes_back)
 	fake_relay_answer(&rig->relay, 0, SCSI_RESERVATION_CONFLICT, 0);
 	assert_status(&a, SCSI_RESERVATION_CONFLICT);
 	ASSERT_EQ(rig->fake->count[IO_WRITE] + rig->fake->count[IO_READ], 0);
-	struct lun_counters counters;
 	lun_get_counters(rig->lun, &counters);
 	ASSERT_EQ(counters.forwarded, 2);
+	ASSERT_EQ(counters.relayed, 0);
 }
 
 TEST(the_owner_checks_what_needs_the_medium)
