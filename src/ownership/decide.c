@@ -14,6 +14,7 @@
 #define START_TAKES_MS 1500  /* but nobody's commands wait longer for that: BUSY would begin */
 #define MOVES_MS       10000 /* so many moves of a LUN on demand in that time: */
 #define KEEP_MS        2000  /* who has it then keeps it for so long */
+#define READY_MS       3000  /* to have its images open, for one that people choose */
 #define FAILS_MS       10000 /* what cannot be served here for so long is given to another one */
 #define FAILS_TOO_MS   60000 /* the same, if the one before could not serve it either */
 
@@ -164,13 +165,13 @@ static struct decision_result give_up(const struct decide_input *input)
 
 /* When its preferred owner gets it back. Not at once what it gave away when a gateway asked that
  * cannot reach it: that one would ask again; nor what it could not serve. But if people choose
- * another one they need not wait until that has been healthy for long. */
+ * another one they need not wait for longer than it takes to get ready. */
 static uint64_t returns_at_ms(const struct decide_input *input, size_t preferred)
 {
 	uint64_t since_ms = input->members[preferred].up_since_ms;
-	if (input->requested)
-		return input->now_ms;
-	if (lasting_reason(input->record) && input->seen_ms > since_ms)
+	if (input->requested && input->return_after_ms > READY_MS)
+		return since_ms + READY_MS;
+	if (!input->requested && lasting_reason(input->record) && input->seen_ms > since_ms)
 		since_ms = input->seen_ms;
 	return since_ms + input->return_after_ms;
 }

@@ -98,9 +98,15 @@ TEST(it_returns_to_the_preferred_owner_when_that_has_been_healthy_long_enough)
 	view.input.requested = true;
 	decide(&view.input, &result);
 	ASSERT_STR_EQ(result.why, "request");
-	/* People need not wait until it has been there for long. */
-	view.members[2].up_since_ms = NOW;
+	/* People wait until it has had the time to open its images, and no longer. */
+	view.members[2].up_since_ms = NOW - 2999;
+	assert_decision(&view, DECIDE_SERVE, 0, NOW + 1);
+	view.members[2].up_since_ms = NOW - 3000;
 	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+	view.members[2].up_since_ms = NOW;
+	view.input.return_after_ms = 0;
+	assert_decision(&view, DECIDE_HAND_OVER, 2, 0);
+	view.input.return_after_ms = RETURN_MS;
 	view.members[2].takes = false;
 	assert_decision(&view, DECIDE_SERVE, 0, 0);
 	view.members[2].takes = true;
