@@ -240,7 +240,8 @@ bool members_unsettled(const struct members *members)
 {
 	const struct member *member;
 	list_for_each (member, &members->list, link) {
-		if (member->health == MEMBER_SUSPECT || member->health == MEMBER_CONNECTING ||
+		if (member->health == MEMBER_SUSPECT ||
+		    (member->health == MEMBER_CONNECTING && member->has_peer) ||
 		    (member->health == MEMBER_UNREACHABLE && member->ask_number))
 			return true;
 	}

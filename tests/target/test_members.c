@@ -153,6 +153,29 @@ TEST(who_speaks_later_versions_only_is_no_peer_until_it_speaks_ours)
 }
 
 /* The first may be lost on the way, as its watch comes back later than ours. */
+static bool not_wanted(struct members *members, const struct member *member)
+{
+	return false;
+}
+
+/* A gateway of no target has no interconnect, perhaps for ever: nothing is about to happen. */
+TEST(who_has_no_interconnect_is_not_waited_for)
+{
+	struct members members;
+	struct registration_row row = { .gateway = "gw-2", .instance = "one" };
+	struct look seen = { .rows = &row, .row_count = 1 };
+	world_init(&members);
+	members.wanted = not_wanted;
+	members_update(&members, &seen);
+	turn(&members, 10000);
+	ASSERT_EQ(members_find(&members, "gw-2")->health, MEMBER_CONNECTING);
+	ASSERT_FALSE(members_unsettled(&members));
+	peer_state = PEER_CONNECTING;
+	see_row(&members, "one", GATEWAY_UP);
+	ASSERT_TRUE(members_unsettled(&members));
+	world_done(&members);
+}
+
 TEST(who_leaves_two_questions_in_a_row_without_an_answer_is_fenced)
 {
 	static const struct {
