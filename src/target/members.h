@@ -41,6 +41,7 @@ struct member {
 	uint64_t proven_ms;  /* later than this its storage has made progress: it answered */
 	uint64_t ask_before; /* the one before, which may be answered yet; 0: none */
 	unsigned unanswered; /* questions in a row */
+	size_t ask_from;     /* the LUN of the plan that the next one names first */
 	uint64_t fates_ms;   /* when it was asked last what became of our commands */
 
 	struct fencing *fencing; /* under way */

@@ -26,6 +26,8 @@
 #define LETTERS_MAX 32
 #define OWN_IO_MS   2000 /* a LUN with commands of own sessions in that time is kept */
 #define PROBES_MAX  64
+#define ASK_BYTES   30000 /* of names: JSON at most doubles them, and the store takes 64 KiB */
+#define ASK_MARKS   6     /* quotes and commas of a name and its taker */
 
 /* ---- letters: through the store ---- */
 
@@ -157,20 +159,34 @@ static void heard_record(struct owners *owners, const json_t *message)
 
 /* ---- ask ---- */
 
-/* Those of LUNs that nobody would take stay where they are. */
-static void list_wanted(const struct owners *owners, const struct member *member, json_t *luns,
+/* Those that were on their way when it fell silent wait as well. */
+static bool is_waited_for(const struct disk *disk, const struct member *owner)
+{
+	return disk && (disk_commands_wait(disk) || disk_commands_are_away(disk)) &&
+	       strcmp(disk_record(disk)->instance, owner->instance) == 0;
+}
+
+/* Those of LUNs that nobody would take stay where they are. As many as a message holds; the next
+ * question begins with the others. */
+static void list_wanted(const struct owners *owners, struct member *member, json_t *luns,
                         json_t *takers)
 {
 	const struct disk_set *set = owners->config.disks;
-	char taker[GATEWAY_NAME_MAX];
-	for (size_t i = 0; set->plan && i < set->plan->disk_count; i++) {
-		struct disk *disk = disk_set_at(set, i);
-		/* Those that were on their way when it fell silent wait as well. */
-		bool wanted = disk && (disk_commands_wait(disk) || disk_commands_are_away(disk));
-		if (!wanted || strcmp(disk_record(disk)->instance, member->instance) != 0)
+	size_t count = set->plan ? set->plan->disk_count : 0, first = member->ask_from, bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = (first + i) % count;
+		struct disk *disk = disk_set_at(set, at);
+		char taker[GATEWAY_NAME_MAX] = "";
+		if (!is_waited_for(disk, member))
 			continue;
+		bool named = owners_find_taker(owners, &set->plan->disks[at], taker);
+		bytes += named ? strlen(disk_name(disk)) + strlen(taker) + ASK_MARKS : 0;
+		if (bytes > ASK_BYTES) {
+			member->ask_from = at;
+			return;
+		}
 		disk_note_refusals(disk);
-		if (!owners_find_taker(owners, &set->plan->disks[i], taker))
+		if (!named)
 			continue;
 		(void)json_array_append_new(luns, json_string(disk_name(disk)));
 		(void)json_array_append_new(takers, json_string(taker));
