@@ -48,7 +48,8 @@ int maintenance_set(struct store *store, const char *gateway, bool on, const cha
 	}
 	if (ret_changed)
 		*ret_changed = r > 0;
-	return store_tell(store, MAINTENANCE_WAKE, err);
+	(void)!store_tell(store, MAINTENANCE_WAKE, NULL); /* else they look */
+	return 0;
 }
 
 struct listing {

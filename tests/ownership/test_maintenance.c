@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,6 +54,25 @@ TEST(a_gateway_is_in_maintenance_until_it_is_taken_out)
 	ASSERT_EQ(maintenance_set(store, "gw-1", false, "gw-1", &changed, NULL), 0);
 	ASSERT_TRUE(changed);
 	expect_list(store, "");
+}
+
+/* They look once a second. */
+TEST(it_is_in_force_also_if_gateways_cannot_be_told)
+{
+	AUTO(store) struct store *store = open_store();
+	char ears[256], elsewhere[256];
+	bool changed;
+	(void)snprintf(ears, sizeof ears, "%s/ears", test_folder());
+	(void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", test_folder());
+	ASSERT_EQ(rename(ears, elsewhere), 0);
+	ASSERT_NE(store_tell(store, MAINTENANCE_WAKE, NULL), 0);
+	ASSERT_EQ(maintenance_set(store, "gw-2", true, "gw-1", &changed, NULL), 0);
+	ASSERT_TRUE(changed);
+	expect_list(store, "gw-2 ");
+	ASSERT_EQ(maintenance_set(store, "gw-2", false, "gw-1", &changed, NULL), 0);
+	ASSERT_TRUE(changed);
+	expect_list(store, "");
+	ASSERT_EQ(rename(elsewhere, ears), 0);
 }
 
 TEST(gateways_are_told_of_it)
