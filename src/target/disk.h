@@ -167,8 +167,9 @@ bool disk_forwards_anew(const struct disk *disk);
  * disk_note_refusals(). */
 bool disk_commands_wait(const struct disk *disk);
 void disk_note_refusals(struct disk *disk);
-/* Commands are with its owner, which has not answered them. */
-bool disk_commands_are_away(const struct disk *disk);
+/* Sessions of this gateway use it: commands of theirs are with its owner, which has not answered
+ * them, or the last one that went to the medium came not long ago. */
+bool disk_is_used(const struct disk *disk);
 
 /* ---- disk_try.c: does the storage answer? ---- */
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define USED_MS 10000 /* file systems write every 5 s at the latest */
+
 const char *disk_name(const struct disk *disk)
 {
 	return lun_name(disk->lun);
@@ -94,11 +96,12 @@ bool disk_commands_wait(const struct disk *disk)
 	return refused || counters.held > 0 || (disk->phase != SERVED && counters.in_flight > 0);
 }
 
-bool disk_commands_are_away(const struct disk *disk)
+bool disk_is_used(const struct disk *disk)
 {
 	struct lun_counters counters;
 	lun_get_counters(disk->lun, &counters);
-	return counters.relayed > 0;
+	uint64_t last_ms = counters.last_own_io_ms;
+	return counters.relayed > 0 || (last_ms && clock_monotonic_ms() < last_ms + USED_MS);
 }
 
 void disk_note_refusals(struct disk *disk)

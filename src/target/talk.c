@@ -159,11 +159,21 @@ static void heard_record(struct owners *owners, const json_t *message)
 
 /* ---- ask ---- */
 
-/* Those that were on their way when it fell silent wait as well. */
-static bool is_waited_for(const struct disk *disk, const struct member *owner)
+static bool is_connected(const struct owners *owners, const struct member *member)
 {
-	return disk && (disk_commands_wait(disk) || disk_commands_are_away(disk)) &&
-	       strcmp(disk_record(disk)->instance, owner->instance) == 0;
+	struct interconnect *interconnect = peers_interconnect(owners->config.peers);
+	struct peer_info peer;
+	return interconnect && member->has_peer &&
+	       interconnect_get_peer(interconnect, member->peer, &peer) && peer.state == PEER_UP;
+}
+
+/* What is used through one that cannot be reached will be missed: an initiator without another path
+ * has nothing of a refusal. */
+static bool is_wanted(const struct owners *owners, const struct disk *disk,
+                      const struct member *owner)
+{
+	return disk && strcmp(disk_record(disk)->instance, owner->instance) == 0 &&
+	       (disk_commands_wait(disk) || (disk_is_used(disk) && !is_connected(owners, owner)));
 }
 
 /* Those of LUNs that nobody would take stay where they are. As many as a message holds; the next
@@ -177,7 +187,7 @@ static void list_wanted(const struct owners *owners, struct member *member, json
 		size_t at = (first + i) % count;
 		struct disk *disk = disk_set_at(set, at);
 		char taker[GATEWAY_NAME_MAX] = "";
-		if (!is_waited_for(disk, member))
+		if (!is_wanted(owners, disk, member))
 			continue;
 		bool named = owners_find_taker(owners, &set->plan->disks[at], taker);
 		bytes += named ? strlen(disk_name(disk)) + strlen(taker) + ASK_MARKS : 0;

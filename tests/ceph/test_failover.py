@@ -460,6 +460,20 @@ def what_its_owner_does_not_use_goes_without_an_error_to_who_cannot_reach_it():
 
 
 @case
+def what_was_used_lately_goes_before_it_is_missed_to_who_cannot_reach_its_owner():
+    with site() as s:
+        owner = s.owner()
+        other = s.others(owner)[0]
+        path = Path(other, 0, namespace=s.network.hub)
+        expect_eq(path.command(READ_ONE, in_len=512).status, GOOD, "a read before")
+        s.cut(owner, other.address)
+        wait_for(lambda: s.state(other, 0) == "ready", "the LUN, which no command waits for")
+        expect_eq(path.command(READ_ONE, in_len=512).status, GOOD, "a read after that")
+        s.heal(owner)
+        s.wait_settled()
+
+
+@case
 def who_takes_nothing_asks_an_owner_out_of_reach_only_for_what_another_one_would_take():
     with site(3) as s:
         owner = s.owner()

@@ -20,9 +20,10 @@ struct disk {
 	struct owner_record record;
 	char name[128];
 	unsigned asked; /* times */
-	bool waits;
+	bool waits, used;
 };
 static struct disk disks[DISKS];
+static bool connected; /* to that member */
 
 /* ---- what talk.c calls ---- */
 
@@ -54,9 +55,9 @@ bool disk_commands_wait(const struct disk *disk)
 	return disk->waits;
 }
 
-bool disk_commands_are_away(const struct disk *disk)
+bool disk_is_used(const struct disk *disk)
 {
-	return false;
+	return disk->used;
 }
 
 void disk_note_refusals(struct disk *disk)
@@ -142,7 +143,14 @@ void members_answered(struct members *members, uint64_t number)
 
 struct interconnect *peers_interconnect(struct peers *peers)
 {
-	return NULL;
+	return (struct interconnect *)disks; /* nobody looks into it */
+}
+
+bool interconnect_get_peer(const struct interconnect *interconnect, uint32_t id,
+                           struct peer_info *ret_peer)
+{
+	*ret_peer = (struct peer_info){ .state = connected ? PEER_UP : PEER_LOST };
+	return true;
 }
 
 int interconnect_tell(struct interconnect *interconnect, uint32_t id, const char *text)
@@ -213,7 +221,7 @@ static void world_init(struct world *world)
 	world->owners = (struct owners){ .config = { .disks = &world->set, .gateway = "gw-1" },
 		                         .store = &world->store,
 		                         .members = { .instance = "one" } };
-	world->member = (struct member){ .gateway = "gw-3", .instance = "three" };
+	world->member = (struct member){ .gateway = "gw-3", .instance = "three", .has_peer = true };
 	ASSERT_EQ(reactor_new("manager", NULL, &world->owners.config.manager), 0);
 	ASSERT_EQ(job_queue_new(1, &world->owners.jobs), 0);
 	for (size_t i = 0; i < DISKS; i++) {
@@ -275,6 +283,26 @@ TEST(a_question_names_what_commands_wait_for_at_that_member)
 		for (size_t i = 0; i < DISKS; i++)
 			ASSERT_EQ(disks[i].asked, disks[i].waits && i != 503 ? round : 0);
 	}
+	world_done(&world);
+}
+
+/* One that is connected is asked because its storage is slow, which others may not change. */
+TEST(what_is_used_through_one_that_is_not_connected_is_asked_for_before_it_is_missed)
+{
+	struct world world;
+	world_init(&world);
+	for (size_t i = 0; i < DISKS; i++) {
+		disks[i].waits = i == 7;
+		disks[i].used = i == 7 || i == 8;
+	}
+	for (unsigned lost = 0; lost < 2; lost++) {
+		connected = !lost;
+		AUTO_JSON json_t *question = ask(&world);
+		ASSERT_EQ(json_array_size(json_object_get(question, "luns")), 1 + lost);
+		note_asked(question);
+	}
+	ASSERT_EQ(disks[7].asked, 2);
+	ASSERT_EQ(disks[8].asked, 1);
 	world_done(&world);
 }
 
