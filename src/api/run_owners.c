@@ -247,7 +247,14 @@ static bool set_maintenance(struct request *request, const char *gateway, bool o
 	return true;
 }
 
-/* Names of the LUNs that the gateway owns. NULL: not known, answered. json_decref() it. */
+static bool is_drained(const json_t *owners, const char *gateway)
+{
+	const json_t *gateways = json_object_get(owners, "gateways");
+	return json_flag(json_object_get(gateways, gateway), "maintenance", false);
+}
+
+/* Names of the LUNs that the gateway owns. NULL: not known, or it is in maintenance no more;
+ * answered. json_decref() it. */
 static json_t *luns_left(struct request *request, const json_t *object, const char *gateway)
 {
 	AUTO_JSON json_t *owners = NULL;
@@ -255,6 +262,12 @@ static json_t *luns_left(struct request *request, const json_t *object, const ch
 	if (owners_read(request->api, object, &owners, &err) < 0) {
 		answer_message(request, 503, "Gateway %s is in maintenance, but: %s", gateway,
 		               err.text);
+		return NULL;
+	}
+	if (!is_drained(owners, gateway)) {
+		answer_message(request, 503,
+		               "Maintenance of %s was ended before all its LUNs had moved",
+		               gateway);
 		return NULL;
 	}
 	json_t *left = json_array(), *lun;

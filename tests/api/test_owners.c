@@ -312,6 +312,48 @@ TEST(a_drain_is_over_when_the_gateway_owns_nothing)
 	expect_event(events, 1, "drain", "", "maintenance of " GW1 " begins, asked for at " GW1);
 }
 
+struct draining {
+	const struct api_world *world;
+	pthread_t thread;
+	long status;
+	char *answer;
+};
+
+static void *drain(void *argument)
+{
+	struct draining *draining = argument;
+	struct call call = { .method = "PUT",
+		             .path = "/api/rbdgate/maintenance/" GW1,
+		             .form = "timeout=20",
+		             .user = "admin:admin" };
+	draining->status = world_call(draining->world, &call, &draining->answer, NULL);
+	return NULL;
+}
+
+TEST(a_drain_that_somebody_ends_meanwhile_is_not_waited_for)
+{
+	AUTO_PAIR struct pair pair = { 0 };
+	struct draining draining = { .world = &pair.world };
+	start_pair(&pair);
+	take(&pair, GW1, "start");
+	uint64_t since_ms = clock_monotonic_ms();
+	ASSERT_EQ(pthread_create(&draining.thread, NULL, drain, &draining), 0);
+	for (bool begun = false; !begun;) {
+		AUTO_JSON json_t *owners =
+		        world_ask(&pair.world, "GET", "/api/rbdgate/owners", NULL, 200);
+		begun = json_flag(gateway_of(owners, GW1), "maintenance", false);
+		ASSERT_TRUE(clock_monotonic_ms() < since_ms + DEADLINE_MS);
+		(void)poll(NULL, 0, 10);
+	}
+	world_expect(&pair.world, "DELETE", "/api/rbdgate/maintenance/" GW1, NULL, 200, NULL);
+	ASSERT_EQ(pthread_join(draining.thread, NULL), 0);
+	AUTO_FREE char *answer = draining.answer;
+	ASSERT_STR_EQ(answer, "{\"message\":\"Maintenance of " GW1
+	                      " was ended before all its LUNs had moved\"}\n");
+	ASSERT_EQ(draining.status, 503);
+	ASSERT_TRUE(clock_monotonic_ms() < since_ms + 15000);
+}
+
 /* It gives the lock back whether or not one of ours could take the LUN: theirs take it themselves.
  */
 TEST(a_gateway_beside_upstream_ones_is_drained_without_force)
