@@ -18,6 +18,7 @@ struct fencing {
 	struct member *member;
 	char gateway[GATEWAY_NAME_MAX], instance[INSTANCE_MAX], why[128];
 	bool condemn;
+	bool told;      /* that it is condemned */
 	char **clients; /* of the past: copies */
 	size_t client_count;
 	int result;
@@ -48,6 +49,17 @@ static int fence_all(struct fencing *fencing, char *const *clients, size_t count
 	return 0;
 }
 
+/* Once, however often the fence has to be tried. Whoever was first has said why. */
+static void tell_condemned(struct fencing *fencing, const char *why)
+{
+	if (fencing->told)
+		return;
+	fencing->told = true;
+	log_warning("%s is condemned: %s", fencing->gateway, why);
+	history_write(fencing->members->history, "condemn", "", "%s is condemned: %s",
+	              fencing->gateway, why);
+}
+
 static int condemn(struct fencing *fencing, struct error *err)
 {
 	const struct members *members = fencing->members;
@@ -62,10 +74,7 @@ static int condemn(struct fencing *fencing, struct error *err)
 		registration_row_done(&row);
 		return error_set(err, -ESTALE, "%s has started anew meanwhile", fencing->gateway);
 	}
-	/* Whoever was first has said why. */
-	log_warning("%s is condemned: %s", fencing->gateway, row.why);
-	history_write(members->history, "condemn", "", "%s is condemned: %s", fencing->gateway,
-	              row.why);
+	tell_condemned(fencing, row.why);
 	r = fence_all(fencing, row.clients, row.client_count, err);
 	registration_row_done(&row);
 	if (r == 0)
@@ -92,6 +101,7 @@ static void fencing_done(struct job *job)
 	struct members *members = fencing->members;
 	members->fencings--;
 	fencing->member->fencing = NULL;
+	fencing->member->told_condemned = fencing->told;
 	if (!fencing->condemn && fencing->client_count < fencing->member->client_count)
 		fencing->result = -EAGAIN; /* more of its clients have become known meanwhile */
 	member_fenced(members, fencing->member, fencing->result);
@@ -122,6 +132,7 @@ void member_fence(struct members *members, struct member *member, const char *wh
 	fencing->members = members;
 	fencing->member = member;
 	fencing->condemn = member->current;
+	fencing->told = member->told_condemned;
 	(void)snprintf(fencing->gateway, sizeof fencing->gateway, "%s", member->gateway);
 	(void)snprintf(fencing->instance, sizeof fencing->instance, "%s", member->instance);
 	(void)snprintf(fencing->why, sizeof fencing->why, "%s", why);

@@ -45,6 +45,7 @@ struct member {
 	uint64_t fates_ms;   /* when it was asked last what became of our commands */
 
 	struct fencing *fencing; /* under way */
+	bool told_condemned;     /* to log and history */
 	uint64_t fence_again_ms; /* not before that, after a failure */
 	char **clients;          /* of the past: what must be fenced */
 	size_t client_count;
