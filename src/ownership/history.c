@@ -1,5 +1,7 @@
 /* Rows event/TIME-GATEWAY-COUNTER, TIME in 16 hex digits of milliseconds since 1970 and COUNTER in
- * 8 digits, so that the order of keys is that of events. */
+ * 8 digits, so that the order of keys is that of events. Keys follow the clock that is the furthest
+ * ahead: else a gateway whose clock is slow, or all others after one whose clock was fast, would
+ * write events that are the oldest, and are dropped at once. What people see is the own time. */
 #include "ownership/history.h"
 
 #include "base/log.h"
@@ -19,7 +21,12 @@
 #define PRUNE_ROUNDS 16
 #define ATTEMPTS     8
 
+#define TIME_MAX (UINT64_C(1) << 48) /* of a key: the year 10889 */
+
 static atomic_uint added; /* by this process: makes keys unique */
+/* Of keys, before our clock; it never shrinks, so that what is told late stands where it was. */
+static _Atomic uint64_t ahead_ms;
+static atomic_bool ahead_known;
 
 uint64_t history_now_ms(void)
 {
@@ -48,16 +55,52 @@ static char *format_event(const struct history_event *event)
 	return row ? json_format(row, &json_style_compact) : NULL;
 }
 
+/* ---- the time of keys ---- */
+
+/* 0: it has none. */
+static uint64_t time_of_key(const char *key)
+{
+	char *end;
+	uint64_t ms = strtoull(key + strlen(EVENT_ROWS), &end, 16);
+	return *end == '-' && ms < TIME_MAX ? ms : 0;
+}
+
+static void note_newest(uint64_t newest_ms)
+{
+	uint64_t now_ms = history_now_ms(), before_ms = atomic_load(&ahead_ms);
+	while (newest_ms > now_ms + before_ms &&
+	       !atomic_compare_exchange_weak(&ahead_ms, &before_ms, newest_ms - now_ms))
+		;
+	atomic_store(&ahead_known, true);
+}
+
+static void find_newest(void *argument, const char *key, const char *text)
+{
+	uint64_t *newest_ms = argument, ms = time_of_key(key);
+	*newest_ms = ms > *newest_ms ? ms : *newest_ms;
+}
+
+/* Once, before the first event: then history_prune() does. */
+static void learn_ahead(struct store *store)
+{
+	uint64_t newest_ms = 0;
+	if (!atomic_load(&ahead_known) &&
+	    store_list_rows(store, EVENT_ROWS, find_newest, &newest_ms, NULL) == 0)
+		note_newest(newest_ms);
+}
+
 /* ---- dropping the oldest ---- */
 
 struct oldest {
 	struct store_change drops[DROP_AT_ONCE]; /* the first rows; own their texts */
 	size_t kept, count;
+	uint64_t newest_ms;
 };
 
 static void count_event(void *argument, const char *key, const char *text)
 {
 	struct oldest *oldest = argument;
+	find_newest(&oldest->newest_ms, key, text);
 	oldest->count++;
 	if (oldest->kept == ARRAY_LEN(oldest->drops))
 		return;
@@ -78,8 +121,10 @@ static int drop_oldest(struct store *store, size_t *ret_left, struct error *err)
 	int r = store_list_rows(store, EVENT_ROWS, count_event, &oldest, err);
 	size_t over = oldest.count > HISTORY_MAX ? oldest.count - HISTORY_MAX : 0;
 	size_t drops = over < oldest.kept ? over : oldest.kept;
-	if (r == 0)
+	if (r == 0) {
+		note_newest(oldest.newest_ms);
 		store_put_rows(store, oldest.drops, drops); /* another gateway may be faster */
+	}
 	for (size_t i = 0; i < oldest.kept; i++) {
 		free((char *)oldest.drops[i].key);
 		free((char *)oldest.drops[i].expected);
@@ -109,7 +154,8 @@ static void change_done(struct store_change *change)
 static int prepare(const struct history_event *event, struct store_change *ret_change)
 {
 	struct string key = { 0 };
-	string_format(&key, EVENT_ROWS "%016" PRIx64 "-%s-%08u", event->at_ms, event->gateway,
+	string_format(&key, EVENT_ROWS "%016" PRIx64 "-%s-%08u",
+	              event->at_ms + atomic_load(&ahead_ms), event->gateway,
 	              atomic_fetch_add(&added, 1) + 1);
 	struct store_change change = { .key = string_take(&key), .text = format_event(event) };
 	if (!change.key || !change.text) {
@@ -164,6 +210,7 @@ int history_add(struct store *store, const struct history_event *events, size_t 
                 struct error *err)
 {
 	int r = 0;
+	learn_ahead(store);
 	for (size_t at = 0; at < count; at += ADD_AT_ONCE) {
 		size_t some = count - at < ADD_AT_ONCE ? count - at : ADD_AT_ONCE;
 		int failed = add_some(store, events + at, some);
