@@ -22,17 +22,22 @@ static char *key_of(const char *prefix, const char *name)
 	return string_take(&key);
 }
 
-json_t *debt_process_of(struct store *store, const char *gateway, const char *instance)
+json_t *debt_life_of(struct store *store, const char *gateway, const char *instance)
 {
 	AUTO_FREE char *key = key_of(GATEWAY_ROWS, gateway), *text = NULL;
 	if (!key || store_get_row(store, key, &text, NULL) < 0)
 		return NULL;
 	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
+	const json_t *former = json_object_get(row, "former");
 	/* It may have started anew already. */
-	const json_t *const lives[] = { row, json_object_get(row, "former") };
+	const json_t *const lives[] = { row_fenced_nobody(row) ? former : row, former };
+	const char *const instances[] = { json_text(row, "instance", ""),
+		                          json_text(former, "instance", "") };
 	for (size_t i = 0; i < ARRAY_LEN(lives); i++)
-		if (strcmp(json_text(lives[i], "instance", ""), instance) == 0)
-			return json_incref(json_object_get(lives[i], "process"));
+		if (*instance && strcmp(instances[i], instance) == 0)
+			return json_pack("{s:O, s:O*}", "instance",
+			                 json_object_get(lives[i], "instance"), "process",
+			                 json_object_get(lives[i], "process"));
 	return NULL;
 }
 

@@ -10,9 +10,9 @@
 
 struct store;
 
-/* What the gateway's row says about the process of that instance, its present one or the one
- * before, for the debt; NULL: nothing. */
-json_t *debt_process_of(struct store *store, const char *gateway, const char *instance) MUST_CHECK;
+/* {"instance", "process"} of the life whose clients stand in the row under that instance, which is
+ * its gateway's present one or the one before. NULL: nothing is known. */
+json_t *debt_life_of(struct store *store, const char *gateway, const char *instance) MUST_CHECK;
 /* Writes the row, or sets `until` of the one that stands there. process may be NULL. */
 int debt_write(struct store *store, const char *address, const char *gateway, const char *instance,
                json_t *process, uint64_t until_s, struct error *err) MUST_CHECK;

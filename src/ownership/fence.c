@@ -332,12 +332,12 @@ int fence_addresses(struct fence *fence, char *const *addresses, size_t count, c
 {
 	if (!fence->control || count == 0)
 		return 0;
-	AUTO_JSON json_t *process = debt_process_of(fence->store, gateway, instance);
+	AUTO_JSON json_t *life = debt_life_of(fence->store, gateway, instance);
 	struct round round = { .fence = fence,
 		               .gateway = gateway,
-		               .instance = instance,
+		               .instance = json_text(life, "instance", instance),
 		               .expire_s = fence->expire_s,
-		               .process = process };
+		               .process = json_object_get(life, "process") };
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = round_add(&round, addresses[i], false);

@@ -1,7 +1,7 @@
 /* Our own registration. The row gateway/NAME:
  *   {"instance", "interconnect", "versions": [min, max], "state", "clients": [live addresses],
  *    "past": [addresses of dead instances], "condemned": {"by", "why"}, "fenced", "process",
- *    "former": {"instance", "process"} of the life before}
+ *    "former": {"instance", "process"} of the life before whose the past is}
  * Each change reads what stands there, changes that, and writes it if nobody was faster; what it
  * does not know it leaves. A row that is condemned or another instance's is not changed any more.
  */
@@ -251,9 +251,12 @@ static json_t *collect_past(const json_t *old)
 	return steal(&past);
 }
 
-/* Of what process the instance before was: who fences it now asks for that (ownership/debt.h). */
+/* Whose clients are past now, and of what process it was: who fences them asks for that
+ * (ownership/debt.h). */
 static json_t *describe_former(const json_t *old)
 {
+	if (row_fenced_nobody(old))
+		return json_incref(json_object_get(old, "former"));
 	const char *instance = json_text(old, "instance", "");
 	return *instance ? json_pack("{s:s, s:O*}", "instance", instance, "process",
 	                             json_object_get(old, "process"))

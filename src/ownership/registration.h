@@ -39,7 +39,8 @@ void registration_free(struct registration *registration);
 DEFINE_AUTO(registration);
 /* Borrowed, constant. */
 const char *registration_instance(const struct registration *registration);
-/* The instance before this one, whose clients and those of its own past are past now; "": none. */
+/* The instance before this one whose clients are past now: not one that ended before it had fenced
+ * its own past. "": none. */
 const char *registration_former(const struct registration *registration);
 
 /* The calls below block: any thread but a reactor's. -EOWNERDEAD: this instance was condemned; it

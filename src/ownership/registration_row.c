@@ -44,6 +44,13 @@ void row_array_remove(json_t *array, const char *text)
 	}
 }
 
+bool row_fenced_nobody(const json_t *row)
+{
+	return json_is_object(json_object_get(row, "former")) &&
+	       json_array_size(json_object_get(row, "clients")) == 0 &&
+	       json_array_size(json_object_get(row, "past")) > 0;
+}
+
 /* ---- reading ---- */
 
 /* A state of a later release is taken for one that serves. */

@@ -9,3 +9,6 @@
 /* Arrays of texts; NULL is an empty one. */
 bool row_array_has(const json_t *array, const char *text);
 void row_array_remove(json_t *array, const char *text);
+/* That life has not fenced its past yet, so it has no client of its own: all that stand in the row
+ * are of the life `former`. */
+bool row_fenced_nobody(const json_t *row);

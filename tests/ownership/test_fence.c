@@ -59,7 +59,8 @@ static void fence_living(struct store *store, char ret_instance[INSTANCE_MAX])
 	AUTO(registration) struct registration *registration = NULL;
 	ASSERT_EQ(registration_new(store, "gw-2", &registration, &err), 0);
 	(void)strcpy(ret_instance, registration_instance(registration));
-	AUTO_JSON json_t *process = debt_process_of(store, "gw-2", ret_instance);
+	AUTO_JSON json_t *life = debt_life_of(store, "gw-2", ret_instance);
+	json_t *process = json_object_get(life, "process");
 	ASSERT_NOT_NULL(process);
 	ASSERT_EQ(debt_write(store, "10.0.0.2:0/1", "gw-2", ret_instance, process, 100, &err), 0);
 }
@@ -109,15 +110,54 @@ TEST(the_debt_of_an_instance_that_was_fenced_after_its_successor_began_is_settle
 	AUTO(registration) struct registration *second = NULL;
 	ASSERT_EQ(registration_new(store, "gw-2", &second, &err), 0);
 	ASSERT_STR_EQ(registration_former(second), first);
-	AUTO_JSON json_t *process = debt_process_of(store, "gw-2", first);
+	AUTO_JSON json_t *life = debt_life_of(store, "gw-2", first);
+	json_t *process = json_object_get(life, "process");
 	ASSERT_NOT_NULL(process);
-	AUTO_JSON json_t *own = debt_process_of(store, "gw-2", registration_instance(second));
-	ASSERT_NOT_NULL(own);
-	AUTO_JSON json_t *strange = debt_process_of(store, "gw-2", "");
+	AUTO_JSON json_t *own = debt_life_of(store, "gw-2", registration_instance(second));
+	ASSERT_NOT_NULL(json_object_get(own, "process"));
+	AUTO_JSON json_t *strange = debt_life_of(store, "gw-2", "");
 	ASSERT_NULL(strange);
 	/* That process is gone. */
 	ASSERT_EQ(json_object_set_new(process, "start", json_integer(1)), 0);
 	ASSERT_EQ(debt_write(store, "10.0.0.2:0/7", "gw-2", first, process, 100, &err), 0);
 	register_again(store);
 	ASSERT_FALSE(has_debt(store, "debt/10.0.0.2:0/7"));
+}
+
+/* The first life is frozen, perhaps, wherever it is: its debt stays until that process is gone. */
+TEST(a_life_that_ended_before_it_had_fenced_its_past_does_not_answer_for_that)
+{
+	AUTO(store) struct store *store = open_store();
+	char first[INSTANCE_MAX];
+	struct error err = { 0 };
+	AUTO(registration) struct registration *frozen = NULL, *second = NULL, *third = NULL;
+	ASSERT_EQ(registration_new(store, "gw-3", &frozen, &err), 0);
+	ASSERT_EQ(registration_add(frozen, "10.0.0.3:0/1", &err), 0);
+	(void)strcpy(first, registration_instance(frozen));
+
+	/* The second one ends at once. */
+	ASSERT_EQ(registration_new(store, "gw-3", &second, &err), 0);
+	AUTO_FREE char *text = NULL, *gone = NULL;
+	ASSERT_EQ(store_get_row(store, "gateway/gw-3", &text, &err), 0);
+	AUTO_JSON json_t *row = json_loads(text, 0, NULL);
+	ASSERT_EQ(json_object_set_new(json_object_get(row, "process"), "start", json_integer(1)),
+	          0);
+	gone = json_format(row, &json_style_compact);
+	ASSERT_EQ(store_put_row(store, "gateway/gw-3", text, gone, &err), 0);
+	AUTO_JSON json_t *survivors = debt_life_of(store, "gw-3", registration_instance(second));
+	ASSERT_STR_EQ(json_text(survivors, "instance", ""), first);
+
+	ASSERT_EQ(registration_new(store, "gw-3", &third, &err), 0);
+	ASSERT_STR_EQ(registration_former(third), first);
+	AUTO_JSON json_t *life = debt_life_of(store, "gw-3", registration_former(third));
+	ASSERT_STR_EQ(json_text(life, "instance", ""), first);
+	ASSERT_EQ(debt_write(store, "10.0.0.3:0/1", "gw-3", first, json_object_get(life, "process"),
+	                     100, &err),
+	          0);
+	ASSERT_EQ(registration_drop_past(third, &err), 0);
+	ASSERT_EQ(registration_add(third, "10.0.0.3:0/3", &err), 0);
+	ASSERT_EQ(debt_settle_gone(store, "gw-3", &err), 0);
+	ASSERT_TRUE(has_debt(store, "debt/10.0.0.3:0/1")); /* this very process */
+	AUTO_JSON json_t *own = debt_life_of(store, "gw-3", registration_instance(third));
+	ASSERT_STR_EQ(json_text(own, "instance", ""), registration_instance(third));
 }

@@ -15,7 +15,7 @@
 static int list_result, fences_result;
 static json_int_t left_s; /* of the only entry */
 
-json_t *debt_process_of(struct store *store, const char *gateway, const char *instance)
+json_t *debt_life_of(struct store *store, const char *gateway, const char *instance)
 {
 	return NULL;
 }
