@@ -35,6 +35,11 @@ uint64_t history_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+unsigned history_number(void)
+{
+	return atomic_fetch_add(&added, 1) + 1;
+}
+
 static void format_time(uint64_t ms, char ret_text[32])
 {
 	time_t seconds = (time_t)(ms / 1000);
@@ -80,13 +85,17 @@ static void find_newest(void *argument, const char *key, const char *text)
 	*newest_ms = ms > *newest_ms ? ms : *newest_ms;
 }
 
-/* Once, before the first event: then history_prune() does. */
-static void learn_ahead(struct store *store)
+/* Once, before the first event: then history_prune() does. Not without it: the same event, added
+ * again, has the same key. */
+static int learn_ahead(struct store *store, struct error *err)
 {
 	uint64_t newest_ms = 0;
-	if (!atomic_load(&ahead_known) &&
-	    store_list_rows(store, EVENT_ROWS, find_newest, &newest_ms, NULL) == 0)
+	if (atomic_load(&ahead_known))
+		return 0;
+	int r = store_list_rows(store, EVENT_ROWS, find_newest, &newest_ms, err);
+	if (r == 0)
 		note_newest(newest_ms);
+	return r;
 }
 
 /* ---- dropping the oldest ---- */
@@ -151,12 +160,13 @@ static void change_done(struct store_change *change)
 }
 
 /* Fails only for want of memory. */
-static int prepare(const struct history_event *event, struct store_change *ret_change)
+static int prepare(const struct history_event *event, unsigned number,
+                   struct store_change *ret_change)
 {
 	struct string key = { 0 };
 	string_format(&key, EVENT_ROWS "%016" PRIx64 "-%s-%08u",
 	              event->at_ms + atomic_load(&ahead_ms), event->gateway,
-	              atomic_fetch_add(&added, 1) + 1);
+	              number ? number : history_number());
 	struct store_change change = { .key = string_take(&key), .text = format_event(event) };
 	if (!change.key || !change.text) {
 		change_done(&change);
@@ -172,13 +182,21 @@ static int explain(int r, struct error *err)
 	                    : error_set(err, r, "history: events not written: %s", strerror(-r));
 }
 
+/* It was added before, though nobody said so. */
+static bool stands_there(struct store *store, const struct store_change *change)
+{
+	AUTO_FREE char *text = NULL;
+	return store_get_row(store, change->key, &text, NULL) == 0 &&
+	       strcmp(text, change->text) == 0;
+}
+
 /* Its key was taken, by another process with our name: others are tried. */
 static int add_again(struct store *store, const struct history_event *event)
 {
 	int r = -ECANCELED;
 	for (int attempt = 0; attempt < ATTEMPTS && r == -ECANCELED; attempt++) {
 		struct store_change change;
-		r = prepare(event, &change);
+		r = prepare(event, 0, &change);
 		if (r < 0)
 			return r;
 		store_put_rows(store, &change, 1);
@@ -193,11 +211,14 @@ static int add_some(struct store *store, const struct history_event *events, siz
 	struct store_change changes[ADD_AT_ONCE];
 	size_t ready = 0;
 	int r = 0;
-	while (ready < count && (r = prepare(&events[ready], &changes[ready])) == 0)
+	while (ready < count &&
+	       (r = prepare(&events[ready], events[ready].number, &changes[ready])) == 0)
 		ready++;
 	store_put_rows(store, changes, ready);
 	for (size_t i = 0; i < ready; i++) {
 		int result = changes[i].result;
+		if (result == -ECANCELED && stands_there(store, &changes[i]))
+			result = 0;
 		change_done(&changes[i]);
 		if (result == -ECANCELED)
 			result = add_again(store, &events[i]);
@@ -209,8 +230,9 @@ static int add_some(struct store *store, const struct history_event *events, siz
 int history_add(struct store *store, const struct history_event *events, size_t count,
                 struct error *err)
 {
-	int r = 0;
-	learn_ahead(store);
+	int r = learn_ahead(store, err);
+	if (r < 0)
+		return r;
 	for (size_t at = 0; at < count; at += ADD_AT_ONCE) {
 		size_t some = count - at < ADD_AT_ONCE ? count - at : ADD_AT_ONCE;
 		int failed = add_some(store, events + at, some);

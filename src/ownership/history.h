@@ -18,7 +18,12 @@ struct history_event {
 	const char *lun;  /* or "" */
 	const char *text; /* one sentence for people */
 	uint64_t at_ms;   /* history_now_ms() when it happened */
+	/* history_number(), so that what is added again, since nobody knows whether it was, stands
+	 * there once. 0: it is added once only. */
+	unsigned number;
 };
+/* Any thread. Another one each time. */
+unsigned history_number(void);
 /* The wall clock's: for people only. */
 uint64_t history_now_ms(void);
 /* Blocks. In order; of several that were not written, the error of the first. */

@@ -18,6 +18,7 @@
 #define LAST_MS     2000 /* for what waits at the end */
 #define TOGETHER    32
 #define MOMENT_MS   250
+#define AGAIN_MS    1000 /* each try may take half a minute */
 #define QUIET_MS    2000
 #define PRUNE_AFTER 64   /* own events, once it is quiet */
 #define PRUNE_AT    2048 /* also if it never is */
@@ -25,6 +26,7 @@
 struct waiting_event {
 	struct list link;
 	uint64_t at_ms;
+	unsigned number;
 	char kind[32], lun[512];
 	char *text;
 };
@@ -49,7 +51,7 @@ struct history_writer {
 	uint64_t stop_deadline_ms;
 };
 
-static void add(struct history_writer *writer, struct waiting_event *const *waiting, size_t count)
+static int add(struct history_writer *writer, struct waiting_event *const *waiting, size_t count)
 {
 	struct history_event events[TOGETHER];
 	for (size_t i = 0; i < count; i++)
@@ -59,10 +61,34 @@ static void add(struct history_writer *writer, struct waiting_event *const *wait
 			.lun = waiting[i]->lun,
 			.text = waiting[i]->text,
 			.at_ms = waiting[i]->at_ms,
+			.number = waiting[i]->number,
 		};
 	struct error err = { 0 };
-	if (history_add(writer->store, events, count, &err) < 0)
+	int r = history_add(writer->store, events, count, &err);
+	if (r < 0)
 		log_limited(LOG_LEVEL_WARNING, 60000, "%s", err.text);
+	return r;
+}
+
+/* False: it is over. */
+static bool pause_writer(struct history_writer *writer)
+{
+	const uint64_t until_ms = clock_monotonic_ms() + AGAIN_MS;
+	bool in_time = true;
+	(void)pthread_mutex_lock(&writer->lock);
+	while (!writer->stopping && in_time)
+		in_time = cond_wait_until(&writer->wanted, &writer->lock, until_ms);
+	bool go_on = !writer->stopping;
+	(void)pthread_mutex_unlock(&writer->lock);
+	return go_on;
+}
+
+/* What is told of a storage that does not answer waits until it does. */
+static void add_at_last(struct history_writer *writer, struct waiting_event *const *waiting,
+                        size_t count)
+{
+	while (add(writer, waiting, count) == -ETIMEDOUT && pause_writer(writer))
+		;
 }
 
 static void prune(struct history_writer *writer)
@@ -117,7 +143,7 @@ static void *writer_main(void *argument)
 	bool quiet;
 	(void)pthread_setname_np(pthread_self(), "history"); /* only for people's eyes */
 	while ((count = take_next(writer, events, added >= PRUNE_AFTER, &quiet)) > 0 || quiet) {
-		add(writer, events, count);
+		add_at_last(writer, events, count);
 		added += count;
 		while (count > 0)
 			event_free(events[--count]);
@@ -199,6 +225,7 @@ static struct waiting_event *event_new(uint64_t at_ms, const char *kind, const c
 	if (!event)
 		return NULL;
 	event->at_ms = at_ms;
+	event->number = history_number();
 	(void)snprintf(event->kind, sizeof event->kind, "%s", kind);
 	(void)snprintf(event->lun, sizeof event->lun, "%s", lun);
 	if (vasprintf(&event->text, format, values) < 0) {
