@@ -100,6 +100,13 @@ static void open_work(struct job *job)
 	disk_open_image(container_of(job, struct disk, job));
 }
 
+/* An image that is not primary opens, and can be taken no more than before: only taking it ends
+ * that problem, or each try would be the first one, with a new epoch and without a rest. */
+static bool still_to_be_taken(const struct disk *disk)
+{
+	return disk->problem.code == -ESTALE && disk->order.role == DISK_SERVE;
+}
+
 static void open_done(struct job *job)
 {
 	struct disk *disk = container_of(job, struct disk, job);
@@ -107,7 +114,8 @@ static void open_done(struct job *job)
 	if (disk->backend) {
 		struct backend_info info;
 		disk->phase = OPEN;
-		action_succeeded(disk);
+		if (!still_to_be_taken(disk))
+			action_succeeded(disk);
 		backend_get_info(disk->backend, &info);
 		lun_describe(disk->lun, &info);
 	} else {
@@ -301,7 +309,7 @@ static void release_done(struct job *job)
 			log_warning("%s: not given back: %s; trying again", disk_name(disk),
 			            disk->job_error.text);
 		retry_later(disk);
-	} else {
+	} else if (!disk->stale) {
 		disk->retry_ms = 0;
 	}
 	if (disk->released)
