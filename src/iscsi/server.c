@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STOP_READ_MS 2000 /* for initiators to read what is left for them when a stop ends them */
+
 void iscsi_limits_default(struct iscsi_limits *ret_limits)
 {
 	*ret_limits = (struct iscsi_limits){
@@ -171,6 +173,17 @@ void worker_check_stopped(struct worker *worker)
 		server->stopped(server->stopped_argument);
 }
 
+/* An initiator that has not taken its last answers by now reads nothing. A stop waits for it less
+ * long than slow_reader_s: who stops us takes that for storage that hangs. */
+static void close_all(struct timer *timer)
+{
+	struct worker *worker = container_of(timer, struct worker, stop_timer);
+	struct connection *connection, *following;
+
+	list_for_each_safe (connection, following, &worker->connections, link)
+		connection_drop(connection, "the gateway stops and its answers are not read");
+}
+
 static void expel_all(struct timer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, stop_timer);
@@ -178,6 +191,8 @@ static void expel_all(struct timer *timer)
 
 	list_for_each_safe (session, following, &worker->sessions, link)
 		session_expel(session, "the gateway stops");
+	worker->stop_timer.expired = close_all;
+	reactor_arm(worker->reactor, &worker->stop_timer, STOP_READ_MS);
 }
 
 static void stop_on_worker(struct message *message);

@@ -469,3 +469,23 @@ TEST(a_polite_stop_asks_for_logout_and_waits_for_it)
 	raw_close(&raw);
 	rig_free(rig);
 }
+
+TEST(a_stop_does_not_wait_for_an_initiator_that_reads_nothing)
+{
+	enum { READS = 48, BLOCKS = 512, GRACE_MS = 200, BOUND_MS = 5000 };
+	struct rig *rig = rig_new();
+	static struct raw raw;
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	for (unsigned i = 0; i < READS; i++) /* more than both sockets hold */
+		(void)raw_read(&raw, 0, BLOCKS, RIG_BLOCK);
+	uint64_t began_ms = clock_monotonic_ms();
+	rig_stop_start(rig, GRACE_MS);
+	while (!atomic_load(&rig->stopped)) {
+		ASSERT_TRUE(clock_monotonic_ms() - began_ms < BOUND_MS);
+		sched_yield();
+	}
+	raw_close(&raw);
+	rig_free(rig);
+}
