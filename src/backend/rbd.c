@@ -194,8 +194,29 @@ int rbd_disk_refresh(struct backend *backend, struct error *err)
 	return 0;
 }
 
-/* A cache switched on in the image's or pool's own settings would make writes volatile and reads
- * stale beside other gateways. */
+/* What only a setting of the image or its pool can switch on again (cluster/client.c). */
+static const struct {
+	const char *name, *off;
+} caches[] = {
+	{ "rbd_cache", "false" },
+	{ "rbd_persistent_cache_mode", "disabled" },
+};
+
+/* NULL: none. */
+static const char *find_cache(const rbd_config_option_t *options, int count)
+{
+	for (int i = 0; i < count; i++) {
+		for (size_t j = 0; j < ARRAY_LEN(caches); j++) {
+			if (strcmp(options[i].name, caches[j].name) == 0 &&
+			    strcmp(options[i].value, caches[j].off) != 0)
+				return caches[j].name;
+		}
+	}
+	return NULL;
+}
+
+/* A cache switched on in the image's or pool's own settings would make writes volatile, or leave
+ * them on this host alone, and reads stale beside other gateways. */
 static int refuse_cache(struct rbd_disk *disk, struct error *err)
 {
 	rbd_config_option_t options[256];
@@ -204,17 +225,14 @@ static int refuse_cache(struct rbd_disk *disk, struct error *err)
 	if (r < 0)
 		return error_set(err, r, "%s: cannot read the image's settings: %s", disk->name,
 		                 strerror(-r));
-	bool cached = false;
-	for (int i = 0; i < count; i++)
-		cached = cached || (strcmp(options[i].name, "rbd_cache") == 0 &&
-		                    strcmp(options[i].value, "false") != 0);
+	const char *cache = find_cache(options, count);
 	rbd_config_image_list_cleanup(options, count);
-	if (cached)
+	if (cache)
 		return error_set(err, -EINVAL,
-		                 "%s: rbd_cache is switched on for this image or its pool, which "
+		                 "%s: %s is switched on for this image or its pool, which "
 		                 "several gateways cannot keep coherent: run `rbd config image "
-		                 "remove %s rbd_cache` (or `rbd config pool remove`)",
-		                 disk->name, disk->name);
+		                 "remove %s %s` (or `rbd config pool remove`)",
+		                 disk->name, cache, disk->name, cache);
 	return 0;
 }
 

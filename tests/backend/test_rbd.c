@@ -364,24 +364,32 @@ TEST(what_cannot_be_opened_says_why)
 	ASSERT_NULL(backend);
 }
 
-TEST(a_cache_switched_on_for_one_image_is_refused)
+static void refuse_cache(const char *image_name, const char *option, const char *value)
 {
-	test_image("cached", SIZE, TEST_FEATURES);
+	test_image(image_name, SIZE, TEST_FEATURES);
 	AUTO(cluster_client) struct cluster_client *client = test_client();
 	void *pool;
 	rbd_image_t image;
+	char name[64], key[64], remedy[128];
+	(void)snprintf(name, sizeof name, "rbd/%s", image_name);
+	(void)snprintf(key, sizeof key, "conf_%s", option);
+	(void)snprintf(remedy, sizeof remedy, "rbd config image remove %s %s", name, option);
 	ASSERT_EQ(cluster_pool_open(client, "rbd", NULL, &pool, NULL), 0);
-	ASSERT_EQ(rbd_open(pool, "cached", &image, NULL), 0);
-	ASSERT_EQ(rbd_metadata_set(image, "conf_rbd_cache", "true"), 0);
+	ASSERT_EQ(rbd_open(pool, image_name, &image, NULL), 0);
+	ASSERT_EQ(rbd_metadata_set(image, key, value), 0);
 	ASSERT_EQ(rbd_close(image), 0);
 	cluster_pool_close(pool);
-	struct backend_config config = { .kind = "rbd",
-		                         .name = "rbd/cached",
-		                         .cluster = client,
-		                         .pool = "rbd",
-		                         .image = "cached" };
+	struct backend_config config = {
+		.kind = "rbd", .name = name, .cluster = client, .pool = "rbd", .image = image_name
+	};
 	struct backend *backend = NULL;
 	struct error err = { 0 };
 	ASSERT_EQ(backend_open(&config, &backend, &err), -EINVAL);
-	ASSERT_NOT_NULL(strstr(err.text, "rbd config image remove rbd/cached rbd_cache"));
+	ASSERT_NOT_NULL(strstr(err.text, remedy));
+}
+
+TEST(a_cache_switched_on_for_one_image_is_refused)
+{
+	refuse_cache("cached", "rbd_cache", "true");
+	refuse_cache("cached_on_disk", "rbd_persistent_cache_mode", "ssd");
 }
