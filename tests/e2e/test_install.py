@@ -35,6 +35,8 @@ def install_puts_programs_pages_units_and_docs_where_a_host_looks_for_them():
             unit = (path / f"lib/systemd/system/{daemon}.service").read_text()
             start = re.search(r"^ExecStart=/(\S+)$", unit, re.M).group(1)
             expect(start in files, f"{start} of the unit is not installed")
+            expect("StartLimitIntervalSec=0" in unit[:unit.index("[Service]")].split(),
+                   f"{daemon} is started again however often it could not start")
         one("sysusers.d/rbdgate.conf")
         for page in ("README.md", "operation.md", "tour.md", "architecture.md"):
             one(f"doc/rbdgate/{page}")
