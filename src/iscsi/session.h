@@ -74,7 +74,7 @@ struct session {
 	struct message end_message;
 
 	/* Following the snapshot. */
-	bool map_changing, map_stale;
+	bool map_changing;
 	struct list apply_waits; /* told when map_changing is over or the nexus has ended */
 };
 

@@ -84,45 +84,29 @@ static void wait_for_session(struct session *session, struct apply *apply)
 	list_append(&session->apply_waits, &wait->link);
 }
 
-static void map_changed(void *argument);
-
-static void change_map(struct session *session)
-{
-	struct lun_map map = map_of(session->target, session->acl);
-
-	session->map_stale = false;
-	session->map_changing = true;
-	int r = nexus_change_map(session->nexus, map.mappings, map.count, map_changed, session);
-	if (r == 0)
-		return;
-	/* The old map must not stay in force. */
-	session->map_changing = false;
-	session_expel(session, "no memory for its new LUNs");
-}
-
 static void map_changed(void *argument)
 {
 	struct session *session = argument;
 
 	session->map_changing = false;
-	if (session->map_stale && !session->stopping) {
-		change_map(session); /* the snapshot has changed once more */
-		return;
-	}
 	if (!session->stopping)
 		session_apply_waits_done(session);
 	session_check_end(session);
 }
 
+/* A change does not wait for the one before, whose commands may hang: what is taken away meanwhile
+ * must not stay in reach. */
 static void follow_map(struct session *session, struct lun_map before, struct apply *apply)
 {
-	if (maps_equal(before, map_of(session->target, session->acl)) && !session->map_changing)
+	struct lun_map map = map_of(session->target, session->acl);
+
+	if (maps_equal(before, map) && !session->map_changing)
 		return;
 	wait_for_session(session, apply);
-	if (session->map_changing)
-		session->map_stale = true;
-	else
-		change_map(session);
+	if (nexus_change_map(session->nexus, map.mappings, map.count, map_changed, session) == 0)
+		session->map_changing = true;
+	else /* the old map must not stay in force */
+		session_expel(session, "no memory for its new LUNs");
 }
 
 static bool still_allowed(const struct session *session, const struct iscsi_config *config)

@@ -304,7 +304,7 @@ void nexus_remove_mapping(struct nexus *nexus, uint16_t number)
 int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, size_t mapping_count,
                      void (*changed)(void *argument), void *argument)
 {
-	assert(!nexus->changed && !nexus->stopping);
+	assert(!nexus->stopping && (!nexus->changed || nexus->changed == changed));
 	struct itl **itls;
 	int r = map_build(nexus, mappings, mapping_count, &itls);
 	if (r < 0)

@@ -51,7 +51,8 @@ void nexus_remove_mapping(struct nexus *nexus, uint16_t number);
 /* Replaces the LUN map. Tasks of LUNs that go are aborted (their done() comes as always); when they
  * have ended and the references are back, changed() is called, on the reactor, never inside.
  * Raises REPORTED LUNS DATA HAS CHANGED (06/3F/0E) on the rest if anything differs.
- * One change at a time. */
+ * A change may come before the last one has ended: changed(), the same one, comes once for both.
+ */
 int nexus_change_map(struct nexus *nexus, const struct lun_mapping *mappings, size_t mapping_count,
                      void (*changed)(void *argument), void *argument) MUST_CHECK;
 

@@ -410,6 +410,49 @@ TEST(a_lun_that_is_taken_away_is_gone_when_the_snapshot_is_applied)
 	raw_close(&raw);
 }
 
+/* REPORTED LUNS DATA HAS CHANGED and the like are taken. */
+static uint32_t answer_at_last(struct raw *raw, uint8_t lun)
+{
+	for (;;) {
+		uint32_t itt = ask(raw, lun, false);
+		raw_expect(raw, PDU_SCSI_RESPONSE);
+		ASSERT_EQ(pdu_itt(raw->pdu.bhs), itt);
+		if (raw->pdu.bhs[BHS_STATUS] == SCSI_GOOD)
+			return 0;
+		const uint8_t *sense = raw->pdu.data + 2;
+		if ((sense[2] & 15) != 6)
+			return (uint32_t)(sense[2] & 15) << 16 | get_be16(sense + 12);
+	}
+}
+
+TEST(luns_come_and_go_while_a_command_of_one_that_was_taken_away_hangs)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+	static uint8_t data[RIG_BLOCK];
+
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig_hold(rig);
+	(void)raw_write(&raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+	rig_wait_held(rig, 1);
+	rig->with_lun = false;
+	rig_apply_start(rig);
+	rig->with_lun = true;
+	rig->lun_count = 2;
+	rig_apply_start(rig);
+	EVENTUALLY(answer_at_last(&raw, 1) == 0);
+	ASSERT_EQ(answer_at_last(&raw, 0), 0); /* back again; the medium waits (H9) */
+	rig->lun_count = 1;
+	rig_apply_start(rig);
+	EVENTUALLY(answer_at_last(&raw, 1) == 0x052500);
+	ASSERT_FALSE(atomic_load(&rig->applied));
+	rig_release(rig);
+	EVENTUALLY(atomic_load(&rig->applied));
+	ASSERT_EQ(answer_at_last(&raw, 0), 0);
+	raw_close(&raw);
+}
+
 TEST(an_address_that_is_not_there_is_reported_and_tried_again)
 {
 	AUTO(rig) struct rig *rig = rig_new();
