@@ -114,7 +114,8 @@ void task_end_failed(struct scsi_task *task, int result)
 	case ENOENT:
 		task_end_check(task, SENSE_UNAVAILABLE);
 		return;
-	case EINVAL: /* after our own checks: the image was shrunk from outside */
+	case EINVAL: /* both after our own checks: the image was shrunk from outside */
+	case ERANGE:
 		task_end_information(task, SENSE_LBA_OUT_OF_RANGE, task->state.lba);
 		return;
 	case ETIMEDOUT:

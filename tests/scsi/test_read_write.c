@@ -194,10 +194,9 @@ TEST(errors_of_the_backend_become_sense)
 		int error;
 		uint32_t read, write; /* below 0x100: a status */
 	} rows[] = {
-		{ -EIO, 0x031100, 0x030c00 },
-		{ -ENOSPC, 0x072707, 0x072707 },
-		{ -ENOMEM, SCSI_BUSY, SCSI_BUSY },
-		{ -ENOENT, 0x02040c, 0x02040c },
+		{ -EIO, 0x031100, 0x030c00 },      { -ENOSPC, 0x072707, 0x072707 },
+		{ -ENOMEM, SCSI_BUSY, SCSI_BUSY }, { -ENOENT, 0x02040c, 0x02040c },
+		{ -ERANGE, 0x052100, 0x052100 },
 	};
 	AUTO(rig) struct rig *rig = rig_new(512, 100);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
