@@ -184,6 +184,7 @@ static void make_luns(struct rig *rig)
 	}
 	rig->lun = rig->luns[0];
 	rig->lun_count = 1;
+	rig->tag = 1;
 }
 
 struct rig *rig_new(void)
@@ -240,7 +241,7 @@ static void fill_target(const struct rig *rig, struct iscsi_target *target)
 	target->controls = rig->controls;
 	target->groups = calloc(1, sizeof(*target->groups));
 	target->group_count = 1;
-	target->groups->tag = 1;
+	target->groups->tag = rig->tag;
 	target->groups->local = true;
 	target->groups->addresses = calloc(1, sizeof(char *));
 	target->groups->addresses[0] = strdup(*rig->portal ? rig->portal : rig->address);

@@ -33,6 +33,7 @@ struct rig {
 	struct iscsi_controls controls;
 	bool ready, with_lun, with_acl, with_target, loaded;
 	unsigned lun_count; /* 1 */
+	uint16_t tag;       /* of the portal group; 1 */
 	const char *user, *secret;
 
 	/* The disk. */

@@ -362,6 +362,25 @@ TEST(a_target_that_is_removed_drops_its_sessions_with_an_announcement)
 	raw_close(&raw);
 }
 
+/* The tag is part of the port's name: what the initiator knows of the port is of no use then. */
+TEST(a_portal_group_that_gets_another_tag_drops_its_sessions_and_takes_them_again)
+{
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw raw;
+
+	rig->tag = 3;
+	rig_apply(rig);
+	rig_login(rig, &raw, 1, "");
+	rig->tag = 2; /* a gateway that was listed before it has left the target */
+	rig_apply(rig);
+	raw_expect(&raw, PDU_ASYNC_MESSAGE);
+	ASSERT_EQ(raw.pdu.bhs[BHS_ASYNC_EVENT], ASYNC_DROP_SESSION);
+	raw_expect_close(&raw);
+	raw_close(&raw);
+	rig_login(rig, &raw, 1, "");
+	raw_close(&raw);
+}
+
 TEST(changed_credentials_drop_the_session_and_the_same_ones_do_not)
 {
 	AUTO(rig) struct rig *rig = rig_new();
