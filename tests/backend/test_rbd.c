@@ -149,6 +149,42 @@ TEST(images_of_every_layout_are_read_and_cleared)
 	}
 }
 
+/* What stands in the parent shows until it is written over, and never again after that. */
+TEST(a_clone_hides_of_its_parent_what_was_cleared)
+{
+	test_image("parent", SIZE, TEST_FEATURES);
+	AUTO(cluster_client) struct cluster_client *client = test_client();
+	struct backend *parent = test_open(client, "parent", NULL);
+	ASSERT_EQ(backend_acquire(parent, NULL, NULL), 0);
+	test_fill(parent, 0, 24 * MIB, 5);
+	ASSERT_EQ(backend_release(parent, NULL), 0);
+	backend_free(parent);
+	ASSERT_EQ(system("exec >&2; export CEPH_ARGS=; r='rbd --name client.admin'; $r snap create "
+	                 "parent@s && $r snap protect parent@s && $r clone parent@s child"),
+	          0);
+	AUTO(backend) struct backend *backend = test_open(client, "child", NULL);
+	ASSERT_EQ(backend_acquire(backend, NULL, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB - 4096, 8192, 5));
+	ASSERT_FALSE(is_known(backend, 0));
+	test_fill(backend, 4 * MIB + 512, 512, 6);
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB, 512, 5));
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB + 512, 512, 6));
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB + 1024, MIB, 5));
+	ASSERT_EQ(test_io(backend, IO_WRITE_ZEROES, 0, 8 * MIB + 512, 6 * MIB, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 8 * MIB, 512, 5));
+	ASSERT_TRUE(test_reads_as(backend, 8 * MIB + 512, 6 * MIB, 0));
+	ASSERT_TRUE(test_reads_as(backend, 14 * MIB + 512, MIB, 5));
+	ASSERT_EQ(test_io(backend, IO_DISCARD, 0, 4 * MIB, 20 * MIB, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 4 * MIB, 20 * MIB, 0));
+	ASSERT_TRUE(test_reads_as(backend, 0, 4 * MIB, 5));
+	ASSERT_EQ(test_io(backend, IO_WRITE_ZEROES, 0, 0, 4 * MIB, NULL), 0);
+	ASSERT_TRUE(test_reads_as(backend, 0, 24 * MIB, 0));
+	ASSERT_EQ(system("exec >&2; export CEPH_ARGS=; rbd --name client.admin flatten child"), 0);
+	ASSERT_TRUE(test_reads_as(backend, 0, 24 * MIB, 0));
+	test_fill(backend, 0, 4096, 7);
+	ASSERT_TRUE(test_reads_as(backend, 0, 4096, 7));
+}
+
 TEST(the_layers_above_learn_the_limits)
 {
 	test_image("limits", SIZE, TEST_FEATURES);
