@@ -167,7 +167,7 @@ static void step_open(struct disk *disk)
 	if (!must_close)
 		disk_show_order(disk);
 	if (must_close) {
-		if (!disk->attempt.busy) /* its end steps on */
+		if (!disk_is_tried(disk))
 			disk_start_release(disk, true);
 	} else if (disk->resize_wanted) {
 		disk->resize_wanted = false;
@@ -206,7 +206,7 @@ void disk_step(struct disk *disk)
 		return;
 	case DRAINED:
 		must_close = disk->gone_wanted || disk->lost || disk_on_wrong_client(disk);
-		if (!must_close || !disk->attempt.busy)
+		if (!must_close || !disk_is_tried(disk))
 			disk_start_release(disk, must_close);
 		return;
 	}

@@ -178,9 +178,15 @@ void disk_look_for_oldest(struct disk *disk);
 /* As found by the last look that has ended; while the disk is being taken or given back, that,
  * which has no range. */
 struct lun_request disk_oldest(const struct disk *disk);
+/* Who wants to know. What has no answer for one is not in the way of the other. */
+enum disk_asker {
+	DISK_OWN_QUESTION,
+	DISK_PEER_QUESTION,
+	DISK_ASKER_COUNT,
+};
 /* Reads there, owner or not, at most DISK_TRY_BYTES_MAX; without a length, what the image needs to
  * be taken. done() on the manager, never inside, with 0 or -errno, however long it takes. -EBUSY:
- * another one has no answer yet; -ENOTCONN: the image is not open; -ENOMEM. */
+ * another one of this asker has no answer yet; -ENOTCONN: the image is not open; -ENOMEM. */
 #define DISK_TRY_BYTES_MAX (4u << 20)
-int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
+int disk_try(struct disk *disk, enum disk_asker asker, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument) MUST_CHECK;

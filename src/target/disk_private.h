@@ -99,12 +99,12 @@ struct disk {
 	bool looking;
 	struct lun_request oldest;
 	struct attempt {
-		bool busy; /* the image must stay open */
+		struct disk *disk; /* NULL: none is under way; else the image must stay open */
 		struct io io;
 		struct iovec iov;
 		void (*done)(void *argument, int result);
 		void *argument;
-	} attempt;
+	} attempts[DISK_ASKER_COUNT];
 
 	struct keeper {
 		struct reservation_keeper ops;
@@ -133,6 +133,9 @@ void disk_start_take(struct disk *disk);
 void disk_start_refresh(struct disk *disk);
 void disk_start_drain(struct disk *disk);
 void disk_start_release(struct disk *disk, bool and_close);
+
+/* disk_try.c: the image must stay open; the end of that steps on. */
+bool disk_is_tried(const struct disk *disk);
 
 /* disk_show.c: what commands meet while nobody serves. */
 void disk_show_init(struct disk *disk);

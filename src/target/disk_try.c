@@ -41,11 +41,20 @@ struct lun_request disk_oldest(const struct disk *disk)
 
 static void answered(struct io *io)
 {
-	struct disk *disk = container_of(io, struct disk, attempt.io);
-	disk->attempt.busy = false;
-	free(steal(&disk->attempt.iov.iov_base));
-	disk->attempt.done(disk->attempt.argument, io->result);
+	struct attempt *attempt = container_of(io, struct attempt, io);
+	struct disk *disk = steal(&attempt->disk);
+	free(steal(&attempt->iov.iov_base));
+	attempt->done(attempt->argument, io->result);
 	disk_step(disk);
+}
+
+bool disk_is_tried(const struct disk *disk)
+{
+	for (size_t i = 0; i < DISK_ASKER_COUNT; i++) {
+		if (disk->attempts[i].disk)
+			return true;
+	}
+	return false;
 }
 
 /* Not while a job may close or replace the image. */
@@ -54,11 +63,11 @@ static bool is_open(const struct disk *disk)
 	return disk->phase == SERVED || (disk->phase == OPEN && !disk->busy) || disk->lock_moves;
 }
 
-int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
+int disk_try(struct disk *disk, enum disk_asker asker, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument)
 {
-	struct attempt *attempt = &disk->attempt;
-	if (attempt->busy)
+	struct attempt *attempt = &disk->attempts[asker];
+	if (attempt->disk)
 		return -EBUSY;
 	if (!is_open(disk))
 		return -ENOTCONN;
@@ -68,7 +77,7 @@ int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
 	        (struct iovec){ .iov_base = length ? malloc(length) : NULL, .iov_len = length };
 	if (length && !attempt->iov.iov_base)
 		return -ENOMEM;
-	attempt->busy = true;
+	attempt->disk = disk;
 	attempt->done = done;
 	attempt->argument = argument;
 	attempt->io = (struct io){ .op = IO_READ,

@@ -159,7 +159,8 @@ static int read_place(struct question *question, struct disk *disk)
 	question->command_ms = oldest.since_ms;
 	question->reading = !doubted;
 	if (!doubted)
-		return disk_try(disk, oldest.offset, oldest.length, own_read_answered, question);
+		return disk_try(disk, DISK_OWN_QUESTION, oldest.offset, oldest.length,
+		                own_read_answered, question);
 	question->place.offset = doubted->offset;
 	question->place.length = doubted->length;
 	return 0;
@@ -354,7 +355,7 @@ void hung_heard_try(struct owners *owners, const json_t *message)
 	               json_text(message, "from", ""));
 	(void)snprintf(answer->instance, sizeof answer->instance, "%s",
 	               json_text(message, "from_instance", ""));
-	if (disk_try(disk, (uint64_t)json_number(message, "offset", 0),
+	if (disk_try(disk, DISK_PEER_QUESTION, (uint64_t)json_number(message, "offset", 0),
 	             (uint64_t)json_number(message, "length", 0), tried, answer) < 0)
 		free(answer);
 }

@@ -138,8 +138,8 @@ void hung_review_doubts(struct owners *owners)
 		if (!disk || disk_image_is_gone(disk))
 			end_doubt(doubt, "is gone");
 		else
-			doubt->reading = disk_try(disk, doubt->place.offset, doubt->place.length,
-			                          proven, doubt) == 0;
+			doubt->reading = disk_try(disk, DISK_OWN_QUESTION, doubt->place.offset,
+			                          doubt->place.length, proven, doubt) == 0;
 	}
 }
 

@@ -614,7 +614,7 @@ TEST(a_disk_that_hangs_while_it_is_given_back_waits_for_the_storage)
 	disk_give_order(world.disk, &give);
 	(void)reactor_turn(world.host.manager, 50); /* drained */
 	ASSERT_TRUE(disk_oldest(world.disk).since_ms > 0);
-	ASSERT_EQ(disk_try(world.disk, 0, 0, count_tried, &tried), 0);
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 0, 0, count_tried, &tried), 0);
 	wait_tried(&world, &tried, 1);
 	ASSERT_EQ(tried.result, 0);
 	ASSERT_EQ(write(blocker.pipe[1], "x", 1), 1);
@@ -658,25 +658,30 @@ TEST(what_waits_for_a_disk_that_is_gone_is_told_so)
 TEST(a_place_is_read_by_whoever_has_the_image_open)
 {
 	struct world world;
-	struct tried tried = { 0 };
+	struct tried tried = { 0 }, of_peer = { 0 };
 	struct error err = { 0 };
 	world_init(&world);
 	ASSERT_EQ(image_create(world.host.store, "rbd", "tried", 16 * MIB, &err), 0);
 	struct disk_config config = config_for("tried", "rbd/tried");
 	ASSERT_EQ(disk_new(&world.host, &config, &world.disk), 0);
-	ASSERT_EQ(disk_try(world.disk, 0, 512, count_tried, &tried), -ENOTCONN); /* being opened */
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 0, 512, count_tried, &tried),
+	          -ENOTCONN); /* being opened */
 	disk_give_order(world.disk, &(struct disk_order){ .role = DISK_UNAVAILABLE });
 	wait_state(&world, LUN_FAILED);
 	/* Open, and not ours. */
-	ASSERT_EQ(disk_try(world.disk, 512, 4096, count_tried, &tried), 0);
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 512, 4096, count_tried, &tried), 0);
 	ASSERT_EQ(tried.count, 0); /* never inside */
-	ASSERT_EQ(disk_try(world.disk, 512, 4096, count_tried, &tried), -EBUSY);
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 512, 4096, count_tried, &tried), -EBUSY);
+	/* What has no answer for a peer is not in the way of the own question, nor the reverse. */
+	ASSERT_EQ(disk_try(world.disk, DISK_PEER_QUESTION, 512, 4096, count_tried, &of_peer), 0);
+	wait_tried(&world, &of_peer, 1);
 	wait_tried(&world, &tried, 1);
 	ASSERT_EQ(tried.result, 0);
-	ASSERT_EQ(disk_try(world.disk, 16 * MIB, 512, count_tried, &tried), 0);
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 16 * MIB, 512, count_tried, &tried), 0);
 	wait_tried(&world, &tried, 2);
 	ASSERT_EQ(tried.result, -ERANGE);
-	ASSERT_EQ(disk_try(world.disk, 0, 0, count_tried, &tried), 0); /* what taking it needs */
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 0, 0, count_tried, &tried),
+	          0); /* what taking it needs */
 	wait_tried(&world, &tried, 3);
 	ASSERT_EQ(tried.result, 0);
 	/* Ours. A long one is cut; and the image is not closed before it is answered. */
@@ -684,7 +689,9 @@ TEST(a_place_is_read_by_whoever_has_the_image_open)
 	wait_state(&world, LUN_READY);
 	disk_look_for_oldest(world.disk);
 	ASSERT_EQ(disk_oldest(world.disk).since_ms, 0);
-	ASSERT_EQ(disk_try(world.disk, 0, 2 * DISK_TRY_BYTES_MAX, count_tried, &tried), 0);
+	ASSERT_EQ(disk_try(world.disk, DISK_OWN_QUESTION, 0, 2 * DISK_TRY_BYTES_MAX, count_tried,
+	                   &tried),
+	          0);
 	world_done(&world);
 	ASSERT_EQ(tried.count, 4);
 	ASSERT_EQ(tried.result, 0);

@@ -24,8 +24,10 @@
 struct disk {
 	char name[32];
 	struct lun_request oldest;
-	void (*done)(void *argument, int result); /* NULL: no read is under way */
-	void *argument;
+	struct read {
+		void (*done)(void *argument, int result); /* NULL: none is under way */
+		void *argument;
+	} reads[DISK_ASKER_COUNT];
 	uint64_t asked; /* the number of the last question about it */
 	bool image_gone;
 };
@@ -93,14 +95,13 @@ uint64_t disk_record_seen_ms(const struct disk *disk)
 	return record_seen_ms;
 }
 
-int disk_try(struct disk *disk, uint64_t offset, uint64_t length,
+int disk_try(struct disk *disk, enum disk_asker asker, uint64_t offset, uint64_t length,
              void (*done)(void *argument, int result), void *argument)
 {
-	if (try_result < 0 || disk->done)
+	if (try_result < 0 || disk->reads[asker].done)
 		return try_result < 0 ? try_result : -EBUSY;
 	tries++;
-	disk->done = done;
-	disk->argument = argument;
+	disk->reads[asker] = (struct read){ done, argument };
 	return 0;
 }
 
@@ -231,12 +232,17 @@ static void world_done(struct world *world)
 	reactor_free(world->manager);
 }
 
+static void answer(struct disk *disk, enum disk_asker asker, int result)
+{
+	struct read read = disk->reads[asker];
+	disk->reads[asker] = (struct read){ 0 };
+	ASSERT_NOT_NULL(read.done);
+	read.done(read.argument, result);
+}
+
 static void answer_read(struct disk *disk, int result)
 {
-	void (*done)(void *, int) = disk->done;
-	disk->done = NULL;
-	ASSERT_NOT_NULL(done);
-	done(disk->argument, result);
+	answer(disk, DISK_OWN_QUESTION, result);
 }
 
 static void answer_own_read(int result)
@@ -332,7 +338,7 @@ TEST(nothing_less_than_that_proves_anything)
 				pass(&world);
 				continue;
 			}
-			if (third && rows[i] == OWN_READ && disks[0].done)
+			if (third && rows[i] == OWN_READ && disks[0].reads[DISK_OWN_QUESTION].done)
 				answer_own_read(0);
 			if (third && rows[i] == PROGRESS)
 				disks[0].oldest.since_ms += 2500;
@@ -345,7 +351,7 @@ TEST(nothing_less_than_that_proves_anything)
 		}
 		ASSERT_EQ(condemnations, 0);
 		ASSERT_EQ(lives, 0);
-		if (disks[0].done)
+		if (disks[0].reads[DISK_OWN_QUESTION].done)
 			answer_own_read(0);
 		world_done(&world);
 	}
@@ -412,7 +418,7 @@ TEST(a_lun_that_hangs_for_its_owner_alone_is_found_beside_many_that_hang_for_all
 	ASSERT_NOT_NULL(strstr(noted, "4096 512 rbd/disk_0\n"));
 	ASSERT_NULL(strstr(noted, "rbd/disk_1\n"));
 	for (unsigned i = 0; i < LUNS; i++) {
-		if (disks[i].done)
+		if (disks[i].reads[DISK_OWN_QUESTION].done)
 			answer_read(&disks[i], -ESHUTDOWN);
 	}
 	world_done(&world);
@@ -458,12 +464,12 @@ TEST(a_peer_answers_what_it_has_read_if_it_could_take_the_lun)
 	ask(&world, LUN);
 	ASSERT_EQ(tries, 1);
 	ASSERT_EQ(told, 0);
-	answer_own_read(0);
+	answer(&disks[0], DISK_PEER_QUESTION, 0);
 	ASSERT_EQ(told, 1);
 	ASSERT_STR_EQ(last_told, "{\"tried\":{\"from\":\"gw-1\",\"number\":7}}");
 	/* Not what it has not read. */
 	ask(&world, LUN);
-	answer_own_read(-ERANGE);
+	answer(&disks[0], DISK_PEER_QUESTION, -ERANGE);
 	ask(&world, "rbd/other");
 	ASSERT_EQ(told, 1);
 	ASSERT_EQ(tries, 2);
@@ -481,6 +487,31 @@ TEST(a_peer_answers_what_it_has_read_if_it_could_take_the_lun)
 	now_ms += 6000; /* rows not read for so long */
 	ask(&world, LUN);
 	ASSERT_EQ(tries, 2);
+	world_done(&world);
+}
+
+/* It was asked by the last owner, could not read there either, and has had to take the LUN since.
+ */
+TEST(what_hangs_for_a_peer_since_does_not_keep_the_owner_from_asking)
+{
+	struct world world;
+	world_init(&world);
+	role = DISK_FORWARD;
+	ask(&world, LUN);
+	ASSERT_EQ(tries, 1);
+	role = DISK_SERVE;
+	hang(&disks[0]);
+	for (unsigned second = 0; second < 5; second++)
+		pass(&world);
+	ASSERT_EQ(tries, 2);
+	for (unsigned answers = 1; answers <= 3; answers++) {
+		pass(&world);
+		hear(&world, number_of(&world));
+	}
+	wait_end(&world);
+	ASSERT_EQ(condemnations, 1);
+	answer(&disks[0], DISK_PEER_QUESTION, -ESHUTDOWN);
+	answer_own_read(-ESHUTDOWN);
 	world_done(&world);
 }
 
