@@ -164,6 +164,9 @@ static void step_open(struct disk *disk)
 {
 	bool must_close = disk->gone_wanted || disk->lost || disk->stale ||
 	                  disk_on_wrong_client(disk) || disk->order.role == DISK_STANDBY;
+	/* Why it could not be taken here does not concern those whom its owner serves. */
+	if (disk->order.role == DISK_FORWARD)
+		disk->problem = (struct error){ 0 };
 	if (!must_close)
 		disk_show_order(disk);
 	if (must_close) {

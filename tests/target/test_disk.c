@@ -472,9 +472,12 @@ TEST(wishes_that_come_faster_than_they_can_be_met_end_with_the_last_one)
 
 TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 {
+	static const struct disk_order forward = { .role = DISK_FORWARD, .route = { 1, 7 } };
 	struct world world;
 	struct error err = { 0 };
+	int relay; /* nothing is sent */
 	world_init(&world);
+	world.host.relay = (struct relay *)&relay;
 	ASSERT_EQ(image_create(world.host.store, "rbd", "held", MIB, &err), 0);
 	struct disk_config config = config_for("held", "rbd/held");
 	AUTO_FREE char *path = image_path(world.host.store, "rbd", "held");
@@ -489,6 +492,12 @@ TEST(an_image_held_by_another_process_is_waited_for_without_being_settled)
 		(void)reactor_turn(world.host.manager, 50);
 	ASSERT_EQ(lun_get_state(disk_lun(world.disk)), LUN_STANDBY);
 	ASSERT_FALSE(disk_settled(world.disk));
+	/* He is another gateway: it is served, and no trouble of ours any more. */
+	disk_give_order(world.disk, &forward);
+	wait_state(&world, LUN_FORWARDED);
+	ASSERT_STR_EQ(disk_problem(world.disk), "");
+	disk_give_order(world.disk, &serve);
+	wait_problem(&world);
 	close(fd);
 	fd = -1;
 	wait_state(&world, LUN_READY);
