@@ -3,6 +3,8 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -118,4 +120,103 @@ TEST(random_pdus_neither_break_nor_leak_anything)
 	}
 	rig_login(rig, &raw, 99, "");
 	raw_close(&raw);
+}
+
+/* ---- initiators that come and go ---- */
+
+#define COMERS    12
+#define STEPS     1500
+#define HELD_MOST 60
+
+static void come(struct rig *rig, struct raw *raw)
+{
+	char keys[256];
+
+	raw_connect_try(raw, rig->address);
+	if (raw->fd < 0)
+		return; /* its portal is away just now */
+	snprintf(keys, sizeof(keys), "InitiatorName=%s\n%s", any(3) ? RIG_INITIATOR : RIG_OTHER,
+	         any(8) ? "TargetName=" RIG_TARGET "\n" : "SessionType=Discovery\n");
+	raw_send_login(raw, (uint8_t)any(3), keys);
+}
+
+static void ask_something(struct raw *raw)
+{
+	static const uint8_t data[RIG_BLOCK];
+
+	switch (any(6)) {
+	case 0:
+		(void)raw_logout(raw);
+		break;
+	case 1:
+		(void)raw_nop(raw, data, 64);
+		break;
+	case 2: /* its data never comes */
+		(void)raw_write(raw, 0, 200, RIG_BLOCK, FLAG_FINAL, NULL, 0);
+		break;
+	case 3:
+		(void)raw_manage(raw, TMF_LUN_RESET, 0, TAG_NONE, 0);
+		break;
+	default:
+		(void)raw_write(raw, 0, 1, RIG_BLOCK, FLAG_FINAL, data, sizeof(data));
+		break;
+	}
+}
+
+static void configure(struct rig *rig)
+{
+	rig->with_target = any(8) != 0;
+	rig->with_lun = any(4) != 0;
+	rig->with_acl = any(4) == 0;
+	rig->ready = any(5) != 0;
+	rig->lun_count = 1 + any(RIG_LUNS);
+	rig->tag = (uint16_t)(1 + any(2));
+	rig_apply_start(rig);
+}
+
+static void one_step(struct rig *rig, struct raw *raws)
+{
+	struct raw *raw = &raws[any(COMERS)];
+
+	if (any(40) == 0)
+		configure(rig);
+	if (any(20) == 0)
+		rig_hold(rig);
+	if (any(30) == 0 || rig_held(rig) > HELD_MOST)
+		rig_release(rig);
+	if (raw->fd < 0)
+		come(rig, raw);
+	else if (any(5) == 0)
+		raw_close(raw);
+	else
+		ask_something(raw);
+}
+
+TEST(initiators_that_come_and_go_while_all_is_configured_anew_leave_nothing_behind)
+{
+	static const unsigned graces_ms[] = { 0, 20, 300 };
+	static struct raw raws[COMERS], raw;
+
+	for (size_t round = 0; round < ARRAY_LEN(graces_ms); round++) {
+		struct rig *rig = rig_new();
+		TEST_ROW("round %zu", round);
+		rig->limits.ready_wait_s = 1;
+		rig->limits.max_inflight_bytes = RIG_REACTORS * (1u << 20);
+		rig_apply(rig);
+		for (unsigned i = 0; i < COMERS; i++)
+			raws[i].fd = -1;
+		for (unsigned i = 0; i < STEPS; i++)
+			one_step(rig, raws);
+		rig_release(rig);
+		rig->with_target = rig->with_lun = rig->ready = true;
+		rig->with_acl = false;
+		rig_apply(rig);
+		rig_login(rig, &raw, 99, "");
+		raw_close(&raw);
+		rig_stop_start(rig, graces_ms[round]); /* in the middle */
+		EVENTUALLY(atomic_load(&rig->stopped));
+		for (unsigned i = 0; i < COMERS; i++)
+			raw_close(&raws[i]);
+		rig_free(rig);
+	}
 }
