@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const uint8_t test_unit_ready[6];
 
@@ -290,6 +291,35 @@ TEST(a_flood_of_half_open_connections_does_not_keep_a_login_out)
 	raw_close(&raw);
 	for (unsigned i = 0; i < FLOOD; i++)
 		close(flood[i]);
+}
+
+TEST(who_comes_while_there_are_no_descriptors_is_served_when_there_are)
+{
+	enum { CROWD = 40, SOME = 5 };
+	AUTO(rig) struct rig *rig = rig_new();
+	static struct raw crowd[CROWD], raw;
+	struct rlimit before, tight;
+
+	rig_apply(rig);
+	rig_freeze(rig); /* they wait for being accepted */
+	for (unsigned i = 0; i < CROWD; i++)
+		raw_connect(&crowd[i], rig->address);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	tight.rlim_cur = (rlim_t)crowd[CROWD - 1].fd + 1 + SOME;
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	rig_thaw(rig);
+	for (unsigned i = 0; i < SOME; i++)
+		ASSERT_EQ(raw_login(&crowd[i], (uint8_t)i, login_keys), LOGIN_SUCCESS);
+	ASSERT_EQ(rig_sessions(rig), SOME);
+	for (unsigned i = 0; i < CROWD - 1; i++)
+		raw_close(&crowd[i]);
+	ASSERT_EQ(raw_login(&crowd[CROWD - 1], CROWD, login_keys), LOGIN_SUCCESS);
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+	raw_connect(&raw, rig->address);
+	ASSERT_EQ(raw_login(&raw, CROWD + 1, login_keys), LOGIN_SUCCESS);
+	raw_close(&raw);
+	raw_close(&crowd[CROWD - 1]);
 }
 
 /* The sanitizer's count of bytes on the heap; absent without it. */
