@@ -265,7 +265,7 @@ static void applied(void *argument, const struct error *err)
 {
 	struct rig *rig = argument;
 	rig->apply_error = *err;
-	atomic_store(&rig->applied, true);
+	(void)atomic_fetch_sub(&rig->applying, 1);
 }
 
 void rig_apply_start(struct rig *rig)
@@ -284,14 +284,14 @@ void rig_apply_start(struct rig *rig)
 		config->target_count = 1;
 		fill_target(rig, config->targets);
 	}
-	atomic_store(&rig->applied, false);
+	(void)atomic_fetch_add(&rig->applying, 1);
 	iscsi_server_apply(rig->server, config, applied, rig);
 }
 
 void rig_apply(struct rig *rig)
 {
 	rig_apply_start(rig);
-	EVENTUALLY(atomic_load(&rig->applied));
+	EVENTUALLY(atomic_load(&rig->applying) == 0);
 	ASSERT_EQ(rig->apply_error.code, 0);
 }
 

@@ -52,7 +52,8 @@ struct rig {
 	atomic_uint frozen;
 	atomic_bool thaw;
 
-	atomic_bool applied, stopped;
+	atomic_uint applying; /* configurations that are not in force yet */
+	atomic_bool stopped;
 	bool stopping;
 	struct error apply_error;
 };
@@ -61,7 +62,7 @@ struct rig {
 struct rig *rig_new(void);
 /* Starts the server (once) and applies what the fields say; waits for it. */
 void rig_apply(struct rig *rig);
-/* Like it, without waiting: rig->applied becomes true. */
+/* Like it, without waiting: rig->applying becomes 0. */
 void rig_apply_start(struct rig *rig);
 /* Begins to stop the server: rig->stopped becomes true. */
 void rig_stop_start(struct rig *rig, unsigned grace_ms);
